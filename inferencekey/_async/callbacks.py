@@ -1,0 +1,26 @@
+"""Callbacks run where the caller is: in the awaiting task, or, behind the sync clients, in the calling thread."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+__all__ = ["in_caller", "run_callback"]
+
+in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None] = ContextVar(
+    "in_caller", default=None
+)
+"""Set by the bridge: runs a function in the thread that waits for the current call."""
+
+
+async def run_callback(function: Callable[..., object], *args: Any) -> None:
+    """Call *function* where the caller is, and await what it returns if that is awaitable."""
+    elsewhere = in_caller.get()
+    if elsewhere is not None:
+        await elsewhere(lambda: function(*args))
+        return
+    result = function(*args)
+    if inspect.isawaitable(result):
+        await result

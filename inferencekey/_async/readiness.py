@@ -1,0 +1,80 @@
+"""Following a workload on its way to ready."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from inferencekey._async.streams import AsyncStream
+from inferencekey._core.readiness import DROPS, is_final, reconnect_wait
+from inferencekey._core.wire import readiness_event
+from inferencekey._http.body import ByteStream, EventReader
+from inferencekey.errors import ApiError, ResponseFormatError, TransportError
+from inferencekey.models import ReadinessEvent
+
+__all__ = ["AsyncReadinessStream"]
+
+
+class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
+    """The readiness events of one workload, ended by the phase ``ready`` or ``error``.
+
+    A drop (an end without either, a network error, 502, 503, 504) is answered by connecting again after 1 s, 2 s, 4 s,
+    then 5 s each, as long as the caller cares to wait. Other refusals are raised.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[ByteStream]]) -> None:
+        super().__init__()
+        self._connect = connect
+        self._events: EventReader | None = None
+        self._drops = 0
+
+    async def _open(self) -> None:
+        await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        try:
+            self._events = EventReader(await self._connect(), keepalive=None)
+        except ApiError as error:
+            if not _is_drop(error):
+                raise
+            self._drops += 1
+
+    async def _fill(self, batch: list[ReadinessEvent]) -> None:
+        while not batch:
+            if self._events is None:
+                await anyio.sleep(reconnect_wait(self._drops))
+                await self._reconnect()
+                continue
+            try:
+                events = await self._events.read()
+            except ApiError as error:
+                if not _is_drop(error):
+                    raise
+                events = []
+            if not events:
+                self._events.body.close()
+                self._events = None
+                self._drops += 1
+            for event in events:
+                batch.append(readiness_event(event.data))
+                self._drops = 0
+                if is_final(batch[-1]):
+                    self._ended = True
+                    self._shut()
+                    return
+
+    def _shut(self) -> None:
+        if self._events is not None:
+            self._events.body.close()
+
+    def __del__(self) -> None:
+        events: EventReader | None = getattr(self, "_events", None)
+        if events is not None and not self._ended:
+            events.body.close_threadsafe()
+
+
+def _is_drop(error: ApiError) -> bool:
+    if isinstance(error, ResponseFormatError):
+        return False
+    return error.status in DROPS or (isinstance(error, TransportError) and error.status is None)

@@ -1,0 +1,224 @@
+"""Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from inferencekey._core import jsonval
+from inferencekey._core.answers import in_band_error
+from inferencekey._core.chat import ChatStream
+from inferencekey._http.body import ByteStream, EventReader
+from inferencekey.errors import InferenceKeyError, RequestTimeout, ResponseFormatError, TransportError
+from inferencekey.models import TextChunk, TextResult
+
+__all__ = ["AsyncStream", "AsyncTextStream"]
+
+T = TypeVar("T")
+
+
+class AsyncStream(ABC, Generic[T]):
+    """What every stream does: opened by ``await``, ``async with`` or the first step of ``async for``; closed by
+    ``aclose``, by leaving the block, at its end, on any error, and when it is dropped.
+    """
+
+    _batch: list[T]
+    _next: int
+    _failure: BaseException | None
+    _opened: bool
+    _ended: bool
+
+    def __init__(self) -> None:
+        self._batch = []
+        self._next = 0
+        self._failure = None
+        self._opened = False
+        self._ended = False
+
+    def __await__(self) -> Generator[None, None, Self]:
+        return self._open_once().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self._open_once()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while self._next >= len(self._batch):
+            batch = await self._next_batch()
+            if not batch:
+                raise StopAsyncIteration
+            self._batch = batch
+            self._next = 0
+        item = self._batch[self._next]
+        self._next += 1
+        return item
+
+    async def aclose(self) -> None:
+        """Close the upstream at once. What had been read stays available; iteration ends."""
+        self._ended = True
+        self._failure = None
+        self._batch = []
+        self._next = 0
+        self._shut()
+
+    async def _open_once(self) -> Self:
+        if not self._opened:
+            self._opened = True
+            try:
+                await self._open()
+            except BaseException:
+                self._ended = True
+                raise
+        return self
+
+    async def _next_batch(self) -> list[T]:
+        """Return what the next read brings, whole; an empty list at the end.
+
+        A failure is raised only once everything that came before it was returned.
+        """
+        await self._open_once()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._ended:
+            return []
+        batch: list[T] = []
+        try:
+            await self._fill(batch)
+        except Exception as error:
+            self._ended = True
+            self._shut()
+            if not batch:
+                raise
+            self._failure = error
+        except BaseException:
+            self._ended = True
+            self._shut()
+            raise
+        if not batch and self._failure is None:
+            self._ended = True
+        return batch
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Connect; raise what the server refuses."""
+
+    @abstractmethod
+    async def _fill(self, batch: list[T]) -> None:
+        """Append at least one item, or none at the end."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """Close the connection, if there is one. May be called any number of times."""
+
+
+class AsyncTextStream(AsyncStream[TextChunk]):
+    """The chunks of one generated text.
+
+    ``async for chunk in stream``, with or without ``async with``; ``await`` opens it without reading. Leaving the block,
+    ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
+    after the last chunk.
+
+    Raises (while iterating, after everything that arrived was delivered):
+        StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
+        GenerationFailed: the engine reported an error or gave up.
+        RequestTimeout: the server was silent for too long.
+        ResponseFormatError: an event is not what the contract says.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[ByteStream]], keepalive: float | None) -> None:
+        super().__init__()
+        self._connect = connect
+        self._keepalive = keepalive
+        self._events: EventReader | None = None
+        self._chat = ChatStream()
+
+    @property
+    def result(self) -> TextResult:
+        """What has arrived so far, as a result; complete after the last chunk."""
+        return self._chat.result()
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's ``x-request-id``, once the stream is open."""
+        return self._events.body.request_id if self._events is not None else None
+
+    async def _open(self) -> None:
+        body = await self._connect()
+        if body.content_type == "application/json":
+            raise await _not_a_stream(body)
+        self._events = EventReader(body, keepalive=self._keepalive)
+        self._chat = ChatStream(request_id=body.request_id)
+
+    async def _fill(self, batch: list[TextChunk]) -> None:
+        reader, chat = self._events, self._chat
+        assert reader is not None
+        while not batch:
+            try:
+                events = await reader.read()
+            except RequestTimeout as error:
+                # Complete is complete: after the finish_reason only [DONE] or the usage was missing.
+                if chat.complete:
+                    self._ended = True
+                    return
+                raise _with_text(error, chat) from None
+            except TransportError as error:
+                if chat.complete:
+                    self._ended = True
+                    return
+                raise chat.interrupted(str(error).removeprefix("network error: ")) from None
+            if not events:
+                chat.end(reader.unfinished())
+                self._ended = True
+                return
+            for event in events:
+                chunk = chat.take(event)
+                if chunk is None:
+                    self._ended = True
+                    reader.body.finish()
+                    return
+                batch.append(chunk)
+
+    def _shut(self) -> None:
+        if self._events is not None and not self._chat.done:
+            self._events.body.close()
+
+    def __del__(self) -> None:
+        events: EventReader | None = getattr(self, "_events", None)
+        if events is not None and not self._ended:
+            events.body.close_threadsafe()
+
+
+def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
+    text = chat.result().text
+    told = RequestTimeout(f"{error}; {len(text)} characters had arrived, see stream.result")
+    told.__dict__.update(error.__dict__)
+    return told
+
+
+async def _not_a_stream(body: ByteStream) -> InferenceKeyError:
+    """Return the error for an answer that is one JSON document where a stream was asked for."""
+    whole = b""
+    try:
+        while len(whole) < 64 * 1024 and (part := await body.read()):
+            whole += part
+    finally:
+        body.close()
+    raw = jsonval.loads(whole, "the answer to a streaming request")
+    answer = jsonval.as_mapping(raw)
+    if answer is not None and answer.get("error"):
+        return in_band_error(raw, request_id=body.request_id)
+    return ResponseFormatError(
+        "unexpected answer: a stream was asked for, but the server answered one JSON document; "
+        "does this endpoint support streaming?",
+        request_id=body.request_id,
+    )

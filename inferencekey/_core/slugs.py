@@ -1,0 +1,48 @@
+"""Slugs and the names that enter a path.
+
+A slug is canonical when each run of characters other than ASCII letters and digits is one ``-``, in lower case, with
+no ``-`` at the ends (the platform contract's rule; the server stores that form).
+"""
+
+from __future__ import annotations
+
+import re
+
+from inferencekey.errors import ValidationError
+
+__all__ = ["canonical_slug", "checked_project", "checked_slug"]
+
+_OTHER = re.compile(r"[^A-Za-z0-9]+")
+_UNSAFE = re.compile(r"[/\\%?#\s\x00-\x1f\x7f]|\.\.")
+
+
+def canonical_slug(text: str) -> str:
+    """Return the canonical form; empty when nothing of *text* can be kept."""
+    return _OTHER.sub("-", text).strip("-").lower()
+
+
+def checked_slug(text: str, argument: str = "slug") -> str:
+    """Return the canonical form.
+
+    Raises:
+        ValidationError: nothing is left of it.
+    """
+    slug = canonical_slug(text)
+    if not slug:
+        raise ValidationError(f"validation error: {argument} must not be empty; got {text!r}")
+    return slug
+
+
+def checked_project(project: str) -> str:
+    """Return the project as it may stand in a path.
+
+    Raises:
+        ValidationError: it is blank, or holds ``/``, ``\\``, ``..``, ``%``, ``?``, ``#``, white space or control characters.
+    """
+    if not project.strip():
+        raise ValidationError("validation error: project must not be empty")
+    if _UNSAFE.search(project) or project == ".":
+        raise ValidationError(
+            f"validation error: project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {project!r}"
+        )
+    return project

@@ -1,0 +1,140 @@
+"""The converters between models and the control plane's JSON.
+
+cattrs carries the values: unknown fields stay in ``raw``, unknown enum strings stay strings, a missing or mistyped
+required field is a typed error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import cache, partial
+from typing import Any, cast
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, override
+
+from inferencekey._core import jsonval
+from inferencekey.errors import ResponseFormatError
+from inferencekey.models import Backend, ExecutionPolicy, Phase, ReadinessEvent, TaskType, Workload, known_or_text
+
+__all__ = ["find_workload", "readiness_event", "workload", "workload_list"]
+
+
+@cache
+def converter() -> Converter:
+    """Return the one converter of the control plane."""
+    made = Converter(detailed_validation=True)
+    made.register_structure_hook(str, _text)
+    for kind in (Backend, ExecutionPolicy, Phase, TaskType):
+        made.register_structure_hook(cast("Any", kind | str), partial(_known_or_text, kind))
+    made.register_structure_hook(
+        cast("Any", ExecutionPolicy | str | None),
+        lambda value, _: None if value is None else known_or_text(ExecutionPolicy, _text(value, str)),
+    )
+    made.register_structure_hook(datetime, lambda value, _: _moment(value))
+    made.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value))
+    made.register_structure_hook(Workload, make_dict_structure_fn(Workload, made, raw=override(omit=True)))
+    return made
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, not {type(value).__name__}")
+    return value
+
+
+def _known_or_text(kind: type[StrEnum], value: Any, _: Any) -> str:
+    return known_or_text(kind, _text(value, str))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    found = jsonval.as_mapping(value)
+    if found is None:
+        raise TypeError(f"must be an object, not {type(value).__name__}")
+    return found
+
+
+def _moment(value: Any) -> datetime:
+    return datetime.fromisoformat(_text(value, str))
+
+
+def workload(raw: Any) -> Workload:
+    """Return a workload from its JSON.
+
+    Raises:
+        ResponseFormatError: it is no object, or a field is missing or of the wrong type; the message names it.
+    """
+    body = jsonval.as_mapping(raw)
+    if body is None:
+        raise ResponseFormatError("unexpected answer: a workload is not a JSON object")
+    known = {name: body[name] for name in _FIELDS if body.get(name) is not None}
+    if "slug" not in known and isinstance(body.get("workload_slug"), str):
+        known["slug"] = body["workload_slug"]
+    try:
+        found = converter().structure(known, Workload)
+    except Exception as error:  # cattrs raises groups of any kind
+        raise ResponseFormatError(f"unexpected answer: a workload: {_reasons(error)}") from None
+    return attrs.evolve(found, raw=body)
+
+
+_FIELDS = tuple(a.name for a in attrs.fields(Workload) if a.name != "raw")
+
+
+def _reasons(error: Exception) -> str:
+    reasons: list[str] = []
+    for text in transform_error(error, path="$"):
+        reason, _, path = text.partition(" @ $.")
+        reasons.append(f"{path}: {reason}" if path else reason)
+    return "; ".join(reasons)
+
+
+def workload_list(raw: Any) -> list[Any]:
+    """Return the workloads' raw objects from a bare array, ``{"workloads": [...]}`` or ``null``.
+
+    Raises:
+        ResponseFormatError: it is none of the three.
+    """
+    body = jsonval.as_mapping(raw)
+    if body is not None and "workloads" in body:
+        raw = body["workloads"]
+    if raw is None:
+        return []
+    if not isinstance(raw, list):
+        raise ResponseFormatError("unexpected answer: the list of workloads is neither an array nor {'workloads': […]}")
+    return cast("list[Any]", raw)
+
+
+def find_workload(raws: list[Any], slug: str) -> Workload | None:
+    """Return the workload with this canonical slug.
+
+    Only the one that matches is structured: structuring thousands to find one costs three times their parsing.
+    """
+    for raw in raws:
+        body = jsonval.as_mapping(raw)
+        if body is None:
+            raise ResponseFormatError("unexpected answer: a workload in the list is not a JSON object")
+        if (body.get("slug") or body.get("workload_slug")) == slug:
+            return workload(body)
+    return None
+
+
+def readiness_event(data: bytes) -> ReadinessEvent:
+    """Return the event of one readiness data line.
+
+    Raises:
+        ResponseFormatError: it is not JSON, or has no phase.
+    """
+    body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
+    phase = None if body is None else body.get("phase")
+    if body is None or not isinstance(phase, str) or not phase:
+        raise ResponseFormatError(f"unexpected answer: a readiness event has no phase: {jsonval.preview(data)}")
+    step = body.get("step")
+    return ReadinessEvent(
+        known_or_text(Phase, phase),
+        jsonval.text_or_none(body.get("message")) or "",
+        jsonval.integer(body.get("elapsed_ms")),
+        None if step is None else str(step),
+    )

@@ -1,0 +1,124 @@
+"""The body of an open answer, piece by piece; whatever had arrived is handed out before the failure that ended it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import aiohttp
+
+from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
+from inferencekey._http.failures import translate
+from inferencekey.errors import InferenceKeyError, RequestTimeout, ResponseFormatError
+
+__all__ = ["ByteStream", "EventReader"]
+
+GRACE: Final = 0.25
+"""Seconds that a finished stream's connection may take to reach the end of its body and return to the pool."""
+
+
+class ByteStream:
+    """The unread body of a 2xx answer."""
+
+    __slots__ = ("_content", "_failure", "_loop", "_response")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._content = response.content
+        self._failure: InferenceKeyError | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's ``x-request-id``."""
+        return self._response.headers.get("x-request-id")
+
+    @property
+    def content_type(self) -> str:
+        """The answer's media type, without parameters."""
+        return self._response.content_type
+
+    async def read(self) -> bytes:
+        """Return what has arrived, at least one byte; ``b""`` at the end.
+
+        Raises:
+            TransportError: the connection failed; everything that had arrived before was returned by earlier calls.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return await self._content.readany()
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as error:
+            # aiohttp refuses to hand out its buffer once the connection has failed: take it from behind the refusal.
+            arrived = self._content._read_nowait(-1)
+            self._failure, _ = translate(error)
+            self._failure.request_id = self.request_id
+            self.close()
+            if arrived:
+                return arrived
+            raise self._failure from None
+
+    def close(self) -> None:
+        """Close the connection at once: the server is to stop working on the answer."""
+        self._response.close()
+
+    def close_threadsafe(self) -> None:
+        """The same from any thread, also from a garbage collector's."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.close)
+
+    def finish(self) -> None:
+        """Nothing more is wanted: let the connection return to the pool if the body ends within a moment."""
+        if not self._content.is_eof():
+            timer = self._loop.call_later(GRACE, self.close)
+            self._content.on_eof(timer.cancel)
+
+
+class EventReader:
+    """The events of a stream.
+
+    Args:
+        body: the open answer.
+        keepalive: seconds for which comments alone count as life; ``None`` for ever.
+    """
+
+    __slots__ = ("_decoder", "_keepalive", "_last", "_loop", "body")
+
+    def __init__(self, body: ByteStream, *, keepalive: float | None) -> None:
+        self.body = body
+        self._decoder = SSEDecoder()
+        self._keepalive = keepalive
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+
+    async def read(self) -> list[Event]:
+        """Return the events that one or more reads complete, at least one; an empty list at the end.
+
+        Raises:
+            RequestTimeout: nothing but comments came for too long.
+            ResponseFormatError: an event is too large.
+            TransportError: the connection failed; the events that had arrived were returned by earlier calls.
+        """
+        while data := await self.body.read():
+            try:
+                events = self._decoder.feed(data)
+            except EventTooLarge as error:
+                self.body.close()
+                raise ResponseFormatError(f"unexpected answer: {error}", request_id=self.body.request_id) from None
+            if events:
+                self._last = self._loop.time()
+                return events
+            if self._keepalive is not None and self._loop.time() - self._last > self._keepalive:
+                self.body.close()
+                raise RequestTimeout(
+                    f"network error: nothing but keep-alive comments for {self._keepalive:g} s",
+                    request_id=self.body.request_id,
+                )
+        return []
+
+    def unfinished(self) -> Event | None:
+        """After the end: what was left of an event."""
+        return self._decoder.finish()

@@ -1,0 +1,55 @@
+"""aiohttp's exceptions, as what they mean to a caller and to the retry decision."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from inferencekey._core.retry import Failure
+from inferencekey.config import redact
+from inferencekey.errors import (
+    ConfigurationError,
+    InferenceKeyError,
+    RequestTimeout,
+    ResponseFormatError,
+    TransportError,
+)
+
+__all__ = ["translate"]
+
+
+def translate(error: BaseException, *, reused: bool = False) -> tuple[InferenceKeyError, Failure | None]:
+    """Return the typed error, and how the attempt failed where trying again may help."""
+    text = redact(str(error)) or type(error).__name__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return RequestTimeout(f"network error: no connection within the connect timeout ({text})"), "not_sent"
+        case aiohttp.SocketTimeoutError():
+            return RequestTimeout("network error: the server was silent for longer than the timeout allows"), None
+        case asyncio.TimeoutError():
+            return RequestTimeout("network error: the call took longer than its total timeout"), None
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return TransportError(f"network error: TLS failed: {text}. A custom CA is passed as ssl=."), None
+        case aiohttp.ClientHttpProxyError():
+            return TransportError(f"network error: the proxy refused: {text}"), None
+        case aiohttp.ClientConnectorError():
+            return TransportError(f"network error: {text}"), "not_sent"
+        case aiohttp.InvalidURL():
+            return ConfigurationError(f"configuration error: not a usable URL: {text}"), None
+        case aiohttp.ClientPayloadError():
+            return TransportError(f"network error: the answer was cut short ({_first_line(text)})"), None
+        case aiohttp.ServerDisconnectedError():
+            return TransportError("network error: the server closed the connection without an answer"), (
+                "stale" if reused else "dropped"
+            )
+        case aiohttp.ClientResponseError():
+            return ResponseFormatError(f"unexpected answer: not HTTP as it should be ({_first_line(text)})"), None
+        case OSError():
+            return TransportError(f"network error: {text}"), "stale" if reused else "dropped"
+        case _:
+            return TransportError(f"network error: {text}"), None
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else ""

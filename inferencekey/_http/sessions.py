@@ -1,0 +1,138 @@
+"""One aiohttp session per event loop and per process, opened on first use.
+
+A session belongs to the loop that made it, and its sockets to the process that opened them. So a client holds as many
+as it is used from, and never touches one across a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl as ssl_module
+from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import aiohttp
+import attrs
+
+from inferencekey.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["SessionFactory", "Sessions", "reused"]
+
+SessionFactory = Callable[[], aiohttp.ClientSession]
+
+reused: ContextVar[bool] = ContextVar("reused", default=False)
+"""Whether the connection that the current task's request got had served one before."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's connector, which also says whether a connection is fresh or from the pool.
+
+    aiohttp tells the two apart only to tracers, which cost every request; a dead pooled connection needs another
+    answer (send again at once) than a server that drops what it is sent.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
+        self._served: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if protocol is not None:
+            old = protocol in self._served
+            reused.set(old)
+            if not old:
+                self._served.add(protocol)
+        return connection
+
+
+@attrs.define(eq=False)
+class _Open:
+    session: aiohttp.ClientSession
+    process: int
+    life: AsyncGenerator[None, None]
+
+
+class Sessions:
+    """The sessions of one client.
+
+    Args:
+        ssl: a context (a custom CA, a client certificate), or ``True`` for the system's.
+        factory: makes the sessions instead; called once per loop, inside it.
+    """
+
+    def __init__(self, *, ssl: ssl_module.SSLContext | bool = True, factory: SessionFactory | None = None) -> None:
+        self._ssl = ssl
+        self._factory = factory
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Open] = WeakKeyDictionary()
+        self._closed = False
+
+    async def get(self) -> aiohttp.ClientSession:
+        """Return the session of the running loop.
+
+        Raises:
+            ConfigurationError: the client is closed, or no asyncio loop runs (trio, say).
+        """
+        if self._closed:
+            raise ConfigurationError("configuration error: the client is closed; make a new one.")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "configuration error: inferencekey's async clients run on asyncio, and no asyncio event loop is running "
+                "here. Under trio, call the sync clients from a thread."
+            ) from None
+        found = self._open.get(loop)
+        if found is not None and found.process == os.getpid() and not found.session.closed:
+            return found.session
+        return await self._begin(loop)
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+        session = self._factory() if self._factory is not None else self._make()
+        life = _life(session)
+        # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
+        # client nobody closed leaves no socket and no warning behind.
+        await anext(life)
+        self._open[loop] = _Open(session, os.getpid(), life)
+        return session
+
+    def _make(self) -> aiohttp.ClientSession:
+        # No limit of connections: aiohttp's default of 100 would silently queue the 101st stream.
+        return aiohttp.ClientSession(
+            connector=Connector(limit=0, ssl=self._ssl),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close every session of this process, from whichever loop they are."""
+        self._closed = True
+        here = asyncio.get_running_loop()
+        for loop, found in list(self._open.items()):
+            if found.process != os.getpid():
+                continue
+            if loop is here:
+                await found.life.aclose()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end(found.life), loop))
+        self._open.clear()
+
+
+async def _life(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+async def _end(life: AsyncGenerator[None, None]) -> None:
+    await life.aclose()

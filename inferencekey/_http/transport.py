@@ -1,0 +1,299 @@
+"""Requests out, answers in: every call of both clients goes through here."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import ssl as ssl_module
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+import anyio
+import attrs
+from yarl import URL
+
+from inferencekey._core.answers import BODY_LIMIT, error_for
+from inferencekey._core.retry import Budget, Outcome, decide, retry_after
+from inferencekey._http.body import ByteStream
+from inferencekey._http.failures import translate
+from inferencekey._http.proxy import proxy_for
+from inferencekey._http.sessions import SessionFactory, Sessions, reused
+from inferencekey.errors import (
+    ConfigurationError,
+    InferenceKeyError,
+    RequestTimeout,
+    ResponseFormatError,
+    ValidationError,
+)
+from inferencekey.models import RetryPolicy, Timeouts
+
+__all__ = ["Answer", "Credential", "Transport", "idempotency_key"]
+
+MAX_ANSWER: Final = 1024**3
+"""Bytes of a whole answer; more than any contract call returns, less than what kills the process."""
+
+USER_AGENT: Final = "inferencekey-python/0.1.0"
+
+NO_RETRY: Final = RetryPolicy(max_attempts=1)
+
+
+class Credential:
+    """A token that does not show itself: not in a repr, not in ``vars()``."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __repr__(self) -> str:
+        return "Credential(…)"
+
+    def reveal(self) -> str:
+        """Return the token itself."""
+        return self._token
+
+
+@attrs.frozen
+class Answer:
+    """A whole 2xx answer."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+
+
+class Transport:
+    """One client's way to the platform.
+
+    Args:
+        base_url: checked, without trailing slashes.
+        timeout: the client's deadlines.
+        retry: the policy; ``None`` turns retries off.
+        headers: sent with every request; they cannot replace the credential.
+        proxy: an http proxy's URL; ``None`` for the environment's, ``""`` for none.
+        ssl: a context or ``True``.
+        session_factory: makes the aiohttp sessions instead.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        timeout: Timeouts | float | None,
+        retry: RetryPolicy | None,
+        headers: Mapping[str, str] | None,
+        proxy: str | None,
+        ssl: ssl_module.SSLContext | bool,
+        session_factory: SessionFactory | None,
+    ) -> None:
+        self.base_url = base_url
+        self.timeout = timeout
+        self._policy = retry or NO_RETRY
+        self._budget = Budget(self._policy)
+        self._headers = _checked(headers)
+        self._proxy = proxy_for(base_url, proxy)
+        self._sessions = Sessions(ssl=ssl, factory=session_factory)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        credential: Credential,
+        timeouts: Timeouts,
+        *,
+        body: bytes | None = None,
+        key: str | None = None,
+        once: bool = False,
+    ) -> Answer:
+        """Send a request and read the whole answer.
+
+        Args:
+            method: the HTTP method.
+            path: below the base URL, already quoted.
+            credential: the bearer token.
+            timeouts: the call's deadlines.
+            body: JSON.
+            key: the call's ``Idempotency-Key``.
+            once: the request must not be carried out twice; see ``_core.retry``.
+
+        Raises:
+            InferenceKeyError: the typed error of whatever went wrong.
+        """
+        response, attempts = await self._send(method, path, credential, timeouts, body, key, once, None)
+        try:
+            whole = await _read_whole(response)
+        except BaseException as error:
+            response.close()
+            if isinstance(error, Exception) and not isinstance(error, InferenceKeyError):
+                failure, _ = translate(error)
+                raise _told(failure, response, attempts) from None
+            raise
+        return Answer(response.status, whole, response.headers.get("x-request-id"))
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        credential: Credential,
+        timeouts: Timeouts,
+        *,
+        body: bytes | None = None,
+        key: str | None = None,
+        retry: bool = True,
+    ) -> ByteStream:
+        """Send a request and return the open answer once its status is known to be 2xx."""
+        policy = None if retry else NO_RETRY
+        response, _ = await self._send(method, path, credential, timeouts, body, key, False, policy)
+        return ByteStream(response)
+
+    async def aclose(self) -> None:
+        """Close the sessions."""
+        await self._sessions.aclose()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        credential: Credential,
+        timeouts: Timeouts,
+        body: bytes | None,
+        key: str | None,
+        once: bool,
+        policy: RetryPolicy | None,
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """Return a 2xx answer whose body is unread, and how many attempts it took."""
+        policy = policy or self._policy
+        session = await self._sessions.get()
+        url = URL(self.base_url + path, encoded=True)
+        headers = self._head(credential, body, key)
+        started = time.monotonic()
+        deadline = None if timeouts.total is None else started + timeouts.total
+        self._budget.called()
+        attempt = 0
+        while True:
+            attempt += 1
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise RequestTimeout("network error: the call took longer than its total timeout", attempts=attempt - 1)
+            error: InferenceKeyError
+            outcome: Outcome
+            try:
+                response = await session.request(
+                    method,
+                    url,
+                    data=body,
+                    headers=headers,
+                    proxy=self._proxy,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        total=remaining,
+                        connect=timeouts.connect,
+                        sock_read=timeouts.first_byte,
+                        ceil_threshold=float("inf"),
+                    ),
+                )
+            except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as caught:
+                error, failure = translate(caught, reused=reused.get())
+                error.attempts = attempt
+                if failure is None:
+                    raise error from None
+                outcome = Outcome(failure=failure)
+            else:
+                if 200 <= response.status < 300:
+                    _listen(response, timeouts.read)
+                    return response, attempt
+                error = await _refusal(response, attempt, credential)
+                outcome = Outcome(status=response.status, retry_after=error.retry_after)
+            wait = decide(
+                policy,
+                outcome,
+                method=method,
+                attempt=attempt,
+                jitter=random.random(),  # noqa: S311
+                remaining=None if deadline is None else deadline - time.monotonic(),
+                once=once,
+            )
+            if wait is None or (outcome.failure != "stale" and not self._budget.take()):
+                raise error
+            await anyio.sleep(wait)
+
+    def _head(self, credential: Credential, body: bytes | None, key: str | None) -> dict[str, str]:
+        headers = dict(self._headers)
+        headers["Authorization"] = f"Bearer {credential.reveal()}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return headers
+
+
+def idempotency_key() -> str:
+    """Return a new key for one logical call."""
+    return secrets.token_hex(16)
+
+
+def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
+    checked = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+    names = {name.lower(): name for name in checked}
+    for name, value in (headers or {}).items():
+        if not name or any(c <= " " or c in ':"\x7f' or not c.isascii() for c in name):
+            raise ValidationError(f"validation error: {name!r} is not a header's name")
+        if any((c < " " and c != "\t") or c == "\x7f" for c in value):
+            raise ValidationError(f"validation error: the header {name!r} holds a control character")
+        if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
+            raise ConfigurationError(
+                f"configuration error: headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
+            )
+        checked[names.get(name.lower(), name)] = value
+    return checked
+
+
+def _listen(response: aiohttp.ClientResponse, read: float | None) -> None:
+    """From the first byte on, the limit is the silence between bytes."""
+    connection = response.connection
+    if connection is not None and connection.protocol is not None:
+        connection.protocol.read_timeout = read
+        connection.protocol.start_timeout()
+
+
+async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
+    content = response.content
+    parts: list[bytes] = []
+    size = 0
+    while part := await content.readany():
+        size += len(part)
+        if size > MAX_ANSWER:
+            raise ResponseFormatError(f"unexpected answer: longer than {MAX_ANSWER} bytes", status=response.status)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _refusal(response: aiohttp.ClientResponse, attempt: int, credential: Credential) -> InferenceKeyError:
+    """Return the error of a non-2xx answer; its connection goes back to the pool when its body was short."""
+    body = bytearray()
+    try:
+        with anyio.move_on_after(5):
+            while len(body) < BODY_LIMIT and (part := await response.content.readany()):
+                body += part
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        pass  # the status has been seen: what can be read of the body is a courtesy
+    finally:
+        response.close() if not response.content.at_eof() else response.release()
+    return error_for(
+        response.status,
+        bytes(body),
+        request_id=response.headers.get("x-request-id"),
+        retry_after=retry_after(response.headers, time.time()),
+        attempts=attempt,
+        location=response.headers.get("Location"),
+        secrets=(credential.reveal(),),
+    )
+
+
+def _told(error: InferenceKeyError, response: aiohttp.ClientResponse, attempts: int) -> InferenceKeyError:
+    error.status = response.status
+    error.request_id = response.headers.get("x-request-id")
+    error.attempts = attempts
+    return error

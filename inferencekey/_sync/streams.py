@@ -1,0 +1,41 @@
+# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+"""Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
+
+from __future__ import annotations
+
+from inferencekey._async.streams import AsyncTextStream
+from inferencekey._bridge import SyncStream
+from inferencekey.models import TextChunk, TextResult
+
+__all__ = ["TextStream"]
+
+
+class TextStream(SyncStream[TextChunk]):
+    """The chunks of one generated text.
+
+    ``for chunk in stream``, with or without ``with``; it is open from the start. Leaving the block,
+    ``close()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
+    after the last chunk.
+
+    Raises (while iterating, after everything that arrived was delivered):
+        StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
+        GenerationFailed: the engine reported an error or gave up.
+        RequestTimeout: the server was silent for too long.
+        ResponseFormatError: an event is not what the contract says.
+    """
+
+    _async: AsyncTextStream
+
+    def __init__(self, stream: AsyncTextStream) -> None:
+        super().__init__(stream)
+        self._async = stream
+
+    @property
+    def result(self) -> TextResult:
+        """What has arrived so far, as a result; complete after the last chunk."""
+        return self._async.result
+
+    @property
+    def request_id(self) -> str | None:
+        """The answer's ``x-request-id``, once the stream is open."""
+        return self._async.request_id

@@ -1,0 +1,160 @@
+"""Where settings come from (arguments, then environment, then defaults), and what a token is.
+
+The table of variables and the rules for tokens are the platform contract's; see ``docs/contract.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from inferencekey.errors import ConfigurationError, PermissionDenied
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "base_url",
+    "check_data_key",
+    "check_sdk_token",
+    "from_environment",
+    "is_secret",
+    "redact",
+    "redact_token",
+    "setting",
+    "token_kind",
+]
+
+DEFAULT_BASE_URL = "https://api.inferencekey.com"
+
+BASE_URL_VARIABLE = "INFERENCEKEY_BASE_URL"
+PROJECT_VARIABLE = "INFERENCEKEY_PROJECT"
+SDK_TOKEN_VARIABLE = "INFERENCEKEY_SDK_TOKEN"  # noqa: S105 (a name, not a token)
+API_KEY_VARIABLE = "INFERENCEKEY_API_KEY"
+
+TokenKind = Literal["sdk", "live"]
+
+_FOUR_PARTS = re.compile(r"ik_([a-z]+)_([A-Za-z0-9]+)_([A-Za-z0-9]+)\Z")
+_IN_TEXT = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-]+")
+
+
+def from_environment(variable: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the variable's value; a blank one counts as absent."""
+    value = (os.environ if environ is None else environ).get(variable, "").strip()
+    return value or None
+
+
+def setting(argument: str | None, variable: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the explicit argument if it is not blank, else the variable."""
+    if argument is not None and argument.strip():
+        return argument.strip()
+    return from_environment(variable, environ)
+
+
+def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> str:
+    """Return the base URL without trailing slashes.
+
+    Raises:
+        ConfigurationError: it is not an absolute http or https URL, or carries credentials, a query or a fragment.
+    """
+    url = (setting(argument, BASE_URL_VARIABLE, environ) or DEFAULT_BASE_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    else:
+        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
+    if not usable or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+        raise ConfigurationError(
+            f"configuration error: base_url must be like https://host or http://127.0.0.1:4747; got {_without_userinfo(url)!r}. "
+            f"Pass base_url= or set {BASE_URL_VARIABLE}."
+        )
+    return url
+
+
+def _without_userinfo(url: str) -> str:
+    return redact(re.sub(r"//[^/@]*@", "//…@", url))
+
+
+def token_kind(token: str) -> TokenKind | None:
+    """Return which plane a token is for, by its prefix; ``None`` for anything else."""
+    if token.startswith("ik_sdk_"):
+        return "sdk"
+    if token.startswith("ik_live_"):
+        return "live"
+    return None
+
+
+def redact_token(token: str) -> str:
+    """Return ``ik_<kind>_<first 8 of id>…``, or ``ik…`` for anything not of the full four-part shape."""
+    match = _FOUR_PARTS.match(token)
+    return f"ik_{match[1]}_{match[2][:8]}…" if match else "ik…"
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return *text* with every token in it redacted, and every one of *secrets*, whatever its shape."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, redact_token(secret))
+    return _IN_TEXT.sub(lambda match: redact_token(match[0]), text)
+
+
+def is_secret(text: str) -> bool:
+    """Say whether a text *is* a token (begins like one), not merely mentions one."""
+    return text.lstrip().startswith(("ik_live_", "ik_sdk_"))
+
+
+def check_sdk_token(token: str | None) -> str:
+    """Return the control token.
+
+    Raises:
+        ConfigurationError: none was given, or it is no ``ik_sdk_`` token.
+        PermissionDenied: it is a data key (``wrong_credential_type``).
+    """
+    if token is None:
+        raise ConfigurationError(f"No ik_sdk_ token configured. Pass sdk_token= or set {SDK_TOKEN_VARIABLE}.")
+    kind = token_kind(token)
+    if kind == "live":
+        raise PermissionDenied(
+            f"permission denied [wrong_credential_type]: {redact_token(token)} is a data key; "
+            "the management plane requires an ik_sdk_ token",
+            code="wrong_credential_type",
+        )
+    if kind != "sdk":
+        raise ConfigurationError(
+            "configuration error: the management plane requires an ik_sdk_ token; "
+            f"what was given does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN_VARIABLE}."
+        )
+    return _printable(token, "sdk_token")
+
+
+def check_data_key(key: str | None, workload_slug: str) -> str:
+    """Return the data key for one workload. Keys of other shapes pass: self-hosted gateways have their own.
+
+    Raises:
+        ConfigurationError: none was given.
+        PermissionDenied: it is a control token (``wrong_credential_type``).
+    """
+    if key is None:
+        raise ConfigurationError(
+            f'No ik_live_ key for workload "{workload_slug}". Pass api_key= or set {API_KEY_VARIABLE}.'
+        )
+    if token_kind(key) == "sdk":
+        raise PermissionDenied(
+            f"permission denied [wrong_credential_type]: {redact_token(key)} is a control token; "
+            "the data plane requires an ik_live_ key",
+            code="wrong_credential_type",
+        )
+    return _printable(key, "api_key")
+
+
+def _printable(token: str, argument: str) -> str:
+    # A line break in a header value would let an argument write headers of its own.
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError(
+            f"configuration error: {argument} holds characters that no token has (spaces, line breaks or non-ASCII); "
+            "copy it again."
+        )
+    return token

@@ -1,0 +1,215 @@
+"""The one exception tree.
+
+Rules that hold for every class here:
+
+* the message alone says what happened and, where there is something to do, what to do;
+* what an answer carried is kept: ``status``, ``code``, ``request_id``, ``body`` (bounded), ``retry_after``, ``attempts``;
+* everything pickles, with the same class, text and attributes;
+* no message, attribute or repr holds a credential (whoever builds an error scrubs its texts first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferencekey.models import Plan, ReadinessEvent, TextResult
+
+__all__ = [
+    "ApiError",
+    "AuthError",
+    "ConfigurationError",
+    "DriftError",
+    "GenerationFailed",
+    "InferenceKeyError",
+    "NotFoundError",
+    "PermissionDenied",
+    "RateLimitError",
+    "ReadinessError",
+    "ReadinessTimeout",
+    "RequestTimeout",
+    "ResponseFormatError",
+    "ServerError",
+    "StreamInterrupted",
+    "TransportError",
+    "ValidationError",
+    "WorkloadDriftWarning",
+]
+
+
+class InferenceKeyError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Attributes (``None`` where the error did not come from an answer):
+        status: HTTP status of the answer.
+        code: the server's machine-readable code, e.g. ``"scope_insufficient"``.
+        request_id: the answer's ``x-request-id``.
+        body: the answer's body as text, cut to a bounded length.
+        retry_after: seconds the server asked to wait.
+        attempts: how many times the request was sent or tried.
+    """
+
+    status: int | None
+    code: str | None
+    request_id: str | None
+    body: str | None
+    retry_after: float | None
+    attempts: int | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.body = body
+        self.retry_after = retry_after
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # OSError (behind the TimeoutError subclasses) has a __reduce__ of its own; one rule for the whole tree.
+        return type(self), (str(self),), self.__dict__.copy()
+
+
+class ConfigurationError(InferenceKeyError):
+    """Something is missing or contradictory before any request: a project, a token, the kind of a token, an option."""
+
+
+class ValidationError(InferenceKeyError):
+    """An argument is wrong, or the server answered 400 or 422."""
+
+
+class DriftError(ValidationError):
+    """The live workload differs from its spec, and ``OnDrift.FAIL`` was asked for.
+
+    Attributes:
+        plan: what a reconcile would have changed.
+    """
+
+    plan: Plan | None
+
+    def __init__(self, message: str = "", *, plan: Plan | None = None, **answer: Any) -> None:
+        super().__init__(message, **answer)
+        self.plan = plan
+
+
+class AuthError(InferenceKeyError):
+    """The server answered 401: the token is missing, unknown or revoked."""
+
+
+class PermissionDenied(InferenceKeyError):
+    """The token is known but may not do this (403), or is of the wrong kind.
+
+    ``code`` is ``wrong_credential_type``, ``project_scope_mismatch``, ``scope_insufficient`` or ``forbidden``.
+    """
+
+
+class ApiError(InferenceKeyError):
+    """The platform answered with an error, or did not answer."""
+
+
+class NotFoundError(ApiError):
+    """The server answered 404."""
+
+
+class RateLimitError(ApiError):
+    """The server answered 429; ``retry_after`` is in seconds where it said so."""
+
+
+class ServerError(ApiError):
+    """The server answered 5xx."""
+
+
+class GenerationFailed(ApiError):
+    """The engine gave up in the middle of an answer (``finish_reason`` ``"error"`` or ``"abort"``, or an in-band error).
+
+    Attributes:
+        partial_text: the text that had arrived.
+        result: the result built so far.
+    """
+
+    partial_text: str
+    result: TextResult | None
+
+    def __init__(
+        self, message: str = "", *, partial_text: str = "", result: TextResult | None = None, **answer: Any
+    ) -> None:
+        super().__init__(message, **answer)
+        self.partial_text = partial_text
+        self.result = result
+
+
+class TransportError(ApiError):
+    """No answer: DNS, refused, reset, or a broken connection."""
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """A deadline passed: connecting, the first byte, a silence between bytes, or the whole call. Also a ``TimeoutError``."""
+
+
+class StreamInterrupted(TransportError):
+    """A stream ended without ``[DONE]`` and without a ``finish_reason``: the answer is not whole.
+
+    Attributes:
+        partial_text: the text that had arrived.
+        result: the result built so far.
+    """
+
+    partial_text: str
+    result: TextResult | None
+
+    def __init__(
+        self, message: str = "", *, partial_text: str = "", result: TextResult | None = None, **answer: Any
+    ) -> None:
+        super().__init__(message, **answer)
+        self.partial_text = partial_text
+        self.result = result
+
+
+class ResponseFormatError(ApiError):
+    """The server answered something that is not what its contract says: not JSON, the wrong shape, a field missing."""
+
+
+class ReadinessError(ApiError):
+    """The workload reached the phase ``error`` instead of ``ready``.
+
+    Attributes:
+        events: the readiness events seen, oldest first.
+    """
+
+    events: tuple[ReadinessEvent, ...]
+
+    def __init__(self, message: str = "", *, events: Sequence[ReadinessEvent] = (), **answer: Any) -> None:
+        super().__init__(message, **answer)
+        self.events = tuple(events)
+
+
+class ReadinessTimeout(ApiError, TimeoutError):
+    """The workload was not ready within the caller's timeout. Also a ``TimeoutError``.
+
+    Attributes:
+        events: the readiness events seen, oldest first.
+    """
+
+    events: tuple[ReadinessEvent, ...]
+
+    def __init__(self, message: str = "", *, events: Sequence[ReadinessEvent] = (), **answer: Any) -> None:
+        super().__init__(message, **answer)
+        self.events = tuple(events)
+
+
+class WorkloadDriftWarning(UserWarning):
+    """Issued under ``OnDrift.WARN`` when a live workload differs from its spec."""

@@ -1,0 +1,106 @@
+"""What the data plane answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["EmbeddingResult", "RerankItem", "RerankResult", "TextChunk", "TextResult", "Usage"]
+
+
+@attrs.frozen
+class Usage:
+    """Tokens counted by the engine; ``None`` where it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+@attrs.frozen
+class TextResult:
+    """A generated text.
+
+    Args:
+        text: ``choices[0].message.content``, or the concatenated chunks of a stream.
+        model: the model that served the request, as the engine names it.
+        finish_reason: ``"stop"``, ``"length"``, …; ``None`` while a stream is not complete.
+        usage: token counts where the engine sent them.
+        raw: the body untouched; for a stream, its last event.
+        request_id: the answer's ``x-request-id``.
+    """
+
+    text: str
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    raw: Any = attrs.field(default=None, repr=False)
+    request_id: str | None = None
+
+
+@attrs.frozen
+class TextChunk:
+    """One event of a stream.
+
+    Args:
+        text: ``choices[0].delta.content`` or ``""``.
+        finish_reason: set on the last chunk that carries one.
+        raw: the event's JSON, untouched.
+    """
+
+    text: str
+    finish_reason: str | None = None
+    raw: Any = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class EmbeddingResult:
+    """Vectors, one per input, in input order.
+
+    Args:
+        embeddings: one list of floats per input.
+        model: the model that served the request.
+        usage: token counts where the engine sent them.
+        raw: the body untouched.
+        request_id: the answer's ``x-request-id``.
+    """
+
+    embeddings: list[list[float]] = attrs.field(repr=False)
+    model: str | None = None
+    usage: Usage | None = None
+    raw: Any = attrs.field(default=None, repr=False)
+    request_id: str | None = None
+
+
+@attrs.frozen
+class RerankItem:
+    """One document's score.
+
+    Args:
+        index: position of the document in the request.
+        relevance_score: higher is more relevant; the scale is the model's.
+    """
+
+    index: int
+    relevance_score: float
+
+
+@attrs.frozen
+class RerankResult:
+    """Documents by relevance, as the server ordered them.
+
+    Args:
+        results: one item per returned document.
+        model: the model that served the request, where the server says so.
+        usage: token counts where the engine sent them.
+        raw: the body untouched.
+        request_id: the answer's ``x-request-id``.
+    """
+
+    results: Sequence[RerankItem]
+    model: str | None = None
+    usage: Usage | None = None
+    raw: Any = attrs.field(default=None, repr=False)
+    request_id: str | None = None
