@@ -73,7 +73,7 @@ class _Call(Generic[T]):
     """One call of a coroutine function from a waiting thread."""
 
     def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._function = function
+        self._function: Callable[[], Coroutine[Any, Any, T]] | None = function
         self._context = contextvars.copy_context()
         self._wake = threading.Lock()
         self._wake.acquire()
@@ -101,7 +101,8 @@ class _Call(Generic[T]):
                 raise error
             finally:
                 del error
-        return cast("T", self._result)
+        result, self._result = cast("T", self._result), None
+        return result
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._errands:
@@ -120,7 +121,11 @@ class _Call(Generic[T]):
         self._task.add_done_callback(self._finish)
 
     async def _run(self) -> None:
-        self._result = await self._function()
+        # Timers that the call leaves behind (a pooled connection has some) keep its context, and so this object: it lets
+        # go of the function here and of the result in wait, or a dropped stream would never be dropped.
+        function, self._function = self._function, None
+        assert function is not None
+        self._result = await function()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

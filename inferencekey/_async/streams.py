@@ -29,6 +29,7 @@ class AsyncStream(ABC, Generic[T]):
     _failure: BaseException | None
     _opened: bool
     _ended: bool
+    _closed: bool
 
     def __init__(self) -> None:
         self._batch = []
@@ -36,6 +37,7 @@ class AsyncStream(ABC, Generic[T]):
         self._failure = None
         self._opened = False
         self._ended = False
+        self._closed = False
 
     def __await__(self) -> Generator[None, None, Self]:
         return self._open_once().__await__()
@@ -64,7 +66,7 @@ class AsyncStream(ABC, Generic[T]):
 
     async def aclose(self) -> None:
         """Close the upstream at once. What had been read stays available; iteration ends."""
-        self._ended = True
+        self._ended = self._closed = True
         self._failure = None
         self._batch = []
         self._next = 0
@@ -97,6 +99,8 @@ class AsyncStream(ABC, Generic[T]):
         except Exception as error:
             self._ended = True
             self._shut()
+            if self._closed:
+                return []  # another task closed the stream under this read: that is an end, not a failure
             if not batch:
                 raise
             self._failure = error

@@ -40,7 +40,8 @@ DENIALS: Final = frozenset({"wrong_credential_type", "project_scope_mismatch", "
 
 _INVISIBLE = re.compile(r"(?is)<(script|style|head)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[a-zA-Z/!?][^>]*>")
+_MARKUP = re.compile(r"(?i)<(!doctype|html|head|body|title|h[1-6]|p|div|pre|center|br)\b|</[a-z]")
 
 
 def error_for(
@@ -70,7 +71,7 @@ def error_for(
         "status": status,
         "code": code,
         "request_id": request_id,
-        "body": redact(body[:BODY_LIMIT].decode("utf-8", "replace"), secrets),
+        "body": redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
         "retry_after": retry_after,
         "attempts": attempts,
     }
@@ -121,13 +122,14 @@ def in_band_error(
     body = jsonval.as_mapping(raw)
     if body is not None:
         inner = jsonval.as_mapping(body.get("error")) or body
-        status = next((n for key in ("code", "status") if (n := jsonval.integer(inner.get(key)))), None)
+        numbers = (jsonval.integer(inner.get(key)) for key in ("status", "code"))
+        status = next((n for n in numbers if n is not None and 400 <= n <= 599), None)
     return GenerationFailed(
         f"api error: {text}",
         code=code,
         status=status,
         request_id=request_id,
-        body=_bounded(redact(orjson.dumps(raw).decode()), BODY_LIMIT),
+        body=_bounded(redact(_json(raw)), BODY_LIMIT),
         partial_text=partial_text,
         result=result,
     )
@@ -146,25 +148,33 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
 def _from_json(raw: Any) -> tuple[str, str | None]:
     body = jsonval.as_mapping(raw)
     if body is None:
-        return (raw if isinstance(raw, str) else "" if raw is None else orjson.dumps(raw).decode()), None
+        return (raw if isinstance(raw, str) else "" if raw is None else _json(raw)), None
     error = body.get("error")
     inner = jsonval.as_mapping(error)
     if inner is not None:
         code = _code(inner)
         text = jsonval.text_or_none(inner.get("message")) or _detail(inner.get("detail")) or code
-        return text or orjson.dumps(inner).decode(), code
+        return text or (_json(inner) if inner else ""), code
     if isinstance(error, str) and error:
         # The control plane's {"error": "<code or text>"}: one word is a code.
-        code = _code(body) or (error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None)
+        word = error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None
+        code = _code(body, "code") or word or _code(body)
         return jsonval.text_or_none(body.get("message")) or error, code
     text = jsonval.text_or_none(body.get("message")) or _detail(body.get("detail"))
-    if not text and error:
-        text = orjson.dumps(error).decode()
-    return text or (orjson.dumps(raw).decode() if body else ""), _code(body)
+    if not text and error and error is not True:
+        text = _json(error)
+    return text or (_json(raw) if body else ""), _code(body)
 
 
-def _code(body: Mapping[str, Any]) -> str | None:
-    for key in ("code", "type"):
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # orjson reads deeper nesting than it writes
+        return "(JSON that is nested too deeply to be shown)"
+
+
+def _code(body: Mapping[str, Any], *keys: str) -> str | None:
+    for key in keys or ("code", "type"):
         value = body.get(key)
         if isinstance(value, str) and value:
             return value
@@ -179,17 +189,22 @@ def _detail(detail: Any) -> str:
         for item in cast("list[Any]", detail):
             entry = jsonval.as_mapping(item)
             if entry is None:
-                parts.append(str(item))
+                parts.append(item if isinstance(item, str) else _json(item))
                 continue
             place = entry.get("loc")
-            where = ".".join(str(p) for p in cast("list[Any]", place)) if isinstance(place, list) else ""
-            parts.append(f"{where}: {entry.get('msg', '')}" if where else str(entry.get("msg", "")))
+            steps = cast("list[Any]", place) if isinstance(place, list) else []
+            where = ".".join(step if isinstance(step, str) else _json(step) for step in steps)
+            what = jsonval.text_or_none(entry.get("msg")) or _json(item)
+            parts.append(f"{where}: {what}" if where else what)
         return "; ".join(parts)
-    return "" if detail is None else orjson.dumps(detail).decode()
+    inner = jsonval.as_mapping(detail)
+    if inner is not None and (text := jsonval.text_or_none(inner.get("message"))):
+        return text
+    return "" if detail is None else _json(detail)
 
 
 def _from_text(text: str) -> str:
-    if "<" in text and ">" in text and _TAG.search(text):
+    if _MARKUP.search(text):
         title = _TITLE.search(text)
         visible = _TAG.sub(" ", _INVISIBLE.sub(" ", text))
         return html.unescape(visible if visible.strip() else title[1] if title else "")

@@ -42,7 +42,7 @@ def chat_body(
 
     Raises:
         ValidationError: not exactly one of *prompt* and *messages*; a blank prompt, no messages, blank content, a
-            message without a role, or a number out of its range.
+            message without a role, a number out of its range, or an *extra_body* that is no mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
     _number(body, "temperature", temperature, at_least=0)
@@ -51,7 +51,9 @@ def chat_body(
     if stop is not None:
         body["stop"] = _stop(stop)
     _whole(body, "seed", seed, at_least=None)
-    if extra_body:
+    if extra_body is not None:
+        if not isinstance(cast("object", extra_body), Mapping):
+            raise ValidationError("validation error: extra_body must be a mapping of the body's further fields")
         body.update(extra_body)
     body.pop("stream", None)
     if stream:
@@ -89,13 +91,21 @@ def _message(index: int, given: object) -> dict[str, Any]:
         blank = not silent
     elif isinstance(content, str):
         blank = not content.strip() and not silent and role != "tool"
-    elif isinstance(content, Sequence):
-        blank = not content
+    elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
+        blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
     else:
         raise ValidationError(f"validation error: {where}.content must be a text or a list of parts")
     if blank:
         raise ValidationError(f"validation error: {where}.content must not be blank")
     return message
+
+
+def _is_blank_part(part: object) -> bool:
+    if not isinstance(part, Mapping):
+        return False
+    given = cast("Mapping[str, object]", part)
+    text = given.get("text")
+    return given.get("type") == "text" and (text is None or (isinstance(text, str) and not text.strip()))
 
 
 def _number(body: dict[str, Any], name: str, value: object, *, at_least: float) -> None:
@@ -134,11 +144,11 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         GenerationFailed: the engine gave up (``finish_reason`` ``"error"`` or ``"abort"``, or an error in a 200).
         ResponseFormatError: a field that the contract requires is missing; the message names it.
     """
-    raw = jsonval.loads(body, "the chat completion")
+    raw = jsonval.loads(body, "the chat completion", request_id)
     answer = jsonval.as_mapping(raw)
     if answer is None:
-        raise ResponseFormatError("unexpected answer: the chat completion is not a JSON object")
-    if answer.get("error") and "choices" not in answer:
+        raise ResponseFormatError("unexpected answer: the chat completion is not a JSON object", request_id=request_id)
+    if _says_error(answer):
         raise in_band_error(raw, request_id=request_id)
     choice = _first(answer.get("choices"))
     if choice is None:
@@ -213,14 +223,16 @@ class ChatStream:
                 f"unexpected answer: an event of the stream is not JSON ({error}): {jsonval.preview(data)}",
                 request_id=self._request_id,
             ) from None
-        if event.event == "error" or not isinstance(raw, dict) or raw.get("error"):  # pyright: ignore[reportUnknownMemberType]
-            if event.event == "error" or isinstance(raw, dict):
-                raise self._failed(raw)
+        if event.event == "error":
+            raise self._failed(raw)
+        if not isinstance(raw, dict):
             raise ResponseFormatError(
                 f"unexpected answer: an event of the stream is not a JSON object: {jsonval.preview(data)}",
                 request_id=self._request_id,
             )
         chunk = cast("dict[str, Any]", raw)
+        if "error" in chunk and _says_error(chunk):
+            raise self._failed(chunk)
         self._raw = chunk
         if self._model is None:
             self._model = jsonval.text_or_none(chunk.get("model"))
@@ -300,6 +312,12 @@ def _gave_up(result: TextResult) -> GenerationFailed:
         code=result.finish_reason,
         request_id=result.request_id,
     )
+
+
+def _says_error(answer: Mapping[str, Any]) -> bool:
+    error = answer.get("error")
+    # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
+    return bool(error) or (error is not None and error is not False and not answer.get("choices"))
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

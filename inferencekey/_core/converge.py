@@ -161,7 +161,7 @@ class Converge:
         return Read()
 
     def _done_plan(self, none: Plan) -> Plan:
-        if self._plan is None or self._lost_to is not None:
+        if self._plan is None:
             return none
         return attrs.evolve(self._plan, workload_id=none.workload_id)
 

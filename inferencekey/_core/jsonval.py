@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
 
-from inferencekey.errors import ResponseFormatError
+from inferencekey.config import redact
+from inferencekey.errors import ResponseFormatError, ValidationError
 
-__all__ = ["as_mapping", "dumps", "integer", "loads", "preview", "text_or_none"]
+__all__ = ["as_mapping", "dumps", "integer", "loads", "plain", "preview", "text_or_none"]
 
 
-def loads(data: bytes, what: str) -> Any:
+def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
     """Decode JSON.
 
     Raises:
@@ -21,7 +22,9 @@ def loads(data: bytes, what: str) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise ResponseFormatError(f"unexpected answer: {what} is not JSON ({error}): {preview(data)}") from None
+        raise ResponseFormatError(
+            f"unexpected answer: {what} is not JSON ({error}): {preview(data)}", request_id=request_id
+        ) from None
 
 
 def dumps(value: Any, what: str = "the body") -> bytes:
@@ -30,12 +33,27 @@ def dumps(value: Any, what: str = "the body") -> bytes:
     Raises:
         ValidationError: *value* holds something JSON cannot carry.
     """
-    from inferencekey.errors import ValidationError
-
     try:
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"validation error: {what} cannot be sent as JSON: {error}") from None
+
+
+def plain(value: Any, what: str) -> Any:
+    """Return *value* as the server will give it back: dicts, lists, strings, numbers.
+
+    Raises:
+        ValidationError: *value* holds something JSON cannot carry.
+    """
+    return orjson.loads(dumps(value, what))
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[Any, Any]", value))
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return list(cast("Sequence[Any]", value))
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def as_mapping(value: Any) -> Mapping[str, Any] | None:
@@ -59,5 +77,5 @@ def integer(value: Any) -> int | None:
 
 def preview(data: bytes, limit: int = 120) -> str:
     """Return the beginning of *data* for a message."""
-    text = data[: limit + 1].decode("utf-8", "replace")
-    return repr(text[:limit]) + ("…" if len(data) > limit else "")
+    text = data[:limit].decode("utf-8", "replace")
+    return repr(redact(text)) + ("…" if len(data) > limit else "")

@@ -6,9 +6,10 @@ mapping that only the server knows are not drift either. ``task_type`` cannot be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from inferencekey._core.jsonval import plain
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.errors import DriftError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
@@ -29,13 +30,17 @@ ORDER: Final = (
 
 
 def declared(spec: WorkloadSpec) -> dict[str, Any]:
-    """Return the comparable wire fields that the spec declares, in order; mappings are copied to plain values."""
-    config = cast("dict[str, Any] | None", None if spec.config is None else _plain(spec.config))
+    """Return the comparable wire fields that the spec declares, in order; mappings as JSON carries them.
+
+    Raises:
+        ValidationError: a mapping holds something JSON cannot carry.
+    """
+    config = cast("dict[str, Any] | None", plain(spec.config, "config"))
     for key in ("command", "vllm_version"):
         value = getattr(spec, key)
         if value is not None:
             config = {**(config or {}), key: value}
-    values = {
+    values: dict[str, Any] = {
         "name": spec.name,
         "backend": str(spec.backend),
         "model_name": spec.model,
@@ -44,9 +49,7 @@ def declared(spec: WorkloadSpec) -> dict[str, Any]:
         "worker_id": spec.worker_id,
         "gpu_resource_id": spec.gpu_resource_id,
         "execution_policy": None if spec.execution_policy is None else str(spec.execution_policy),
-        "execution_policy_config": None
-        if spec.execution_policy_config is None
-        else _plain(spec.execution_policy_config),
+        "execution_policy_config": plain(spec.execution_policy_config, "execution_policy_config"),
     }
     return {field: values[field] for field in ORDER if values[field] is not None}
 
@@ -82,14 +85,15 @@ def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]
     found: list[FieldDiff] = []
     kind_changes = False
     for field, value in wanted.items():
-        before = _plain(getattr(live, field))
+        before = plain(getattr(live, field), field)
         after: Any
         if field == "execution_policy_config" and kind_changes:
             # The old kind's settings mean nothing to the new kind: as declared, and sent even if equal.
             after = value
         elif isinstance(value, dict):
             after = _merged(before, cast("dict[str, Any]", value))
-            if _same(before, after):
+            # A server may store an empty mapping as null.
+            if _same(before or {}, after):
                 continue
         elif _same(before, value):
             continue
@@ -121,14 +125,3 @@ def _same(one: Any, other: Any) -> bool:
         c, d = cast("list[Any]", one), cast("list[Any]", other)
         return len(c) == len(d) and all(map(_same, c, d))
     return bool(one == other)
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON would carry it: dicts, lists and plain strings."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [_plain(inner) for inner in cast("Sequence[Any]", value)]
-    return value

@@ -7,6 +7,7 @@ budget per client keeps an outage from multiplying the load.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
@@ -127,8 +128,10 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return value
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+    if moment.tzinfo is None:  # "-0000" and the asctime form: HTTP's dates are always UTC
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - now)
 
 

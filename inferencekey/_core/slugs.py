@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from inferencekey.config import redact
 from inferencekey.errors import ValidationError
 
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]
@@ -25,8 +26,9 @@ def checked_slug(text: str, argument: str = "slug") -> str:
     """Return the canonical form.
 
     Raises:
-        ValidationError: nothing is left of it.
+        ValidationError: it is no text, or nothing is left of it.
     """
+    _check_text(text, argument)
     slug = canonical_slug(text)
     if not slug:
         raise ValidationError(f"validation error: {argument} must not be empty; got {text!r}")
@@ -39,10 +41,16 @@ def checked_project(project: str) -> str:
     Raises:
         ValidationError: it is blank, or holds ``/``, ``\\``, ``..``, ``%``, ``?``, ``#``, white space or control characters.
     """
+    _check_text(project, "project")
     if not project.strip():
         raise ValidationError("validation error: project must not be empty")
     if _UNSAFE.search(project) or project == ".":
         raise ValidationError(
-            f"validation error: project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {project!r}"
+            f"validation error: project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {redact(project)!r}"
         )
     return project
+
+
+def _check_text(value: object, argument: str) -> None:
+    if not isinstance(value, str):
+        raise ValidationError(f"validation error: {argument} must be a text; got {type(value).__name__}")

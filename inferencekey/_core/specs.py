@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from inferencekey._core.jsonval import plain
 from inferencekey._core.slugs import checked_project, checked_slug
-from inferencekey.config import is_secret
+from inferencekey.config import is_secret, redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.models import ExecutionPolicy, TaskType, WorkloadSpec, member
 
@@ -14,7 +16,11 @@ __all__ = ["check_spec", "resolve_project"]
 
 REQUIRED: Final = ("name", "slug", "model", "backend")
 TEXTS: Final = (*REQUIRED, "description", "command", "vllm_version", "worker_id", "gpu_resource_id", "project")
+ENUMS: Final = ("task_type", "execution_policy")
 MAPPINGS: Final = ("config", "execution_policy_config")
+
+_WORD = re.compile(r"[^A-Za-z0-9_\-]+")
+_CREDENTIAL = re.compile(r"(?<![A-Za-z0-9_])ik_(?:live|sdk)_[A-Za-z0-9]")
 
 
 def check_spec(spec: WorkloadSpec) -> str:
@@ -22,7 +28,8 @@ def check_spec(spec: WorkloadSpec) -> str:
 
     Raises:
         ConfigurationError: a field is, or the command holds, a credential.
-        ValidationError: a required field is blank, a field has the wrong type, or an enum's string is unknown.
+        ValidationError: a required field is blank, a field has the wrong type or holds what JSON cannot carry, or an
+            enum's string is unknown.
     """
     for field in TEXTS:
         value: object = getattr(spec, field)
@@ -33,7 +40,7 @@ def check_spec(spec: WorkloadSpec) -> str:
         if field in REQUIRED and not value.strip():
             raise ValidationError(f"validation error: {field} must not be empty")
         _no_secret(value)
-    for word in (spec.command or "").replace("=", " ").replace('"', " ").replace("'", " ").split():
+    for word in _WORD.split(spec.command or ""):
         _no_secret(word)
     for field in MAPPINGS:
         mapping: object = getattr(spec, field)
@@ -41,7 +48,9 @@ def check_spec(spec: WorkloadSpec) -> str:
             continue
         if not isinstance(mapping, Mapping):
             raise ValidationError(f"validation error: {field} must be a mapping; got {type(mapping).__name__}")
-        _no_secret_inside(cast("Mapping[object, object]", mapping))
+        _no_secret_inside(plain(mapping, field))
+    for field in ENUMS:
+        _no_secret(str(getattr(spec, field)))
     member(TaskType, spec.task_type, "task_type")
     if spec.execution_policy is not None:
         member(ExecutionPolicy, spec.execution_policy, "execution_policy")
@@ -50,20 +59,24 @@ def check_spec(spec: WorkloadSpec) -> str:
 
 def _no_secret(text: str) -> None:
     if is_secret(text):
-        raise ConfigurationError("configuration error: secrets must never go in specs")
+        raise _secret()
+
+
+def _secret() -> ConfigurationError:
+    return ConfigurationError("configuration error: secrets must never go in specs")
 
 
 def _no_secret_inside(value: object) -> None:
     if isinstance(value, str):
-        _no_secret(value)
-        for word in value.replace("=", " ").split():
-            _no_secret(word)
-    elif isinstance(value, Mapping):
-        for key, inner in cast("Mapping[Any, Any]", value).items():
+        # Commands, arguments and environments live in here: a credential anywhere in them, but not a mere mention.
+        if is_secret(value) or _CREDENTIAL.search(value):
+            raise _secret()
+    elif isinstance(value, dict):
+        for key, inner in cast("dict[str, Any]", value).items():
             _no_secret_inside(key)
             _no_secret_inside(inner)
-    elif isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        for inner in cast("Sequence[Any]", value):
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
             _no_secret_inside(inner)
 
 
@@ -78,7 +91,8 @@ def resolve_project(call: str | None, spec: str | None, client: str | None) -> s
     spec = (spec or "").strip() or None
     if call is not None and spec is not None and call != spec:
         raise ConfigurationError(
-            f"configuration error: project={call!r} was passed, but the spec says project={spec!r}; drop one of them."
+            f"configuration error: project={redact(call)!r} was passed, but the spec says project={redact(spec)!r}; "
+            "drop one of them."
         )
     project = call or spec or client
     if project is None:

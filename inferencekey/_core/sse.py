@@ -55,7 +55,7 @@ class SSEDecoder:
         max_event_size: bytes; the longest event, comments between two blank lines included.
     """
 
-    __slots__ = ("_at_start", "_id", "_max", "_pending", "_scanned", "_skip_lf", "retry")
+    __slots__ = ("_at_start", "_id", "_max", "_pending", "_scanned", "_skip_lf", "_too_large", "retry")
 
     def __init__(self, max_event_size: int = MAX_EVENT_SIZE) -> None:
         self._max = max_event_size
@@ -63,6 +63,7 @@ class SSEDecoder:
         self._scanned = 0  # how far _pending is known to hold no blank line
         self._skip_lf = False  # the last byte was CR: a LF now belongs to it
         self._at_start = True
+        self._too_large = False  # said only once the events before it were returned
         self._id = ""
         self.retry: int | None = None
         """The reconnection time in milliseconds that the server asked for."""
@@ -76,8 +77,10 @@ class SSEDecoder:
         """Take the next bytes and return the events they complete, in order.
 
         Raises:
-            EventTooLarge: an event passes the cap; nothing more can be decoded.
+            EventTooLarge: an event passes the cap; the events before it were returned, nothing more can be decoded.
         """
+        if self._too_large:
+            raise self._refusal()
         if self._at_start:
             data = self._without_bom(data)
             if self._at_start:
@@ -95,7 +98,9 @@ class SSEDecoder:
             end = pending.rfind(b"\n\n", max(0, self._scanned - 1))
             if end < 0:
                 self._scanned = len(pending)
-                self._check(len(pending))
+                if self._passes_cap(pending):
+                    self._too_large = True
+                    raise self._refusal()
                 return []
             whole = bytes(pending[:end])
             del pending[: end + 2]
@@ -104,8 +109,12 @@ class SSEDecoder:
             whole = data[:end] if end >= 0 else b""
             pending += data[end + 2 :] if end >= 0 else data
         self._scanned = len(pending)
-        self._check(len(pending))
-        return self._events(whole) if whole else []
+        events = self._events(whole) if whole else []
+        if not self._too_large and self._passes_cap(pending):
+            self._too_large = True
+        if self._too_large and not events:
+            raise self._refusal()
+        return events
 
     def finish(self) -> Event | None:
         """Say that the bytes have ended: return the unfinished event, which the standard does not count as one.
@@ -127,15 +136,20 @@ class SSEDecoder:
         self._at_start = False
         return head.removeprefix(_BOM)
 
-    def _check(self, size: int) -> None:
-        if size > self._max:
-            raise EventTooLarge(f"an event is longer than {self._max} bytes")
+    def _passes_cap(self, block: bytes | bytearray) -> bool:
+        # The blank line's own bytes do not count, so that the cap falls at the same byte however the stream was split.
+        return len(block) > self._max and len(block.strip(b"\n")) > self._max
+
+    def _refusal(self) -> EventTooLarge:
+        return EventTooLarge(f"an event is longer than {self._max} bytes")
 
     def _events(self, whole: bytes) -> list[Event]:
         events: list[Event] = []
         for block in whole.split(b"\n\n"):
-            if len(block) > self._max:
-                raise EventTooLarge(f"an event is longer than {self._max} bytes")
+            if self._passes_cap(block):
+                self._too_large = True
+                self._pending[:] = block  # finish() is to tell that something was left
+                break
             # What real models send, nearly always: one data line and nothing else.
             if block.startswith(b"data: ") and b"\n" not in block and not self._id:
                 events.append(Event(block[6:]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from inferencekey._core import jsonval
+from inferencekey._core.answers import in_band_error
 from inferencekey._core.usage import usage_of
 from inferencekey.errors import ResponseFormatError, ValidationError
 from inferencekey.models import EmbeddingResult, RerankItem, RerankResult
@@ -34,14 +35,17 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
         request_id: the answer's ``x-request-id``.
 
     Raises:
+        GenerationFailed: an error came in a 200.
         ResponseFormatError: a field is missing, or there is not exactly one vector per input.
     """
 
     def wrong(why: str) -> ResponseFormatError:
         return ResponseFormatError(f"unexpected answer: the embeddings {why}", request_id=request_id)
 
-    raw = jsonval.loads(body, "the embeddings")
+    raw = jsonval.loads(body, "the embeddings", request_id)
     answer = jsonval.as_mapping(raw)
+    if answer is not None and answer.get("error"):
+        raise in_band_error(raw, request_id=request_id)
     data = None if answer is None else answer.get("data")
     if answer is None or not isinstance(data, list):
         raise wrong("have no list data")
@@ -52,11 +56,12 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     for position, item in enumerate(items):
         entry = jsonval.as_mapping(item)
         vector: Any = None if entry is None else entry.get("embedding")
-        if entry is None or not isinstance(vector, list):
+        # Only the first number is looked at: structuring them all would cost more than parsing them.
+        if entry is None or not isinstance(vector, list) or not _starts_with_number(cast("list[Any]", vector)):
             raise wrong(f"have no data[{position}].embedding (a list of numbers)")
-        index = entry.get("index", position)
-        if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
-            raise wrong(f"have an index {index!r} at data[{position}] that is out of range or used twice")
+        index = jsonval.integer(entry.get("index", position))
+        if index is None or not 0 <= index < count or vectors[index] is not None:
+            raise wrong(f"have an index {entry.get('index')!r} at data[{position}] that is out of range or used twice")
         vectors[index] = cast("list[float]", vector)
     return EmbeddingResult(
         cast("list[list[float]]", vectors),
@@ -91,23 +96,28 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
         request_id: the answer's ``x-request-id``.
 
     Raises:
+        GenerationFailed: an error came in a 200.
         ResponseFormatError: a field is missing, or an index names no document.
     """
 
     def wrong(why: str) -> ResponseFormatError:
         return ResponseFormatError(f"unexpected answer: the reranking {why}", request_id=request_id)
 
-    raw = jsonval.loads(body, "the reranking")
+    raw = jsonval.loads(body, "the reranking", request_id)
     answer = jsonval.as_mapping(raw)
+    if answer is not None and answer.get("error"):
+        raise in_band_error(raw, request_id=request_id)
     found = None if answer is None else answer.get("results")
     if answer is None or not isinstance(found, list):
         raise wrong("has no list results")
     items: list[RerankItem] = []
     for position, item in enumerate(cast("list[Any]", found)):
         entry = jsonval.as_mapping(item) or {}
-        index = entry.get("index")
-        score = entry.get("relevance_score", entry.get("score"))
-        if not isinstance(index, int) or not 0 <= index < count:
+        index = jsonval.integer(entry.get("index"))
+        score = entry.get("relevance_score")
+        if score is None:
+            score = entry.get("score")
+        if index is None or not 0 <= index < count:
             raise wrong(f"has no index of a document in results[{position}]")
         if isinstance(score, bool) or not isinstance(score, (int, float)):
             raise wrong(f"has no relevance_score in results[{position}]")
@@ -115,6 +125,10 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
     return RerankResult(
         tuple(items), jsonval.text_or_none(answer.get("model")), usage_of(answer.get("usage")), raw, request_id
     )
+
+
+def _starts_with_number(vector: list[Any]) -> bool:
+    return bool(vector) and isinstance(vector[0], (int, float)) and not isinstance(vector[0], bool)
 
 
 def _texts(given: object, argument: str) -> list[str]:

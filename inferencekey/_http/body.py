@@ -20,7 +20,7 @@ GRACE: Final = 0.25
 class ByteStream:
     """The unread body of a 2xx answer."""
 
-    __slots__ = ("_content", "_failure", "_loop", "_response")
+    __slots__ = ("__weakref__", "_content", "_failure", "_loop", "_response")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

@@ -11,7 +11,7 @@ import os
 import ssl as ssl_module
 from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["SessionFactory", "Sessions", "reused"]
+__all__ = ["Session", "SessionFactory", "Sessions", "reused"]
 
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
@@ -55,11 +55,22 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
 
+class Body(Protocol):
+    """An answer's body that is still open."""
+
+    def close(self) -> None:
+        """Close its connection at once."""
+        ...
+
+
 @attrs.define(eq=False)
-class _Open:
-    session: aiohttp.ClientSession
+class Session:
+    """One loop's session, and the bodies that are still open on it."""
+
+    http: aiohttp.ClientSession
     process: int
-    life: AsyncGenerator[None, None]
+    life: AsyncGenerator[None, None] = attrs.field(init=False)
+    bodies: WeakSet[Body] = attrs.field(factory=WeakSet[Body])
 
 
 class Sessions:
@@ -73,10 +84,10 @@ class Sessions:
     def __init__(self, *, ssl: ssl_module.SSLContext | bool = True, factory: SessionFactory | None = None) -> None:
         self._ssl = ssl
         self._factory = factory
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Open] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
         self._closed = False
 
-    async def get(self) -> aiohttp.ClientSession:
+    async def get(self) -> Session:
         """Return the session of the running loop.
 
         Raises:
@@ -92,17 +103,17 @@ class Sessions:
                 "here. Under trio, call the sync clients from a thread."
             ) from None
         found = self._open.get(loop)
-        if found is not None and found.process == os.getpid() and not found.session.closed:
-            return found.session
+        if found is not None and found.process == os.getpid() and not found.http.closed:
+            return found
         return await self._begin(loop)
 
-    async def _begin(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        session = self._factory() if self._factory is not None else self._make()
-        life = _life(session)
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
+        session = Session(self._factory() if self._factory is not None else self._make(), os.getpid())
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
         # client nobody closed leaves no socket and no warning behind.
-        await anext(life)
-        self._open[loop] = _Open(session, os.getpid(), life)
+        session.life = _life(session.http, session.bodies)
+        self._open[loop] = session
+        await anext(session.life)
         return session
 
     def _make(self) -> aiohttp.ClientSession:
@@ -127,11 +138,13 @@ class Sessions:
         self._open.clear()
 
 
-async def _life(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+async def _life(http: aiohttp.ClientSession, bodies: WeakSet[Body]) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await session.close()
+        for body in list(bodies):
+            body.close()
+        await http.close()
 
 
 async def _end(life: AsyncGenerator[None, None]) -> None:

@@ -121,7 +121,10 @@ class Transport:
         Raises:
             InferenceKeyError: the typed error of whatever went wrong.
         """
-        response, attempts = await self._send(method, path, credential, timeouts, body, key, once, None)
+        session = await self._sessions.get()
+        response, attempts = await self._send(
+            session.http, method, path, credential, timeouts, body, key, once, None
+        )
         try:
             whole = await _read_whole(response)
         except BaseException as error:
@@ -145,8 +148,11 @@ class Transport:
     ) -> ByteStream:
         """Send a request and return the open answer once its status is known to be 2xx."""
         policy = None if retry else NO_RETRY
-        response, _ = await self._send(method, path, credential, timeouts, body, key, False, policy)
-        return ByteStream(response)
+        session = await self._sessions.get()
+        response, _ = await self._send(session.http, method, path, credential, timeouts, body, key, False, policy)
+        opened = ByteStream(response)
+        session.bodies.add(opened)
+        return opened
 
     async def aclose(self) -> None:
         """Close the sessions."""
@@ -154,6 +160,7 @@ class Transport:
 
     async def _send(
         self,
+        http: aiohttp.ClientSession,
         method: str,
         path: str,
         credential: Credential,
@@ -165,7 +172,6 @@ class Transport:
     ) -> tuple[aiohttp.ClientResponse, int]:
         """Return a 2xx answer whose body is unread, and how many attempts it took."""
         policy = policy or self._policy
-        session = await self._sessions.get()
         url = URL(self.base_url + path, encoded=True)
         headers = self._head(credential, body, key)
         started = time.monotonic()
@@ -180,7 +186,7 @@ class Transport:
             error: InferenceKeyError
             outcome: Outcome
             try:
-                response = await session.request(
+                response = await http.request(
                     method,
                     url,
                     data=body,
