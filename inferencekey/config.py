@@ -36,7 +36,8 @@ API_KEY_VARIABLE = "INFERENCEKEY_API_KEY"
 TokenKind = Literal["sdk", "live"]
 
 _FOUR_PARTS = re.compile(r"ik_([a-z]+)_([A-Za-z0-9]+)_([A-Za-z0-9]+)\Z")
-_IN_TEXT = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-]+")
+# Wider than a token's alphabet: what only looks like one must not leave its tail behind.
+_IN_TEXT = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-]+(?:[+/=.~%]+[A-Za-z0-9_\-]+)*")
 
 
 def from_environment(variable: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -65,7 +66,7 @@ def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> 
     except ValueError:
         usable = False
     else:
-        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
+        usable = usable and not any(mark in url for mark in "@?#")
     if not usable or any(ord(c) <= 32 or ord(c) == 127 for c in url):
         raise ConfigurationError(
             f"configuration error: base_url must be like https://host or http://127.0.0.1:4747; got {_without_userinfo(url)!r}. "
@@ -75,7 +76,7 @@ def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> 
 
 
 def _without_userinfo(url: str) -> str:
-    return redact(re.sub(r"//[^/@]*@", "//…@", url))
+    return redact(re.sub(r"(?s)\A([A-Za-z][A-Za-z0-9+.\-]*://)?.*@", r"\1…@", url))
 
 
 def token_kind(token: str) -> TokenKind | None:

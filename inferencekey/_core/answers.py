@@ -163,6 +163,7 @@ def _from_json(raw: Any) -> tuple[str, str | None]:
     text = jsonval.text_or_none(body.get("message")) or _detail(body.get("detail"))
     if not text and error and error is not True:
         text = _json(error)
+    text = text or jsonval.text_or_none(body.get("title")) or _code(body, "code")
     return text or (_json(raw) if body else ""), _code(body)
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import attrs
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
+from cattrs.v import format_exception
 
 from inferencekey._core import jsonval
 from inferencekey.errors import ResponseFormatError
@@ -58,7 +59,11 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _moment(value: Any) -> datetime:
-    return datetime.fromisoformat(_text(value, str))
+    text = _text(value, str)
+    try:
+        return datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
+    except ValueError:
+        raise ValueError(f"must be a date and time, not {jsonval.preview(text.encode(), 40)}") from None
 
 
 def workload(raw: Any) -> Workload:
@@ -85,10 +90,15 @@ _FIELDS = tuple(a.name for a in attrs.fields(Workload) if a.name != "raw")
 
 def _reasons(error: Exception) -> str:
     reasons: list[str] = []
-    for text in transform_error(error, path="$"):
+    for text in transform_error(error, path="$", format_exception=_reason):
         reason, _, path = text.partition(" @ $.")
         reasons.append(f"{path}: {reason}" if path else reason)
     return "; ".join(reasons)
+
+
+def _reason(error: BaseException, kind: type | None) -> str:
+    # The hooks above raise in words of their own; cattrs would put Python's names of types in their place.
+    return str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
 
 
 def workload_list(raw: Any) -> list[Any]:

@@ -72,6 +72,7 @@ def _lines(path: str, before: Any, after: Any, indent: str) -> list[str]:
         for key, value in new.items():
             if key not in old or old[key] != value:
                 lines.extend(_lines(f"{path}.{key}", old.get(key), value, indent))
+        lines.extend(f"{indent}- {path}.{key}: {value!r}" for key, value in old.items() if key not in new)
         return lines
     if before is None:
         return [f"{indent}+ {path}: {after!r}"]

@@ -11,9 +11,13 @@ from inferencekey.errors import ValidationError
 __all__ = ["RetryPolicy", "Timeouts"]
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValidationError(f"validation error: {attribute.name} must be more than 0 seconds; got {value!r}")
+    if value is not None and (not _is_number(value) or not value > 0):
+        raise ValidationError(f"validation error: {attribute.name} must be more than 0 seconds, or None; got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -59,9 +63,12 @@ class RetryPolicy:
     budget_gain: float = attrs.field(default=0.2)
 
     def __attrs_post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ValidationError(f"validation error: max_attempts must be at least 1; got {self.max_attempts!r}")
+        attempts: object = self.max_attempts
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+            raise ValidationError(
+                f"validation error: max_attempts must be a whole number of at least 1; got {attempts!r}"
+            )
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)
-            if not value >= 0:
-                raise ValidationError(f"validation error: {name} must not be negative; got {value!r}")
+            if not _is_number(value) or not value >= 0:
+                raise ValidationError(f"validation error: {name} must be a number that is not negative; got {value!r}")

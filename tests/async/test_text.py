@@ -263,7 +263,11 @@ async def test_refusals_raise_at_the_call() -> None:
         async with client(server) as data:
             with pytest.raises(PermissionDenied, match=r"permission denied \[scope_insufficient\]: ") as caught:
                 await endpoint(data).generate_text_stream(prompt="x")
-            assert (caught.value.code, caught.value.status, caught.value.request_id) == ("scope_insufficient", 403, "req-9")
+            assert (caught.value.code, caught.value.status, caught.value.request_id) == (
+                "scope_insufficient",
+                403,
+                "req-9",
+            )
             with pytest.raises(ValidationError):
                 endpoint(data).generate_text_stream(prompt="x", messages=[])
 

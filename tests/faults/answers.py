@@ -33,7 +33,9 @@ def chunk(data: bytes) -> bytes:
 
 def events(*texts: str, finish: str | None = "stop", done: bool = True) -> list[bytes]:
     """The data events of a chat stream, one HTTP chunk each, the end of the body not included."""
-    found: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"content": text}}], "model": "m"} for text in texts]
+    found: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": text}}], "model": "m"} for text in texts
+    ]
     if finish:
         found.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "model": "m"})
     lines = [b"data: " + json.dumps(value).encode() + b"\n\n" for value in found]

@@ -136,7 +136,9 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-@pytest.mark.parametrize("what", ["ep.generate_text(prompt='x')", "print([c.text for c in ep.generate_text_stream('x')])"])
+@pytest.mark.parametrize(
+    "what", ["ep.generate_text(prompt='x')", "print([c.text for c in ep.generate_text_stream('x')])"]
+)
 def test_ctrl_c_ends_the_call_at_once(what: str) -> None:
     with FaultServer(stream_then_hang if "stream" in what else hang) as server:
         program = Program(CALL % what, server.url)

@@ -1,0 +1,122 @@
+"""Runs the Python code of these pages and of ``README.md``, as users would: in order, page by page, against a platform.
+
+``python`` blocks are executed, or checked as doctests where they have ``>>>``; ``bash`` and ``text`` blocks are not. A
+``python`` block that cannot run says so with ``<!--- skip: next -->``. One local platform serves all pages; every page
+starts with the ``INFERENCEKEY_*`` variables set and with the workloads ``support-bot`` and ``billing`` ready.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from sybil import Sybil
+from sybil.integration.pytest import SybilFile, SybilItem
+from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+from inferencekey import Backend, ManagementClient, TaskType, WorkloadSpec
+from inferencekey.local import LocalPlatform
+
+DOCS = Path(__file__).resolve().parent
+
+PROJECT = "acme"
+SUPPORT_BOT = WorkloadSpec(
+    name="support-bot",
+    slug="support-bot",
+    model="meta-llama/Llama-3.1-8B-Instruct",
+    backend=Backend.VLLM,
+    command="vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 8192",
+)
+BILLING = WorkloadSpec(
+    name="billing",
+    slug="billing",
+    model="sentence-transformers/all-MiniLM-L6-v2",
+    backend=Backend.LLAMACPP,
+    task_type=TaskType.EMBEDDING,
+)
+
+
+class Pages:
+    """The platform behind the pages, started by the first page that has code."""
+
+    def __init__(self) -> None:
+        self._whole_run = ExitStack()
+        self._page = ExitStack()
+        self._variables: dict[str, str] = {}
+
+    def set_up(self, namespace: dict[str, Any]) -> None:
+        if not self._variables:
+            self._variables = self._start()
+        self._page.enter_context(mock.patch.dict(os.environ, self._variables))
+        with ManagementClient.from_env() as mgmt:
+            for workload in mgmt.list_workloads():
+                if workload.slug not in (SUPPORT_BOT.slug, BILLING.slug):
+                    mgmt.delete(workload.slug)
+            for spec in (SUPPORT_BOT, BILLING):
+                mgmt.ensure(spec)
+                mgmt.wait_until_ready(spec.slug, silent=True)
+        namespace["__name__"] = "__main__"
+
+    def tear_down(self, _: dict[str, Any]) -> None:
+        self._page.close()
+
+    def stop(self) -> None:
+        self._whole_run.close()
+
+    def _start(self) -> dict[str, str]:
+        folder = self._whole_run.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-docs-"))
+        portal = self._whole_run.enter_context(start_blocking_portal())
+        platform = self._whole_run.enter_context(
+            portal.wrap_async_context_manager(LocalPlatform(data_dir=folder, port=0))
+        )
+        return {
+            "INFERENCEKEY_BASE_URL": platform.base_url,
+            "INFERENCEKEY_PROJECT": PROJECT,
+            "INFERENCEKEY_SDK_TOKEN": platform.mint_sdk_token(PROJECT),
+            "INFERENCEKEY_API_KEY": platform.mint_live_token(f"{PROJECT}/*"),
+            "SUPPORT_IK_LIVE": platform.mint_live_token(f"{PROJECT}/support-bot"),
+            "BILLING_IK_LIVE": platform.mint_live_token(f"{PROJECT}/billing"),
+        }
+
+
+pages = Pages()
+
+
+class Plugin:
+    """Not plain hooks of this file: those would see ``docs/`` only, and the README is outside."""
+
+    def __init__(self) -> None:
+        self._sybil = Sybil(
+            parsers=[PythonCodeBlockParser(), SkipParser()],
+            patterns=["docs/**/*.md", "docs/*.md", "README.md"],
+            excludes=["docs/_build/**"],
+            path="..",
+            setup=pages.set_up,
+            teardown=pages.tear_down,
+        )
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SybilFile | None:
+        if not self._sybil.should_parse(file_path):
+            return None
+        return SybilFile.from_parent(parent, path=file_path, sybils=[self._sybil])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the blocks of a page back into their order, whatever has shuffled them: later ones build on earlier ones."""
+        blocks = [item for item in items if isinstance(item, SybilItem)]
+        blocks.sort(key=lambda item: (str(item.path), item.example.start))
+        others = [item for item in items if not isinstance(item, SybilItem)]
+        items[:] = [*others, *blocks]
+
+    def pytest_sessionfinish(self) -> None:
+        pages.stop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Plugin(), "inferencekey-docs")

@@ -1,0 +1,26 @@
+"""What holds for the pages besides their code, which ``conftest.py`` runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+
+from inferencekey.models import RetryPolicy, Timeouts
+
+DOCS = Path(__file__).resolve().parent
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    program = [sys.executable, str(DOCS / "generate_cli.py"), "--check"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_defaults_has_every_default() -> None:
+    page = (DOCS / "guide" / "deadlines-and-retries.md").read_text(encoding="utf-8")
+    for kind in (Timeouts, RetryPolicy):
+        for field in attrs.fields(kind):
+            assert f"| `{kind.__name__}.{field.name}` | {field.default:g} " in page, field.name

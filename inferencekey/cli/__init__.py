@@ -1,0 +1,22 @@
+"""The command line: arguments and printing only."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the ``inferencekey`` command; return its exit code: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C."""
+    try:
+        from inferencekey.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich", "click", "shellingham"):
+            raise
+        print(
+            f"error: the command line needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'",
+            file=sys.stderr,
+        )
+        return 1
+    return run(sys.argv[1:])

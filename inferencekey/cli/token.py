@@ -1,0 +1,111 @@
+"""``inferencekey token``: mint, list and revoke the local platform's tokens, whether it runs or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferencekey.cli.options import DataDir, Json
+from inferencekey.cli.output import console, fail, note, print_json
+from inferencekey.local.defaults import default_data_dir
+from inferencekey.local.runfile import make_private
+from inferencekey.local.status import store_path
+from inferencekey.local.store import Store
+from inferencekey.local.tokens import ALL_SCOPES, DEFAULT_SCOPES, Token, token_id
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Mint, list and revoke the local platform's tokens.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def _store(data: Path | None) -> Store:
+    where = data if data is not None else default_data_dir()
+    make_private(where)
+    return Store(store_path(where))
+
+
+def _show(token: str, json: bool) -> None:
+    if json:
+        print_json({"token": token})
+    else:
+        console().print(token, markup=False)
+        note("It is shown this once.")
+
+
+@app.command("sdk")
+def sdk(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project it provisions.")],
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(ALL_SCOPES)}; may be repeated.")] = None,
+    data: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Mint a control token (ik_sdk_) for one project."""
+    with _store(data) as store:
+        _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, json)
+
+
+@app.command("live")
+def live(
+    grants: Annotated[
+        list[str], typer.Argument(metavar="PROJECT/WORKLOAD|PROJECT/*", help="What it may call; one or several.")
+    ],
+    data: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
+    with _store(data) as store:
+        _show(store.mint_live_token(*grants).text, json)
+
+
+@app.command("list")
+def list_tokens(data: DataDir = None, json: Json = False) -> None:
+    """List the tokens; never their secrets."""
+    with _store(data) as store:
+        tokens = store.tokens()
+    if json:
+        print_json([_row(token) for token in tokens])
+        return
+    out = console()
+    for token in tokens:
+        row = _row(token)
+        what = ", ".join(token.grants) if token.kind == "live" else f"{token.project} ({', '.join(token.scopes)})"
+        state = "revoked" if token.revoked_at else "valid"
+        out.print(f"ik_{token.kind}_{token.id}…  {state:<7}  {row['created_at']}  {what}", markup=False)
+    if not tokens:
+        note("no tokens yet: inferencekey token sdk PROJECT, or inferencekey token live PROJECT/*")
+
+
+def _row(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "kind": token.kind,
+        "project": token.project,
+        "scopes": list(token.scopes),
+        "grants": list(token.grants),
+        "created_at": token.created_at.isoformat(timespec="seconds"),
+        "revoked_at": None if token.revoked_at is None else token.revoked_at.isoformat(timespec="seconds"),
+    }
+
+
+@app.command("revoke")
+def revoke(
+    token: Annotated[
+        str, typer.Argument(metavar="ID", help="The token's id (the 8 characters in its middle), or itself.")
+    ],
+    data: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Revoke a token; it is refused from the next request on."""
+    name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
+    with _store(data) as store:
+        found = store.revoke_token(name)
+    if not found:
+        raise typer.Exit(fail(f"there is no token {name[:8]!r}; `inferencekey token list` shows them"))
+    if json:
+        print_json({"revoked": name})
+    else:
+        note(f"revoked {name}")

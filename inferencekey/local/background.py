@@ -1,0 +1,47 @@
+"""The platform's own tasks.
+
+Not a task group: that would have to be open around the body of the user's ``async with``, and wrap what is raised there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVarTuple
+
+__all__ = ["Background"]
+
+Args = TypeVarTuple("Args")
+
+
+class Background:
+    """Tasks that run until they end or the platform does.
+
+    Args:
+        log: gets the traceback of one that fails; the others go on.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, run: Callable[[*Args], Coroutine[Any, Any, None]], *args: *Args) -> None:
+        """Start a task in the running event loop."""
+        task = asyncio.create_task(run(*args))
+        # The loop itself holds tasks only weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def aclose(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+            await asyncio.sleep(0)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("unexpected, in the background", exc_info=error)

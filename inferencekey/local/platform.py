@@ -1,0 +1,295 @@
+"""The local platform as one object: start it, ask where it is, mint tokens, stop it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import logging.handlers
+import os
+import socket
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+import anyio
+import anyio.to_thread
+from aiohttp import web
+
+from inferencekey.local.background import Background
+from inferencekey.local.choose import stand_in_for
+from inferencekey.local.control import Control
+from inferencekey.local.defaults import (
+    CLOSE_SECONDS,
+    DATA_BODY_BYTES,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    HOLD_SECONDS,
+    default_data_dir,
+)
+from inferencekey.local.errors import PlatformError
+from inferencekey.local.gateway import Gateway
+from inferencekey.local.guard import Guard, stamp
+from inferencekey.local.hosts import HostRules, is_loopback, is_wildcard
+from inferencekey.local.lifecycle import Lifecycle
+from inferencekey.local.reap import reap
+from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file
+from inferencekey.local.standin import StandInEngines
+from inferencekey.local.status import store_path
+from inferencekey.local.store import Store
+from inferencekey.local.tokens import DEFAULT_SCOPES
+from inferencekey.local.writer import Writer
+
+__all__ = ["LocalPlatform"]
+
+BACKLOG = 1024
+LOG_BYTES = 5 * 1024 * 1024
+
+
+class LocalPlatform:
+    """Both planes of the platform's contract on this machine, with real engines behind them.
+
+    Used as an asynchronous context manager: inside the block, requests are answered. Everything it knows is in its data
+    directory, and is there again the next time, however it ended.
+
+    Args:
+        data_dir: where everything is kept; default: this user's own. Only one platform runs on it at a time.
+        host: the address to listen on. Anything but a loopback address lets other machines in.
+        port: 0 takes any free one.
+        cache_dir: where models are kept; default: the user's cache.
+        hold: seconds a call waits for a workload that is still coming up.
+        close_seconds: what calls in flight get when the platform stops.
+
+    Raises:
+        PlatformError: on entering: the data directory cannot be used or is in use, the port is taken, or the host is not
+            this machine's.
+        StoreError: on entering: the store cannot be read, or was written by a newer version.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path | str | None = None,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        cache_dir: Path | None = None,
+        hold: float = HOLD_SECONDS,
+        close_seconds: float = CLOSE_SECONDS,
+    ) -> None:
+        self._data_dir = Path(data_dir).absolute() if data_dir is not None else default_data_dir()
+        self._host = host
+        self._port = port
+        self._cache_dir = cache_dir
+        self._hold = hold
+        self._close_seconds = close_seconds
+        self._base_url: str | None = None
+        self._store: Store | None = None
+        self._stack: AsyncExitStack | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        """Where everything is kept."""
+        return self._data_dir
+
+    @property
+    def base_url(self) -> str:
+        """What clients take as ``base_url``: ``http://127.0.0.1:PORT``.
+
+        Raises:
+            PlatformError: it is not running.
+        """
+        if self._base_url is None:
+            raise PlatformError("the local platform is not running")
+        return self._base_url
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach it."""
+        return not is_loopback(self._host)
+
+    def mint_sdk_token(self, project: str, scopes: Iterable[str] = DEFAULT_SCOPES) -> str:
+        """Return a new control token for one project.
+
+        Synchronous, one short write: it can be called from any thread as well as from the loop.
+
+        Raises:
+            ValidationError: the project or a scope is not one.
+            PlatformError: it is not running.
+        """
+        return self._opened.mint_sdk_token(project, scopes).text
+
+    def mint_live_token(self, *grants: str) -> str:
+        """Return a new data key for ``PROJECT/WORKLOAD`` or ``PROJECT/*``, one or several. Synchronous, as above.
+
+        Raises:
+            ValidationError: a grant is neither.
+            PlatformError: it is not running.
+        """
+        return self._opened.mint_live_token(*grants).text
+
+    async def __aenter__(self) -> LocalPlatform:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            # Bounded by the waits inside; cut short, it would leave engines behind.
+            with anyio.CancelScope(shield=True):
+                await stack.__aexit__(kind, error, trace)
+
+    @property
+    def _opened(self) -> Store:
+        if self._store is None:
+            raise PlatformError("the local platform is not running")
+        return self._store
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Bring everything up in an order that, backwards, takes everything down."""
+        for directory in (self._data_dir, self._data_dir / "logs", self._data_dir / "engines"):
+            make_private(directory)
+        lock = DirectoryLock(self._data_dir)
+        stack.callback(lock.release)
+        listener = _listen(self._host, self._port)
+        stack.callback(listener.close)
+        store = self._store = Store(store_path(self._data_dir))
+        stack.callback(self._forget_store, store)
+        log = stack.enter_context(_Log(self._data_dir / "logs" / "platform.log")).logger
+        await anyio.to_thread.run_sync(reap, store.engines())
+        store.clear_engines()
+
+        engines = StandInEngines(self._data_dir, cache_dir=self._cache_dir, on_started=store.add_engine)
+        stack.push_async_callback(_stop_engines, engines, store)
+        session = await stack.enter_async_context(_engine_session())
+        tasks = Background(log)
+        stack.push_async_callback(tasks.aclose)
+        lifecycle = Lifecycle(tasks, stand_in_for(engines), store.set_statuses, log)
+        app = self._application(store, Writer(tasks), lifecycle, session, log)
+        await stack.enter_async_context(_serving(app, listener, log))
+        self._base_url = _base_url(self._host, listener)
+        stack.callback(self._forget_base_url)
+        write_run_file(self._data_dir, self._base_url)
+        stack.callback(remove_run_file, self._data_dir)
+        lifecycle.start(store.workloads())
+        log.info("started: %s, pid %d", self._base_url, os.getpid())
+
+    def _application(
+        self,
+        store: Store,
+        write: Writer,
+        lifecycle: Lifecycle,
+        session: aiohttp.ClientSession,
+        log: logging.Logger,
+    ) -> web.Application:
+        guard = Guard(HostRules(self._host, socket.gethostname()), log)
+        app = web.Application(middlewares=[guard.middleware], client_max_size=DATA_BODY_BYTES)
+        app.on_response_prepare.append(stamp)
+        app.add_routes([web.get("/healthz", _healthz)])
+        app.add_routes(Control(store, write, lifecycle).routes())
+        app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
+
+        async def let_finish(_: web.Application) -> None:
+            lifecycle.close()
+            with anyio.move_on_after(self._close_seconds):
+                await guard.empty()
+
+        app.on_shutdown.append(let_finish)
+        return app
+
+    def _forget_store(self, store: Store) -> None:
+        self._store = None
+        store.close()
+
+    def _forget_base_url(self) -> None:
+        self._base_url = None
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _stop_engines(engines: StandInEngines, store: Store) -> None:
+    await engines.aclose()
+    store.clear_engines()
+
+
+@asynccontextmanager
+async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
+    # A connection each: llama.cpp closes idle ones when it likes, and a request that meets that would fail for nothing.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        trust_env=False,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, listener: socket.socket, log: logging.Logger) -> AsyncGenerator[None]:
+    # A caller that leaves must stop what was being computed for it, streamed or not.
+    # Who was not done at the application's shutdown is not waited for again.
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, logger=log, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to *host* and *port*.
+
+    Raises:
+        PlatformError: the port is taken or may not be used, or the host is not an address of this machine.
+    """
+    if not 0 <= port <= 65535:
+        raise PlatformError(f"cannot listen on port {port}: a port is a number from 0 to 65535")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = "something else listens there; stop it, or choose another port"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            why = "not permitted; choose a port above 1023"
+        else:
+            why = f"{error.strerror or error}; choose another host"
+        raise PlatformError(f"cannot listen on {host} port {port}: {why}") from None
+
+
+def _base_url(host: str, listener: socket.socket) -> str:
+    port: int = listener.getsockname()[1]
+    if is_wildcard(host):
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Log:
+    """The platform's log file, for its owner's eyes; a logger of its own, so that two platforms do not share lines."""
+
+    def __init__(self, path: Path) -> None:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        self.logger = logging.Logger("inferencekey.local", logging.INFO)
+        self._handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.logger.addHandler(self._handler)
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.removeHandler(self._handler)
+        self._handler.close()

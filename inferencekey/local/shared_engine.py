@@ -1,0 +1,185 @@
+"""One engine process for all who want it: started for the first, stopped after the last, restarted with patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from attrs import frozen
+
+from inferencekey.local.errors import EngineError
+from inferencekey.local.process import EngineDied, EngineProcess
+
+__all__ = ["Lease", "OnStep", "SharedEngine"]
+
+OnStep = Callable[[str, str, str | None], None]
+"""Told of progress, in the event loop: a readiness phase, a message, and a step such as `download 48 %`."""
+
+Launch = Callable[[OnStep], Awaitable[EngineProcess]]
+"""Brings up a healthy process; whatever it started is stopped again when it raises."""
+
+DEATHS_IN_A_ROW = 5
+LONGEST_PAUSE_SECONDS = 30.0
+PROVEN_SECONDS = 60.0
+
+
+@frozen(eq=False)
+class Lease:
+    """One user's hold on the process, from `acquire` to `release`."""
+
+    process: EngineProcess
+
+
+class SharedEngine:
+    """The process that all users of one engine share.
+
+    A process that died is not restarted by itself: each holder sees `process.exited`, releases its lease and acquires
+    again. The restart then waits 1, 2, 4, 8 … 30 s, and gives up after five deaths in a row: a death after a minute of
+    service begins a new row, and so does the acquire after giving up.
+
+    Args:
+        launch: brings up a healthy process.
+        name: how messages call it.
+        linger: seconds it is kept after its last user has gone.
+        pause: seconds before the first restart; each further one waits twice as long.
+    """
+
+    def __init__(self, launch: Launch, *, name: str, linger: float = 5.0, pause: float = 1.0) -> None:
+        self._launch = launch
+        self._name = name
+        self._linger = linger
+        self._pause = pause
+        self._closed = False
+        self._waiting: list[OnStep] = []
+        self._leases: set[Lease] = set()
+        self._current: asyncio.Task[EngineProcess] | None = None
+        self._last_step: tuple[str, str, str | None] | None = None
+        self._retirement: asyncio.TimerHandle | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._deaths = 0
+        self._last_death = ""
+        self._healthy_since = 0.0
+
+    async def acquire(self, on_step: OnStep) -> Lease:
+        """Return a hold on the running process; bring it up first if it does not run.
+
+        Users that wait together get the same progress, the same process, or the same error. Cancelling one leaves the
+        others alone.
+
+        Raises:
+            EngineError: it cannot run, or died too often.
+        """
+        if self._closed:
+            raise EngineError(f"{self._name} is shut down")
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+        self._waiting.append(on_step)
+        try:
+            running = self._running(on_step)
+            await asyncio.wait([running])
+            if running.cancelled():
+                raise EngineError(f"{self._name} is shut down")
+            lease = Lease(running.result())
+            self._leases.add(lease)
+            return lease
+        finally:
+            self._waiting.remove(on_step)
+            self._retire_if_unused()
+
+    def release(self, lease: Lease) -> None:
+        """Give the hold back; a second time is nothing."""
+        if lease in self._leases:
+            self._leases.remove(lease)
+            self._retire_if_unused()
+
+    async def aclose(self) -> None:
+        """Stop the process, whoever uses it, and start none again."""
+        self._closed = True
+        self._leases.clear()
+        self._retire()
+        while self._stopping:
+            await asyncio.wait(self._stopping)
+
+    def _running(self, on_step: OnStep) -> asyncio.Task[EngineProcess]:
+        """The task whose result is the process in use: a new one, if there is none or its process has died."""
+        current = self._current
+        if current is not None and not current.done():
+            if self._last_step is not None:
+                on_step(*self._last_step)
+            return current
+        if current is not None and not failed(current):
+            process = current.result()
+            if not process.exited.is_set():
+                return current
+            self._count_death(process.describe_exit())
+        self._last_step = None
+        self._current = asyncio.create_task(self._bring_up())
+        return self._current
+
+    async def _bring_up(self) -> EngineProcess:
+        while True:
+            await self._wait_after_death()
+            try:
+                process = await self._launch(self._tell)
+            except EngineDied as error:
+                self._healthy_since = asyncio.get_running_loop().time()
+                self._count_death(str(error))
+            else:
+                self._healthy_since = asyncio.get_running_loop().time()
+                return process
+
+    async def _wait_after_death(self) -> None:
+        if self._deaths == 0:
+            return
+        if self._deaths >= DEATHS_IN_A_ROW:
+            deaths, self._deaths = self._deaths, 0
+            raise EngineError(f"{self._name} died {deaths} times in a row: {self._last_death}")
+        pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2 ** (self._deaths - 1))
+        step = f"restart {self._deaths} of {DEATHS_IN_A_ROW - 1}"
+        self._tell("bootstrapping", f"{self._last_death}; starting it again in {pause:g} s", step)
+        await asyncio.sleep(pause)
+
+    def _count_death(self, words: str) -> None:
+        if asyncio.get_running_loop().time() - self._healthy_since >= PROVEN_SECONDS:
+            self._deaths = 0
+        self._deaths += 1
+        self._last_death = words
+
+    def _tell(self, phase: str, message: str, step: str | None) -> None:
+        self._last_step = (phase, message, step)
+        for on_step in list(self._waiting):
+            on_step(phase, message, step)
+
+    def _retire_if_unused(self) -> None:
+        current = self._current
+        if self._waiting or self._leases or self._retirement is not None or current is None:
+            return
+        if current.done():
+            self._retirement = asyncio.get_running_loop().call_later(self._linger, self._retire)
+        else:
+            self._retire()
+
+    def _retire(self) -> None:
+        """Stop the process in the background; from here on, a new user gets a new one."""
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+        if self._current is not None:
+            task = asyncio.create_task(stop(self._current))
+            self._current = None
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+
+
+def failed(task: asyncio.Task[EngineProcess]) -> bool:
+    """Whether a task that is done has no process to show."""
+    return task.cancelled() or task.exception() is not None
+
+
+async def stop(task: asyncio.Task[EngineProcess]) -> None:
+    """End the bringing up, or the process that it brought up."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not failed(task):
+        await task.result().stop()

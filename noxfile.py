@@ -1,0 +1,98 @@
+"""Every check has a session here; ``.ci/run`` only calls them.
+
+    nox                 what CI runs: generated, lint, types, wheel, docs, tests
+    nox -s tests        one of them
+    nox -s tests-all    the tests on every supported Python that is installed
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if line.startswith("Programming Language :: Python :: 3.")]
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["generated", "lint", "types", "wheel", "docs", "tests"]
+nox.options.error_on_external_run = True
+nox.options.stop_on_first_error = True
+
+COVERED = "inferencekey/_core/*"
+
+
+def install(session: nox.Session, *groups: str, extras: str = "cli,local") -> None:
+    """Install the package as users do, not editable, and the named groups."""
+    session.install(f".[{extras}]", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups))
+
+
+@nox.session
+def generated(session: nox.Session) -> None:
+    """The committed ``_sync`` is what ``_async`` gives, by file set and bytes."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.run("python", "inferencekey/_codegen/generate.py", "--check")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the one direction of imports."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": str(HERE)})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy strict and pyright strict on the package and on ``tests/typing``."""
+    install(session, "types")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The built wheel, with the core dependencies only: it imports, is light, and says what is missing."""
+    session.install("build")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--wheel", "--outdir", folder, silent=True)
+        (built,) = Path(folder).glob("*.whl")
+        session.install("--force-reinstall", str(built))
+    session.run("python", "-I", str(HERE / "tests" / "wheel_check.py"))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages build without a warning, and their code runs."""
+    install(session, "docs", "test")
+    session.run("python", "-m", "pytest", "docs", "README.md")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything under ``tests/``, against the installed package; ``_core`` is covered whole."""
+    _tests(session)
+
+
+@nox.session(name="tests-all", python=PYTHONS)
+def tests_all(session: nox.Session) -> None:
+    """The same on every supported Python that is installed."""
+    _tests(session)
+
+
+def _tests(session: nox.Session) -> None:
+    install(session, "test", "lint")
+    data = Path(session.create_tmp()) / "coverage"
+    session.run("coverage", "erase", f"--data-file={data}")
+    session.run("coverage", "run", f"--data-file={data}", "-m", "pytest", "-m", "not engine", *session.posargs)
+    session.run("coverage", "report", f"--data-file={data}", f"--include=*/{COVERED}", "--fail-under=100", "--skip-covered")
+    # Last, so that the runner's closing line is the last word: the tests with the real engine.
+    session.run("python", "-m", "pytest", "-m", "engine", *session.posargs)

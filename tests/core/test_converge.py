@@ -1,0 +1,318 @@
+"""What ensure does next, row by row of its table; and many callers at once against a server that misbehaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferencekey._core.converge import Converge, Create, Discard, Fail, Finish, Read, Step, Update
+from inferencekey._core.reconcile import create_body
+from inferencekey._core.wire import find_workload, workload
+from inferencekey.errors import ApiError, DriftError, TransportError
+from inferencekey.models import OnDrift, Workload, WorkloadSpec
+
+SPEC = WorkloadSpec(name="Bot", slug="Support Bot", model="m", backend="vllm", command="new")
+LOST = TransportError("network error: reset")
+
+
+def machine(on_drift: OnDrift = OnDrift.RECONCILE) -> Converge:
+    made = Converge(SPEC, on_drift, "acme")
+    assert made.start() == Read()
+    return made
+
+
+def live(slug: str = "support-bot", id: str = "w-1", **fields: Any) -> Workload:
+    return workload({**create_body(SPEC), "id": id, "slug": slug, **fields})
+
+
+DRIFTED = live(config={"command": "old"}, name="Other")
+
+
+def created(made: Converge) -> Step:
+    return made.read(None)
+
+
+def test_read_absent_creates() -> None:
+    assert machine().read(None) == Create(create_body(SPEC))
+
+
+@pytest.mark.parametrize("mode", [mode for mode in OnDrift if mode is not OnDrift.DRY_RUN])
+def test_absent_is_created_in_every_mode_but_dry_run(mode: OnDrift) -> None:
+    assert isinstance(machine(mode).read(None), Create)
+
+
+def test_a_dry_run_changes_nothing_absent_workloads_included() -> None:
+    step = machine(OnDrift.DRY_RUN).read(None)
+    assert isinstance(step, Finish)
+    assert (step.slug, step.plan.action, step.plan.workload_id, step.warn) == ("support-bot", "create", None, False)
+
+
+@pytest.mark.parametrize("mode", [*OnDrift])
+def test_read_equal_finishes(mode: OnDrift) -> None:
+    step = machine(mode).read(live())
+    assert isinstance(step, Finish)
+    assert (step.slug, step.plan.action, step.warn) == ("support-bot", "none", False)
+
+
+def test_drift_is_reconciled_with_exactly_the_drifted_fields() -> None:
+    assert machine().read(DRIFTED) == Update("w-1", {"name": "Bot", "config": {"command": "new"}})
+
+
+def test_drift_fails() -> None:
+    step = machine(OnDrift.FAIL).read(DRIFTED)
+    assert isinstance(step, Fail)
+    assert isinstance(step.error, DriftError)
+    assert str(step.error) == "workload drifted from spec: name, config"
+    assert step.error.plan is not None
+    assert step.error.plan.action == "update"
+
+
+@pytest.mark.parametrize("mode", [OnDrift.DRY_RUN, OnDrift.WARN, OnDrift.IGNORE])
+def test_drift_is_left_standing(mode: OnDrift) -> None:
+    step = machine(mode).read(DRIFTED)
+    assert isinstance(step, Finish)
+    assert step.warn is (mode is OnDrift.WARN)
+    assert [change.field for change in step.plan.changes] == ["name", "config"]
+
+
+def test_created_under_the_wanted_slug_finishes() -> None:
+    made = machine()
+    created(made)
+    step = made.created(live(id="w-7"))
+    assert isinstance(step, Finish)
+    assert (step.slug, step.plan.action, step.plan.workload_id) == ("support-bot", "create", "w-7")
+
+
+def test_created_under_a_suffixed_slug_is_discarded_and_the_winner_adopted() -> None:
+    made = machine()
+    created(made)
+    assert made.created(live("support-bot-1", "w-2")) == Discard("w-2")
+    assert made.discarded() == Read()
+    step = made.read(live())
+    assert isinstance(step, Finish)
+    assert (step.slug, step.plan.action) == ("support-bot", "none"), "this call has changed nothing"
+
+
+def test_the_winner_is_brought_to_the_spec() -> None:
+    made = machine()
+    created(made)
+    made.created(live("support-bot-1", "w-2"))
+    made.discarded()
+    assert isinstance(made.read(DRIFTED), Update)
+    made.unknown(LOST)
+    step = made.read(live())
+    assert isinstance(step, Finish)
+    assert step.plan.action == "update", "the update that may have been lost was this call's"
+
+
+def test_an_unknown_create_is_read_a_little_later_each_time() -> None:
+    made = machine()
+    delays = []
+    for _ in range(3):
+        assert isinstance(created(made), Create)
+        step = made.unknown(LOST)
+        assert isinstance(step, Read)
+        delays.append(step.delay)
+    assert delays == [0.25, 0.5, 1.0]
+    assert made.read(None) == Fail(LOST)
+
+
+def test_an_unknown_create_that_was_stored() -> None:
+    made = machine()
+    created(made)
+    made.unknown(LOST)
+    step = made.read(live(id="w-9"))
+    assert isinstance(step, Finish)
+    assert (step.plan.action, step.plan.workload_id) == ("create", "w-9")
+
+
+def test_updated_finishes_with_what_was_done() -> None:
+    made = machine()
+    made.read(DRIFTED)
+    step = made.updated(live())
+    assert isinstance(step, Finish)
+    assert [change.field for change in step.plan.changes] == ["name", "config"]
+
+
+def test_an_unknown_update_that_was_stored() -> None:
+    made = machine()
+    made.read(DRIFTED)
+    assert made.unknown(LOST) == Read(0.25)
+    step = made.read(live())
+    assert isinstance(step, Finish)
+    assert (step.plan.action, step.plan.workload_id) == ("update", "w-1")
+
+
+def test_an_update_that_never_takes_ends_with_its_cause() -> None:
+    made = machine()
+    for _ in range(3):
+        assert isinstance(made.read(DRIFTED), Update)
+        made.unknown(LOST)
+    assert made.read(DRIFTED) == Fail(LOST)
+    assert isinstance(made.read(live()), Finish), "it may have taken after all"
+
+
+def test_a_workload_deleted_in_between_is_created_again() -> None:
+    made = machine()
+    made.read(DRIFTED)
+    assert made.gone() == Read()
+    assert isinstance(made.read(None), Create)
+
+
+def test_a_workload_that_another_caller_keeps_deleting() -> None:
+    made = machine()
+    for _ in range(3):
+        assert isinstance(made.read(DRIFTED), Update)
+        made.gone()
+    step = made.read(None)
+    assert isinstance(step, Fail)
+    assert isinstance(step.error, ApiError)
+    assert str(step.error) == (
+        "api error: workload 'support-bot' disappeared 3 times while it was being ensured; another caller deletes it."
+    )
+
+
+def test_a_slug_that_is_never_given_ends_after_three_creates_naming_both() -> None:
+    made = machine()
+    for round in range(3):
+        assert isinstance(made.read(None), Create)
+        assert made.created(live("support-bot-1", f"w-{round}")) == Discard(f"w-{round}")
+        assert made.discarded() == Read()
+    step = made.read(None)
+    assert isinstance(step, Fail)
+    assert isinstance(step.error, ApiError)
+    assert str(step.error) == (
+        "api error: workload 'support-bot' could not be ensured: the server stored it as 'support-bot-1' 3 times, yet lists "
+        "no 'support-bot'; each duplicate was deleted again. Is the slug reserved, or does another caller delete it?"
+    )
+
+
+# Many callers at once.
+
+
+@attrs.define
+class Server:
+    """Stores workloads, suffixes slugs that are taken, and may honour an Idempotency-Key."""
+
+    honours_keys: bool
+    rows: dict[str, dict[str, Any]] = attrs.Factory(dict)
+    owners: dict[str, object] = attrs.Factory(dict)
+    answers: dict[object, dict[str, Any]] = attrs.Factory(dict)
+
+    def create(self, owner: object, body: dict[str, Any]) -> Workload:
+        if self.honours_keys and owner in self.answers:
+            return workload(self.answers[owner])
+        taken = {row["slug"] for row in self.rows.values()}
+        slug = next(s for s in self.slugs(body["slug"]) if s not in taken)
+        id = f"w-{len(self.owners)}"
+        self.owners[id] = owner
+        self.rows[id] = self.answers[owner] = {**body, "id": id, "slug": slug}
+        return workload(self.rows[id])
+
+    @staticmethod
+    def slugs(slug: str) -> Iterator[str]:
+        yield slug
+        yield from (f"{slug}-{n}" for n in range(1, 99))
+
+
+class Caller:
+    """One ensure: each step it takes is one request, and anything may happen between two."""
+
+    def __init__(self, server: Server, command: str) -> None:
+        self.server = server
+        self.machine = Converge(attrs.evolve(SPEC, command=command), OnDrift.RECONCILE, "acme")
+        self.step = self.machine.start()
+        self.late: list[dict[str, Any]] = []
+        self.lost_creates = 0
+        self.discards_lost = 0
+
+    @property
+    def done(self) -> bool:
+        return isinstance(self.step, (Finish, Fail))
+
+    def go(self, fault: str) -> None:
+        rows = self.server.rows
+        match self.step:
+            case Read():
+                self.step = self.machine.read(find_workload(list(rows.values()), "support-bot"))
+            case Create(body):
+                if fault != "none":
+                    self.lost_creates += 1
+                if fault == "late":
+                    self.late.append(body)
+                if fault in ("late", "never"):
+                    self.step = self.machine.unknown(LOST)
+                    return
+                stored = self.server.create(self, body)
+                self.step = self.machine.unknown(LOST) if fault == "lost" else self.machine.created(stored)
+            case Update(id, body):
+                if fault in ("late", "never"):
+                    self.step = self.machine.unknown(LOST)
+                elif id not in rows:
+                    self.step = self.machine.gone()
+                else:
+                    rows[id] = {**rows[id], **body}
+                    self.step = (
+                        self.machine.unknown(LOST) if fault == "lost" else self.machine.updated(workload(rows[id]))
+                    )
+            case Discard(id):
+                assert self.server.owners[id] is self, "never another caller's workload"
+                assert rows.pop(id)["slug"] != "support-bot"
+                self.step = self.machine.discarded()
+
+    def land(self) -> None:
+        """A create that was given up arrives after all."""
+        if self.late:
+            self.server.create(self, self.late.pop(0))
+
+
+FAULTS = st.sampled_from(["none", "none", "none", "lost", "never", "late"])
+
+
+@settings(max_examples=300)
+@given(
+    honours_keys=st.booleans(),
+    commands=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),
+    taken=st.lists(st.sampled_from(["support-bot-1", "support-bot-2", "other"]), unique=True, max_size=3),
+    schedule=st.lists(st.tuples(st.integers(0, 3), FAULTS, st.booleans()), max_size=40),
+)
+def test_any_interleaving_ends_with_exactly_one(
+    honours_keys: bool, commands: list[str], taken: list[str], schedule: list[tuple[int, str, bool]]
+) -> None:
+    server = Server(honours_keys)
+    for slug in taken:
+        server.create(slug, {**create_body(SPEC), "slug": slug})
+    before = dict(server.rows)
+    callers = [Caller(server, command) for command in commands]
+    for who, fault, lands in schedule:
+        caller = callers[who % len(callers)]
+        if not caller.done:
+            caller.go(fault)
+        if lands:
+            caller.land()
+    for _ in range(40):
+        for caller in callers:
+            if not caller.done:
+                caller.go("none")
+    for caller in callers:
+        while caller.late:
+            caller.land()
+
+    assert all(caller.done for caller in callers), "every ensure ends"
+    assert before.items() <= server.rows.items(), "nobody else's workload was touched"
+    ours = [row for id, row in server.rows.items() if id not in before]
+    winners = [row for row in ours if row["slug"] == "support-bot"]
+    finished = [caller for caller in callers if isinstance(caller.step, Finish)]
+    if finished:
+        assert len(winners) == 1
+        assert winners[0]["config"]["command"] in commands
+    assert all(caller.step.slug == "support-bot" for caller in finished if isinstance(caller.step, Finish))
+    failed = [caller.step.error for caller in callers if isinstance(caller.step, Fail)]
+    assert all(error is LOST for error in failed)
+    # What a lost answer may leave behind is at most what was lost; where nothing was lost, nothing is left.
+    assert len(ours) - len(winners) <= sum(caller.lost_creates for caller in callers)

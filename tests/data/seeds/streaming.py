@@ -1,0 +1,2 @@
+for chunk in ep.generate_text_stream(prompt="Hola"):
+    print(chunk.text, end="", flush=True)

@@ -1,0 +1,222 @@
+"""The control plane: the async and the sync client against the local platform."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from platforms.up import Up
+
+from inferencekey import (
+    AsyncManagementClient,
+    AuthError,
+    Backend,
+    ConfigurationError,
+    DriftError,
+    EndpointRef,
+    ManagementClient,
+    NotFoundError,
+    OnDrift,
+    PermissionDenied,
+    ReadinessError,
+    ReadinessEvent,
+    ReadinessTimeout,
+    TaskType,
+    ValidationError,
+    WorkloadDriftWarning,
+    WorkloadSpec,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.engine]
+
+
+@pytest.fixture
+async def mgmt(up: Up) -> AsyncIterator[AsyncManagementClient]:
+    async with AsyncManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+        yield client
+
+
+@pytest.fixture
+def spec() -> WorkloadSpec:
+    name = f"t-{uuid4().hex[:8]}"
+    return WorkloadSpec(
+        name=name,
+        slug=name,
+        model="m/one",
+        backend=Backend.VLLM,
+        command="vllm serve m/one",
+        config={"extra": {"a": 1}},
+    )
+
+
+async def test_ensure_creates_then_changes_nothing(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    first = await mgmt.ensure(spec)
+    assert first == EndpointRef("acme", spec.slug)
+    assert first.plan is not None
+    assert first.plan.action == "create"
+    second = await mgmt.ensure(spec)
+    assert second == first
+    assert second.plan is not None
+    assert (second.plan.action, second.plan.changes) == ("none", ())
+    live = await mgmt.get_workload(spec.slug)
+    assert live.config == {"extra": {"a": 1}, "command": "vllm serve m/one"}
+    assert (live.backend, live.task_type, live.model_name) == (Backend.VLLM, TaskType.TEXT2TEXT, "m/one")
+    assert live.created_at is not None
+
+
+async def test_reconcile_patches_exactly_what_drifted_and_loses_nothing(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
+    await mgmt.ensure(spec)
+    changed = spec.evolve(command="vllm serve m/one --x", config={"extra": {"b": 2}})
+    ref = await mgmt.ensure(changed)
+    assert ref.plan is not None
+    assert [c.field for c in ref.plan.changes] == ["config"]
+    live = await mgmt.get_workload(spec.slug)
+    assert live.config == {"extra": {"a": 1, "b": 2}, "command": "vllm serve m/one --x"}
+
+
+@pytest.mark.parametrize("mode", [OnDrift.DRY_RUN, "dry_run", OnDrift.IGNORE, OnDrift.WARN, OnDrift.FAIL, "fail"])
+async def test_the_other_modes_change_nothing(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec, mode: OnDrift | str
+) -> None:
+    await mgmt.ensure(spec)
+    before = await mgmt.get_workload(spec.slug)
+    drifted = spec.evolve(name="other", description="d")
+    if mode == "fail":
+        with pytest.raises(DriftError, match="^workload drifted from spec: name, description$") as caught:
+            await mgmt.ensure(drifted, on_drift=mode)
+        assert isinstance(caught.value, ValidationError)
+        assert caught.value.plan is not None
+        assert [c.field for c in caught.value.plan.changes] == ["name", "description"]
+    elif mode == "warn":
+        with pytest.warns(WorkloadDriftWarning, match="name, description"):
+            await mgmt.ensure(drifted, on_drift=mode)
+    else:
+        ref = await mgmt.ensure(drifted, on_drift=mode)
+        assert ref.plan is not None
+        assert ref.plan.action == "update"
+    assert await mgmt.get_workload(spec.slug) == before
+
+
+async def test_dry_run_of_an_absent_workload(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    ref = await mgmt.ensure(spec, on_drift="dry_run")
+    assert ref.plan is not None
+    assert ref.plan.action == "create"
+    with pytest.raises(NotFoundError):
+        await mgmt.get_workload(spec.slug)
+    assert (await mgmt.plan(spec)).action == "create"
+
+
+async def test_fifty_callers_at_once_leave_one(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    refs = await asyncio.gather(*(mgmt.ensure(spec) for _ in range(50)))
+    assert set(refs) == {EndpointRef("acme", spec.slug)}
+    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+
+
+def test_threads_with_clients_of_their_own_leave_one(up: Up, spec: WorkloadSpec) -> None:
+    barrier = threading.Barrier(8)
+
+    def provision(_: int) -> EndpointRef:
+        with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+            barrier.wait()
+            return client.ensure(spec)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(provision, range(8))) == {EndpointRef("acme", spec.slug)}
+    with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+        assert [w.slug for w in client.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+
+
+async def test_delete(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    await mgmt.ensure(spec)
+    assert await mgmt.delete(spec.slug.upper().replace("-", "_")) is True
+    assert await mgmt.delete(spec.slug) is False
+
+
+async def test_readiness(mgmt: AsyncManagementClient, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]) -> None:
+    await mgmt.ensure(spec)
+    seen: list[ReadinessEvent] = []
+    last = await mgmt.wait_until_ready(spec.slug, on_progress=seen.append)
+    assert last == seen[-1]
+    assert last.phase == "ready"
+    assert "SmolLM2-135M-Instruct" in last.message
+    assert "m/one" in last.message
+    assert capsys.readouterr() == ("", "")
+    events = [event async for event in mgmt.readiness_events(spec.slug)]
+    assert [e.phase for e in events] == ["ready"]
+    await mgmt.wait_until_ready(spec.slug)
+    assert "ready" in capsys.readouterr().err
+
+
+async def test_a_task_nobody_serves_here_ends_in_error(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    await mgmt.ensure(spec.evolve(task_type=TaskType.TEXT2VIDEO))
+    with pytest.raises(ReadinessError, match="text2video") as caught:
+        await mgmt.wait_until_ready(spec.slug, silent=True)
+    assert caught.value.events[-1].phase == "error"
+
+
+async def test_waiting_for_what_does_not_exist(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    with pytest.raises(NotFoundError):
+        await mgmt.wait_until_ready(spec.slug, silent=True, timeout=5)
+
+
+async def test_the_ceiling_of_a_wait_holds(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec) -> None:
+    # Nothing listens there: every connection is a drop, and the wait ends when it said it would.
+    gone = AsyncManagementClient(base_url="http://127.0.0.1:9", project="acme", sdk_token=up.sdk_token)
+    async with gone, asyncio.timeout(3):
+        with pytest.raises(ReadinessTimeout) as caught:
+            await gone.wait_until_ready(spec.slug, silent=True, timeout=0.5)
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_callbacks_run_in_the_calling_thread(up: Up, spec: WorkloadSpec) -> None:
+    threads: list[str] = []
+    with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+        client.ensure(spec)
+        client.wait_until_ready(spec.slug, on_progress=lambda _: threads.append(threading.current_thread().name))
+        assert set(threads) == {threading.current_thread().name}
+        with pytest.raises(ZeroDivisionError):
+            client.wait_until_ready(spec.slug, on_progress=lambda _: 1 / 0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            client.ensure(spec.evolve(name="other"), on_drift="warn")
+        assert [w.category for w in caught] == [WorkloadDriftWarning]
+        with client.readiness_events(spec.slug) as events:
+            assert [e.phase for e in events] == ["ready"]
+
+
+async def test_refusals(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec) -> None:
+    with pytest.raises(PermissionDenied, match=r"^permission denied \[project_scope_mismatch\]: "):
+        await mgmt.ensure(spec, project="other")
+    unknown = "ik_sdk_00000000_" + "0" * 64
+    async with AsyncManagementClient(base_url=up.base_url, project="acme", sdk_token=unknown) as stranger:
+        with pytest.raises(AuthError, match="^authentication failed: ") as caught:
+            await stranger.list_workloads()
+    assert unknown not in str(caught.value) + repr(caught.value.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"name": " "}, ValidationError, "validation error: name must not be empty"),
+        ({"slug": "---"}, ValidationError, "validation error: slug"),
+        ({"model": ""}, ValidationError, "validation error: model must not be empty"),
+        ({"task_type": "text2smell"}, ValidationError, "validation error: task_type must be one of"),
+        ({"project": "other"}, ConfigurationError, "project='acme' was passed"),
+        ({"description": "ik_live_0a1b2c3d_ffff"}, ConfigurationError, "secrets must never go in specs"),
+        ({"command": "serve --api-key ik_live_0a1b2c3d_ffff"}, ConfigurationError, "secrets must never go in specs"),
+    ],
+)
+async def test_bad_specs_are_refused_before_any_request(
+    spec: WorkloadSpec, change: dict[str, str], error: type[Exception], text: str
+) -> None:
+    nowhere = AsyncManagementClient(base_url="http://127.0.0.1:9", sdk_token="ik_sdk_0a1b2c3d_" + "0" * 64)
+    async with nowhere:
+        with pytest.raises(error, match=text):
+            await nowhere.ensure(spec.evolve(**change), project="acme")

@@ -1,0 +1,368 @@
+"""The control plane over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from platforms import Running, running, workload_body
+
+pytestmark = pytest.mark.anyio
+
+WORKLOADS = "/api/projects/acme/workloads"
+
+
+@pytest.fixture
+async def local(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Running]:
+    async with running(tmp_path / "data") as started:
+        yield started
+
+
+async def test_a_created_workload_has_every_field_of_the_contract(local: Running) -> None:
+    declared = workload_body(
+        "Support Bot",
+        description="d",
+        config={"command": "vllm serve x --max-model-len 8192", "vllm_version": "0.9"},
+        worker_id="w",
+        gpu_resource_id="g",
+        execution_policy="fixed",
+        execution_policy_config={"replicas": 2},
+    )
+    answer = await local.call("POST", WORKLOADS, json=declared)
+    assert answer.status == 201
+    assert answer.headers["Content-Type"] == "application/json"
+    made = answer.body
+    assert {name: made[name] for name in declared} == {**declared, "slug": "support-bot"}
+    assert uuid.UUID(made["id"])
+    assert uuid.UUID(made["project_id"])
+    assert (made["project_slug"], made["workload_slug"]) == ("acme", "support-bot")
+    for moment in (made["created_at"], made["updated_at"]):
+        assert datetime.fromisoformat(moment).tzinfo is not None
+    listed = await local.call("GET", WORKLOADS)
+    assert listed.body == [made]
+
+
+async def test_what_is_not_declared_is_null(local: Running) -> None:
+    made = await local.create()
+    optional = ("description", "config", "worker_id", "gpu_resource_id", "execution_policy", "execution_policy_config")
+    assert {made[name] for name in optional} == {None}
+
+
+async def test_a_project_without_workloads_is_an_empty_list(local: Running) -> None:
+    assert (await local.call("GET", WORKLOADS)).body == []
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("Gemma 4 26B (llama.cpp / GGUF) on R9700", "gemma-4-26b-llama-cpp-gguf-on-r9700"),
+        ("  Mixed_Case--Slug  ", "mixed-case-slug"),
+    ],
+)
+async def test_slugs_are_stored_in_canonical_form(local: Running, given: str, stored: str) -> None:
+    assert (await local.create(given))["slug"] == stored
+    assert (await local.create(given))["slug"] == f"{stored}-1"
+    assert (await local.create(stored))["slug"] == f"{stored}-2"
+
+
+async def test_creates_at_once_each_get_a_slug_of_their_own(local: Running) -> None:
+    made = await asyncio.gather(*(local.create() for _ in range(8)))
+    assert {workload["slug"] for workload in made} == {"support-bot", *(f"support-bot-{n}" for n in range(1, 8))}
+
+
+async def test_an_idempotency_key_makes_creates_at_once_one(local: Running) -> None:
+    async def create() -> Any:
+        return await local.call("POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": "k1"})
+
+    answers = await asyncio.gather(*(create() for _ in range(8)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body["id"] for answer in answers}) == 1
+    assert len((await local.call("GET", WORKLOADS)).body) == 1
+
+
+async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = await local.call("POST", WORKLOADS, json=workload_body(), headers=headers)
+    other = await local.call("POST", WORKLOADS, json=workload_body(model_name="another"), headers=headers)
+    assert (first.status, other.status) == (201, 409)
+    assert "Idempotency-Key" in other.body["error"]
+    await local.call("DELETE", f"/api/workloads/{first.body['id']}")
+    late = await local.call("POST", WORKLOADS, json=workload_body(), headers=headers)
+    assert late.status == 409
+    assert (await local.call("GET", WORKLOADS)).body == []
+
+
+BAD_BODIES: list[tuple[dict[str, Any], str]] = [
+    ({"name": None}, "name must be a text"),
+    ({"name": "  "}, "name must not be empty"),
+    ({"slug": "---"}, "slug must hold a letter or a digit"),
+    ({"slug": ""}, "slug must not be empty"),
+    ({"slug": 5}, "slug must be a text"),
+    ({"model_name": ""}, "model_name must not be empty"),
+    ({"backend": " "}, "backend must not be empty"),
+    ({"backend": "My Backend"}, "backend must be a slug"),
+    ({"task_type": "text2nothing"}, "task_type must be one of text2text, embedding"),
+    ({"task_type": None}, "task_type must be a text"),
+    ({"description": 5}, "description must be a text"),
+    ({"worker_id": []}, "worker_id must be a text"),
+    ({"config": "vllm serve"}, "config must be an object"),
+    ({"config": {"command": 5}}, "config.command must be a text"),
+    ({"config": {"command": "vllm 'serve"}}, "config.command cannot be split into words: No closing quotation"),
+    ({"config": {"command": "  "}}, "config.command must not be empty"),
+    ({"config": {"command": "a\0b"}}, "NUL"),
+    ({"config": {"vllm_version": 1}}, "config.vllm_version must be a text"),
+    ({"provider": "aws"}, "provider is not a field of a workload"),
+    ({"min_vram_gb": 8}, "min_vram_gb is not a field of a workload"),
+    ({"id": "x"}, "id is not a field of a workload"),
+    ({"name": "ik_live_01234567_abc"}, "secrets must never go in specs"),
+    ({"description": " ik_sdk_x"}, "secrets must never go in specs"),
+    ({"config": {"command": "vllm serve x --api-key ik_live_x"}}, "secrets must never go in specs"),
+    ({"config": {"command": "vllm serve x --api-key=ik_live_x"}}, "secrets must never go in specs"),
+    ({"config": {"command": "vllm serve x --api-key='ik_live_x'"}}, "secrets must never go in specs"),
+    ({"config": {"env": [{"KEY": "ik_sdk_x"}]}}, "secrets must never go in specs"),
+    ({"execution_policy": "sometimes"}, "execution_policy must be one of fixed, scheduled, autoscaling"),
+    ({"execution_policy": "scheduled"}, "execution_policy_config is required"),
+    ({"execution_policy_config": {"replicas": 1}}, "execution_policy_config needs execution_policy"),
+    ({"execution_policy": "fixed", "execution_policy_config": {"replicas": 0}}, "replicas"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD_BODIES, ids=lambda value: str(value)[:60])
+async def test_a_bad_create_is_a_400_that_names_the_field(local: Running, fields: dict[str, Any], message: str) -> None:
+    answer = await local.call("POST", WORKLOADS, json={**workload_body(), **fields})
+    assert (answer.status, set(answer.body)) == (400, {"error"})
+    assert message in answer.body["error"]
+    assert not answer.body["error"].startswith("validation error")
+    assert (await local.call("GET", WORKLOADS)).body == []
+
+
+@pytest.mark.parametrize("name", ["name", "slug", "task_type", "backend", "model_name"])
+async def test_a_create_without_a_required_field_is_a_400(local: Running, name: str) -> None:
+    body = workload_body()
+    del body[name]
+    answer = await local.call("POST", WORKLOADS, json=body)
+    assert (answer.status, answer.body) == (400, {"error": f"{name} is required"})
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name": "\\ud800"}', b"{" * 5000])
+async def test_a_body_that_is_no_json_object_is_a_400(local: Running, data: bytes) -> None:
+    answer = await local.call("POST", WORKLOADS, data=data)
+    assert answer.status == 400
+    assert "JSON" in answer.body["error"]
+
+
+async def test_prose_may_mention_tokens(local: Running) -> None:
+    made = await local.create(description="give it an ik_live_ key, such as ik_live_x")
+    assert made["description"].startswith("give it")
+
+
+@pytest.mark.parametrize("backend", ["ollama", "vllm-omni", "stablediffusioncpp", "my-own-backend"])
+async def test_any_slug_is_a_backend(local: Running, backend: str) -> None:
+    assert (await local.create(backend=backend))["backend"] == backend
+
+
+# Updates
+
+
+async def test_an_update_changes_only_what_was_sent(local: Running) -> None:
+    made = await local.create(description="d", config={"command": "a", "kept": 1})
+    path = f"/api/workloads/{made['id']}"
+    answer = await local.call("PATCH", path, json={"config": {"command": "b"}})
+    assert answer.status == 200
+    assert answer.body == {**made, "config": {"command": "b"}, "updated_at": answer.body["updated_at"]}
+    assert answer.body["updated_at"] > made["updated_at"]
+    assert (await local.call("GET", WORKLOADS)).body == [answer.body]
+    cleared = await local.call("PATCH", path, json={"description": None})
+    assert cleared.body["description"] is None
+    assert (await local.call("PATCH", path, json={})).body == cleared.body
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task_type": "embedding"}, "task_type cannot be changed"),
+        ({"slug": "other"}, "slug cannot be changed"),
+        ({"id": "x"}, "id cannot be changed"),
+        ({"created_at": "x"}, "created_at cannot be changed"),
+        ({"colour": "red"}, "colour is not a field of a workload"),
+        ({"name": ""}, "name must not be empty"),
+        ({"name": None}, "name must be a text"),
+        ({"backend": "No Slug"}, "backend must be a slug"),
+        ({"config": []}, "config must be an object"),
+        ({"config": {"command": '"'}}, "config.command cannot be split"),
+        ({"model_name": "ik_live_x"}, "secrets"),
+        ({"execution_policy": "scheduled"}, "execution_policy_config is required"),
+        ({"execution_policy_config": {"replicas": "two"}}, "replicas"),
+    ],
+)
+async def test_a_bad_update_is_a_400_and_changes_nothing(local: Running, changes: dict[str, Any], message: str) -> None:
+    made = await local.create(execution_policy="fixed", execution_policy_config={"replicas": 1})
+    answer = await local.call("PATCH", f"/api/workloads/{made['id']}", json={"description": "x", **changes})
+    assert answer.status == 400
+    assert message in answer.body["error"]
+    assert (await local.call("GET", WORKLOADS)).body == [made]
+
+
+async def test_a_policys_config_goes_with_its_kind(local: Running) -> None:
+    made = await local.create(execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *"})
+    path = f"/api/workloads/{made['id']}"
+    kept = await local.call("PATCH", path, json={"execution_policy": "scheduled"})
+    assert kept.body["execution_policy_config"] == {"cron": "0 2 * * *"}
+    fixed = await local.call("PATCH", path, json={"execution_policy": "fixed"})
+    assert (fixed.status, fixed.body["execution_policy_config"]) == (200, None)
+    grown = await local.call("PATCH", path, json={"execution_policy_config": {"replicas": 3}})
+    assert grown.body["execution_policy_config"] == {"replicas": 3}
+
+
+async def test_a_deleted_workload_is_gone(local: Running) -> None:
+    made = await local.create()
+    path = f"/api/workloads/{made['id']}"
+    answer = await local.call("DELETE", path)
+    assert (answer.status, answer.body) == (204, None)
+    assert (await local.call("DELETE", path)).status == 404
+    assert (await local.call("PATCH", path, json={"name": "x"})).status == 404
+    assert (await local.call("GET", WORKLOADS)).body == []
+    events = await local.call("GET", f"{WORKLOADS}/support-bot/readiness-events")
+    assert events.status == 404
+
+
+async def test_deletes_at_once_are_one_delete(local: Running) -> None:
+    made = await local.create()
+    answers = await asyncio.gather(*(local.call("DELETE", f"/api/workloads/{made['id']}") for _ in range(5)))
+    assert sorted(answer.status for answer in answers) == [204, 404, 404, 404, 404]
+
+
+# Readiness
+
+
+async def test_readiness_begins_with_the_current_phase_and_ends_with_a_final_one(local: Running) -> None:
+    await local.create()
+    events = await local.ready("support-bot")
+    assert events[-1]["phase"] == "error"
+    assert "no stand-in engine serves forecast" in events[-1]["message"]
+    assert all({"phase", "message", "elapsed_ms"} <= set(event) for event in events)
+    assert await local.ready("Support Bot") == events[-1:]
+
+
+async def test_readiness_is_an_event_stream(local: Running) -> None:
+    await local.create()
+    headers = {"Authorization": f"Bearer {local.sdk}"}
+    async with local.http.get(f"{WORKLOADS}/support-bot/readiness-events", headers=headers) as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["x-request-id"]
+        text = await response.text()
+    assert text.endswith("\n\n")
+    assert json.loads(text.rstrip().splitlines()[-1].removeprefix("data: "))["phase"] == "error"
+
+
+@pytest.mark.engine
+async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> None:
+    path = f"{WORKLOADS}/support-bot/readiness-events"
+    await local.create(task_type="embedding", model_name="big/model", backend="sglang")
+    watchers = await asyncio.gather(*(local.call("GET", path) for _ in range(3)))
+    for watcher in watchers:
+        events = [json.loads(line[6:]) for line in watcher.body.splitlines() if line.startswith("data: ")]
+        order = ["scheduling", "provisioning", "bootstrapping", "ready"]
+        phases = [event["phase"] for event in events]
+        assert phases == sorted(phases, key=order.index)
+        assert phases[-1] == "ready"
+        assert events[-1]["message"] == "all-MiniLM-L6-v2 embeds as a stand-in for big/model (no sglang launched here)"
+        elapsed = [event["elapsed_ms"] for event in events]
+        assert elapsed == sorted(elapsed)
+
+
+async def test_an_update_of_a_failed_workload_tries_again(local: Running) -> None:
+    made = await local.create()
+    await local.ready("support-bot")
+    await local.call("PATCH", f"/api/workloads/{made['id']}", json={"model_name": "another/model"})
+    assert (await local.ready("support-bot"))[-1]["phase"] == "error"
+
+
+async def test_custom_backends_are_not_here_yet(local: Running) -> None:
+    path = "/api/tenants/t1/custom-backends"
+    answer = await local.call("POST", path, data={"name": "x"})
+    assert (answer.status, set(answer.body)) == (501, {"error"})
+    assert (await local.call("POST", path, token="")).status == 401
+
+
+# Who may
+
+READ_ONLY = ("workload:read",)
+
+
+async def test_the_authorisation_matrix(local: Running) -> None:
+    made = await local.create()
+    tokens = {
+        "none": "",
+        "nonsense": "abc",
+        "unknown": "ik_sdk_01234567_" + "0" * 64,
+        "unknown live": "ik_live_01234567_" + "0" * 64,
+        "live": local.live,
+        "other": local.platform.mint_sdk_token("other"),
+        "reader": local.platform.mint_sdk_token("acme", READ_ONLY),
+        "assigner": local.platform.mint_sdk_token("acme", ("assignment:write",)),
+        "writer": local.platform.mint_sdk_token("acme", ("workload:write",)),
+    }
+    reads = [("GET", WORKLOADS, None), ("GET", f"{WORKLOADS}/support-bot/readiness-events", None)]
+    one = f"/api/workloads/{made['id']}"
+    writes = [("POST", WORKLOADS, workload_body()), ("PATCH", one, {"name": "x"}), ("DELETE", one, None)]
+    refused = {
+        "none": (401, 401),
+        "nonsense": (401, 401),
+        "unknown": (401, 401),
+        "unknown live": (401, 401),
+        "live": ("wrong_credential_type", "wrong_credential_type"),
+        "other": ("project_scope_mismatch", "project_scope_mismatch"),
+        "reader": (200, "scope_insufficient"),
+        "assigner": ("scope_insufficient", "scope_insufficient"),
+        "writer": (200, 200),
+    }
+    for who, (reading, writing) in refused.items():
+        for expected, calls in ((reading, reads), (writing, writes)):
+            for method, path, body in calls:
+                answer = await local.call(method, path, token=tokens[who], json=body)
+                if isinstance(expected, str):
+                    assert (answer.status, answer.body) == (403, {"error": expected}), (who, method, path)
+                elif expected == 401:
+                    assert answer.status == 401, (who, method, path)
+                    assert set(answer.body) == {"error"}
+                    assert answer.headers["WWW-Authenticate"] == "Bearer"
+                else:
+                    assert answer.status in (200, 201, 204), (who, method, path)
+
+
+async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) -> None:
+    from inferencekey.local.store import Store
+
+    with Store(local.platform.data_dir / "platform.db") as elsewhere:
+        minted = elsewhere.mint_sdk_token("acme")
+        assert (await local.call("GET", WORKLOADS, token=minted.text)).status == 200
+        assert elsewhere.revoke_token(minted.id)
+        assert (await local.call("GET", WORKLOADS, token=minted.text)).status == 401
+
+
+async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(local: Running) -> None:
+    path = f"/api/workloads/{uuid.uuid4()}"
+    assert (await local.call("DELETE", path)).status == 404
+    assert (await local.call("DELETE", path, token="")).status == 401
+    reader = local.platform.mint_sdk_token("acme", READ_ONLY)
+    assert (await local.call("DELETE", path, token=reader)).body == {"error": "scope_insufficient"}
+
+
+async def test_a_caller_that_leaves_leaves_no_half_change(local: Running) -> None:
+    """A create is either not there at all, or there and on its way."""
+    for attempt in range(30):
+        task = asyncio.create_task(local.call("POST", WORKLOADS, json=workload_body(f"w{attempt}")))
+        await asyncio.sleep(attempt * 0.0003)
+        task.cancel()
+        await asyncio.wait([task])
+    await asyncio.sleep(0.2)
+    for workload in (await local.call("GET", WORKLOADS)).body:
+        events = await asyncio.wait_for(local.ready(workload["slug"]), 5)
+        assert events[-1]["phase"] == "error"

@@ -1,0 +1,109 @@
+"""The public API as a type checker sees it. Checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+import ssl
+from typing import assert_type
+
+from inferencekey import (
+    AsyncDataClient,
+    AsyncEndpoint,
+    AsyncManagementClient,
+    AsyncReadinessStream,
+    AsyncTextStream,
+    Backend,
+    DataClient,
+    DriftError,
+    EmbeddingResult,
+    Endpoint,
+    EndpointRef,
+    FieldDiff,
+    ManagementClient,
+    OnDrift,
+    Plan,
+    ReadinessEvent,
+    ReadinessStream,
+    RerankItem,
+    RerankResult,
+    RetryPolicy,
+    StreamInterrupted,
+    TaskType,
+    TextChunk,
+    TextResult,
+    TextStream,
+    Timeouts,
+    Usage,
+    Workload,
+    WorkloadSpec,
+)
+
+SPEC = WorkloadSpec(name="n", slug="s", model="m", backend=Backend.VLLM)
+WORDS = WorkloadSpec(name="n", slug="s", model="m", backend="my-backend", task_type="embedding", config={"a": 1})
+
+
+async def asynchronous() -> None:
+    async with AsyncManagementClient.from_env(project="acme", timeout=Timeouts(total=5)) as mgmt:
+        assert_type(mgmt, AsyncManagementClient)
+        ref = await mgmt.ensure(SPEC, on_drift=OnDrift.FAIL)
+        assert_type(ref, EndpointRef)
+        assert_type(ref.workload_slug, str)
+        assert_type(ref.plan, Plan | None)
+        await mgmt.ensure(WORDS.evolve(name="other"), on_drift="warn", project="p")
+        plan = await mgmt.plan(SPEC)
+        assert_type(plan.changes, tuple[FieldDiff, ...])
+        assert_type(await mgmt.list_workloads(), list[Workload])
+        assert_type(await mgmt.get_workload("s"), Workload)
+        assert_type(await mgmt.delete("s"), bool)
+        events = mgmt.readiness_events("s")
+        assert_type(events, AsyncReadinessStream)
+        async for event in events:
+            assert_type(event, ReadinessEvent)
+        assert_type(await mgmt.wait_until_ready("s", timeout=None, on_progress=print), ReadinessEvent)
+    async with AsyncDataClient(
+        base_url="http://127.0.0.1:4747", project="acme", api_key="k", retry=None, ssl=ssl.create_default_context()
+    ) as data:
+        ep = data.endpoint("s", api_key="k")
+        assert_type(ep, AsyncEndpoint)
+        result = await ep.generate_text("Hola", temperature=0.2, max_tokens=3, stop=["a"], extra_body={"n": 1})
+        assert_type(result, TextResult)
+        assert_type(result.usage, Usage | None)
+        async with ep.generate_text_stream(messages=[{"role": "user", "content": "x"}], timeout=3) as stream:
+            assert_type(stream, AsyncTextStream)
+            async for chunk in stream:
+                assert_type(chunk, TextChunk)
+        assert_type(stream.result, TextResult)
+        assert_type(await ep.generate_text_stream("x"), AsyncTextStream)
+        assert_type(await anext(ep.generate_text_stream("x")), TextChunk)
+        assert_type((await ep.embed(["a", "b"])).embeddings, list[list[float]])
+
+
+def synchronous() -> None:
+    with ManagementClient(project="acme", sdk_token="ik_sdk_…", retry=RetryPolicy(max_attempts=5)) as mgmt:
+        assert_type(mgmt.ensure(SPEC), EndpointRef)
+        assert_type(mgmt.plan(SPEC), Plan)
+        events = mgmt.readiness_events("s")
+        assert_type(events, ReadinessStream)
+        for event in events:
+            assert_type(event, ReadinessEvent)
+    with DataClient.from_env(project="acme") as data:
+        ep = data.endpoint("s")
+        assert_type(ep, Endpoint)
+        assert_type(ep.generate_text(prompt="Hola"), TextResult)
+        stream = ep.generate_text_stream(prompt="Hola")
+        assert_type(stream, TextStream)
+        for chunk in stream:
+            assert_type(chunk.text, str)
+        assert_type(ep.embed("a"), EmbeddingResult)
+        found = ep.rerank("q", ["a", "b"], top_n=1)
+        assert_type(found, RerankResult)
+        for item in found.results:
+            assert_type(item, RerankItem)
+        data.close()
+
+
+def errors(error: DriftError, cut: StreamInterrupted) -> None:
+    assert_type(error.plan, Plan | None)
+    assert_type(error.status, int | None)
+    assert_type(cut.partial_text, str)
+    assert_type(cut.result, TextResult | None)
+    assert_type(TaskType("embedding"), TaskType)
