@@ -36,8 +36,8 @@ API_KEY_VARIABLE = "INFERENCEKEY_API_KEY"
 TokenKind = Literal["sdk", "live"]
 
 _FOUR_PARTS = re.compile(r"ik_([a-z]+)_([A-Za-z0-9]+)_([A-Za-z0-9]+)\Z")
-# Wider than a token's alphabet: what only looks like one must not leave its tail behind.
-_IN_TEXT = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-]+(?:[+/=.~%]+[A-Za-z0-9_\-]+)*")
+# Wider than a token's alphabet: what only looks like one must not leave its tail behind. What is redacted already stays.
+_IN_TEXT = re.compile(r"ik_(?:live|sdk)_(?![A-Za-z0-9]{1,8}…)[A-Za-z0-9_\-]+(?:[+/=.~%]+[A-Za-z0-9_\-]+)*")
 
 
 def from_environment(variable: str, environ: Mapping[str, str] | None = None) -> str | None:

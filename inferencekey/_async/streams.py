@@ -166,6 +166,10 @@ class AsyncTextStream(AsyncStream[TextChunk]):
     async def _fill(self, batch: list[TextChunk]) -> None:
         reader, chat = self._events, self._chat
         assert reader is not None
+        if chat.done:
+            await reader.body.settle()
+            self._ended = True
+            return
         while not batch:
             try:
                 events = await reader.read()
@@ -187,8 +191,10 @@ class AsyncTextStream(AsyncStream[TextChunk]):
             for event in events:
                 chunk = chat.take(event)
                 if chunk is None:
-                    self._ended = True
                     reader.body.finish()
+                    if not batch:
+                        await reader.body.settle()
+                    self._ended = not batch or reader.body.at_end
                     return
                 batch.append(chunk)
 
@@ -198,7 +204,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     def __del__(self) -> None:
         events: EventReader | None = getattr(self, "_events", None)
-        if events is not None and not self._ended:
+        if events is not None and not self._ended and not self._chat.done:
             events.body.close_threadsafe()
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 import aiohttp
+import anyio
 
 from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._http.failures import translate
@@ -15,6 +16,9 @@ __all__ = ["ByteStream", "EventReader"]
 
 GRACE: Final = 0.25
 """Seconds that a finished stream's connection may take to reach the end of its body and return to the pool."""
+
+BLINK: Final = 0.01
+"""Seconds of it for which the stream's reader is kept, after the last chunk was delivered."""
 
 
 class ByteStream:
@@ -70,11 +74,27 @@ class ByteStream:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.close)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the end of the body has arrived: the connection is in the pool again."""
+        return self._content.is_eof()
+
     def finish(self) -> None:
         """Nothing more is wanted: let the connection return to the pool if the body ends within a moment."""
         if not self._content.is_eof():
             timer = self._loop.call_later(GRACE, self.close)
             self._content.on_eof(timer.cancel)
+
+    async def settle(self) -> None:
+        """Wait a blink for the end of the body, which engines send in a write of its own.
+
+        A caller that streams again at once then finds the connection in the pool.
+        """
+        with anyio.move_on_after(BLINK):
+            try:
+                await self._content.wait_eof()
+            except (TimeoutError, aiohttp.ClientError, OSError):
+                pass
 
 
 class EventReader:

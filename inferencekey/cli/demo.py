@@ -63,12 +63,16 @@ def demo(
     The first run downloads the models (180 MB) into the user's cache; later runs take seconds.
     """
     # SIGTERM ends it as Ctrl-C does, so that the platform inside is taken down in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     if data is not None:
         anyio.run(_Demo(data, keep, json).run)
         return
     with tempfile.TemporaryDirectory(prefix="inferencekey-demo-") as folder:
         anyio.run(_Demo(Path(folder), keep, json).run)
+
+
+def _as_ctrl_c(number: int, frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 @attrs.define

@@ -40,6 +40,8 @@ DIMENSIONS: Final = 384
 BATCH: Final = 32
 """Inputs embedded in one request to the engine, which it does not stop early: about a quarter of a second's work."""
 
+ONE_WRITE: Final = 512 * 1024
+
 RETRY_AFTER: Final = {"Retry-After": "2"}
 
 _GENERATING: Final = ("text2text", "omni")
@@ -215,16 +217,20 @@ class Gateway:
             engine = await self._engine(workload)
             headers = {"Authorization": f"Bearer {engine.api_key}", "Content-Type": "application/json"}
             # Some of the engine's answers repeat the request's model; it must be the one that answers.
-            # As a file: aiohttp writes bytes of any size in one go, files piece by piece.
-            data = io.BytesIO(orjson.dumps({**body, "model": engine.model_name}))
+            data = orjson.dumps({**body, "model": engine.model_name})
             try:
-                return await self._session.post(engine.address + path, data=data, headers=headers)
+                return await self._session.post(engine.address + path, data=_in_pieces(data), headers=headers)
             except aiohttp.ClientConnectorError:
                 # It died a moment ago, and nothing was sent: wait for its successor like any other call.
                 if not await self._lifecycle.lost(workload.id, engine):
                     raise _died() from None
             except aiohttp.ClientError:
                 raise _died() from None
+
+
+def _in_pieces(data: bytes) -> bytes | io.BytesIO:
+    """Return what aiohttp may write in one go, as it is; more as a file, which it writes piece by piece."""
+    return data if len(data) <= ONE_WRITE else io.BytesIO(data)
 
 
 async def _assembled(answer: aiohttp.ClientResponse) -> dict[str, Any]:
