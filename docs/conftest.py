@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,6 +55,7 @@ class Pages:
         if not self._variables:
             self._variables = self._start()
         self._page.enter_context(mock.patch.dict(os.environ, self._variables))
+        self._page.enter_context(chdir(self._page.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-page-"))))
         with ManagementClient.from_env() as mgmt:
             for workload in mgmt.list_workloads():
                 if workload.slug not in (SUPPORT_BOT.slug, BILLING.slug):
@@ -88,6 +90,24 @@ class Pages:
 pages = Pages()
 
 
+class Block(SybilItem):
+    def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        # Sybil's own looks for the block's frame, which what is raised around a block does not have.
+        try:
+            return super()._traceback_filter(excinfo)
+        except IndexError:
+            return excinfo.traceback
+
+
+class Page(SybilFile):
+    def collect(self) -> Iterator[Block]:
+        (sybil,) = self.sybils
+        document = sybil.parse(self.path)
+        self.documents.append(document)
+        for example in document.examples():
+            yield Block.from_parent(self, sybil=sybil, example=example)
+
+
 class Plugin:
     """Not plain hooks of this file: those would see ``docs/`` only, and the README is outside."""
 
@@ -96,22 +116,22 @@ class Plugin:
             parsers=[PythonCodeBlockParser(), SkipParser()],
             patterns=["docs/**/*.md", "docs/*.md", "README.md"],
             excludes=["docs/_build/**"],
-            path="..",
+            path=str(DOCS.parent),
             setup=pages.set_up,
             teardown=pages.tear_down,
         )
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SybilFile | None:
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Page | None:
         if not self._sybil.should_parse(file_path):
             return None
-        return SybilFile.from_parent(parent, path=file_path, sybils=[self._sybil])
+        return Page.from_parent(parent, path=file_path, sybils=[self._sybil])
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the blocks of a page back into their order, whatever has shuffled them: later ones build on earlier ones."""
-        blocks = [item for item in items if isinstance(item, SybilItem)]
+        blocks = [item for item in items if isinstance(item, Block)]
         blocks.sort(key=lambda item: (str(item.path), item.example.start))
-        others = [item for item in items if not isinstance(item, SybilItem)]
+        others = [item for item in items if not isinstance(item, Block)]
         items[:] = [*others, *blocks]
 
     def pytest_sessionfinish(self) -> None:

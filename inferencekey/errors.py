@@ -23,6 +23,7 @@ __all__ = [
     "DriftError",
     "GenerationFailed",
     "InferenceKeyError",
+    "InsecureTransportWarning",
     "NotFoundError",
     "PermissionDenied",
     "RateLimitError",
@@ -209,6 +210,10 @@ class ReadinessTimeout(ApiError, TimeoutError):
     def __init__(self, message: str = "", *, events: Sequence[ReadinessEvent] = (), **answer: Any) -> None:
         super().__init__(message, **answer)
         self.events = tuple(events)
+
+
+class InsecureTransportWarning(UserWarning):
+    """Issued once per host when a credential would cross a network over plain http."""
 
 
 class WorkloadDriftWarning(UserWarning):

@@ -24,8 +24,9 @@ from inferencekey._core.reconcile import make_plan
 from inferencekey._core.slugs import checked_slug
 from inferencekey._core.specs import check_spec, resolve_project
 from inferencekey._http.body import ByteStream
+from inferencekey._http.credential import Credential
 from inferencekey._http.sessions import SessionFactory
-from inferencekey._http.transport import Answer, Credential, Transport, idempotency_key
+from inferencekey._http.transport import Answer, Transport, idempotency_key
 from inferencekey.errors import (
     ApiError,
     NotFoundError,

@@ -53,7 +53,7 @@ def _opened(value: Any) -> Any:
         return dict(cast("Mapping[Any, Any]", value))
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return list(cast("Sequence[Any]", value))
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
+    raise TypeError(f"{type(cast('object', value)).__name__} is not a JSON value")
 
 
 def as_mapping(value: Any) -> Mapping[str, Any] | None:

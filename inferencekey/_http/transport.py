@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import secrets
 import ssl as ssl_module
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -17,19 +20,22 @@ from yarl import URL
 from inferencekey._core.answers import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.body import ByteStream
+from inferencekey._http.credential import Credential
 from inferencekey._http.failures import translate
-from inferencekey._http.proxy import proxy_for
+from inferencekey._http.log import logger, set_up
+from inferencekey._http.proxy import is_loopback, proxy_for
 from inferencekey._http.sessions import SessionFactory, Sessions, reused
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
+    InsecureTransportWarning,
     RequestTimeout,
     ResponseFormatError,
     ValidationError,
 )
 from inferencekey.models import RetryPolicy, Timeouts
 
-__all__ = ["Answer", "Credential", "Transport", "idempotency_key"]
+__all__ = ["Answer", "Transport", "idempotency_key"]
 
 MAX_ANSWER: Final = 1024**3
 """Bytes of a whole answer; more than any contract call returns, less than what kills the process."""
@@ -37,22 +43,6 @@ MAX_ANSWER: Final = 1024**3
 USER_AGENT: Final = "inferencekey-python/0.1.0"
 
 NO_RETRY: Final = RetryPolicy(max_attempts=1)
-
-
-class Credential:
-    """A token that does not show itself: not in a repr, not in ``vars()``."""
-
-    __slots__ = ("_token",)
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __repr__(self) -> str:
-        return "Credential(…)"
-
-    def reveal(self) -> str:
-        """Return the token itself."""
-        return self._token
 
 
 @attrs.frozen
@@ -88,6 +78,8 @@ class Transport:
         ssl: ssl_module.SSLContext | bool,
         session_factory: SessionFactory | None,
     ) -> None:
+        set_up()
+        _warn_of_plain_http(base_url)
         self.base_url = base_url
         self.timeout = timeout
         self._policy = retry or NO_RETRY
@@ -122,9 +114,7 @@ class Transport:
             InferenceKeyError: the typed error of whatever went wrong.
         """
         session = await self._sessions.get()
-        response, attempts = await self._send(
-            session.http, method, path, credential, timeouts, body, key, once, None
-        )
+        response, attempts = await self._send(session.http, method, path, credential, timeouts, body, key, once, None)
         try:
             whole = await _read_whole(response)
         except BaseException as error:
@@ -173,24 +163,23 @@ class Transport:
         """Return a 2xx answer whose body is unread, and how many attempts it took."""
         policy = policy or self._policy
         url = URL(self.base_url + path, encoded=True)
-        headers = self._head(credential, body, key)
-        started = time.monotonic()
-        deadline = None if timeouts.total is None else started + timeouts.total
+        deadline = None if timeouts.total is None else time.monotonic() + timeouts.total
         self._budget.called()
         attempt = 0
         while True:
             attempt += 1
-            remaining = None if deadline is None else deadline - time.monotonic()
+            began = time.monotonic()
+            remaining = None if deadline is None else deadline - began
             if remaining is not None and remaining <= 0:
                 raise RequestTimeout("network error: the call took longer than its total timeout", attempts=attempt - 1)
-            error: InferenceKeyError
-            outcome: Outcome
+            caught: Exception | None = None
+            response: aiohttp.ClientResponse | None = None
             try:
                 response = await http.request(
                     method,
                     url,
                     data=body,
-                    headers=headers,
+                    headers=self._head(credential, body, key),
                     proxy=self._proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(
@@ -200,18 +189,26 @@ class Transport:
                         ceil_threshold=float("inf"),
                     ),
                 )
-            except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as caught:
-                error, failure = translate(caught, reused=reused.get())
-                error.attempts = attempt
-                if failure is None:
-                    raise error from None
-                outcome = Outcome(failure=failure)
+            except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+                caught = error
+            if response is not None and 200 <= response.status < 300:
+                _log(method, path, response, attempt, began)
+                _listen(response, timeouts.read)
+                return response, attempt
+            # Raised outside the except block: a traceback that carried aiohttp's frames would carry the credential.
+            if response is not None:
+                failed = await _refusal(response, attempt, credential)
+                _log(method, path, response, attempt, began)
+                outcome = Outcome(status=response.status, retry_after=failed.retry_after)
             else:
-                if 200 <= response.status < 300:
-                    _listen(response, timeouts.read)
-                    return response, attempt
-                error = await _refusal(response, attempt, credential)
-                outcome = Outcome(status=response.status, retry_after=error.retry_after)
+                assert caught is not None
+                failed, failure = translate(caught, reused=reused.get())
+                failed.attempts = attempt
+                logger.debug("%s %s failed, attempt %d, %.1f ms: %s", method, path, attempt, _ms(began), failed)
+                caught = None
+                if failure is None:
+                    raise failed
+                outcome = Outcome(failure=failure)
             wait = decide(
                 policy,
                 outcome,
@@ -222,17 +219,44 @@ class Transport:
                 once=once,
             )
             if wait is None or (outcome.failure != "stale" and not self._budget.take()):
-                raise error
+                raise failed
+            logger.info("%s %s is tried again in %.2f s: %s", method, path, wait, failed)
             await anyio.sleep(wait)
 
     def _head(self, credential: Credential, body: bytes | None, key: str | None) -> dict[str, str]:
         headers = dict(self._headers)
-        headers["Authorization"] = f"Bearer {credential.reveal()}"
+        headers["Authorization"] = credential.bearer
         if body is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
         return headers
+
+
+def _ms(began: float) -> float:
+    return (time.monotonic() - began) * 1000
+
+
+def _log(method: str, path: str, response: aiohttp.ClientResponse, attempt: int, began: float) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        id = response.headers.get("x-request-id", "-")
+        logger.debug("%s %s %d, attempt %d, %.1f ms, %s", method, path, response.status, attempt, _ms(began), id)
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_plain_http(base_url: str) -> None:
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not is_loopback(host) and host not in _warned:
+        _warned.add(host)
+        warnings.warn(
+            f"{base_url} is plain http: the credential and everything else crosses the network readable to anyone on it. "
+            "Use https.",
+            InsecureTransportWarning,
+            stacklevel=4,
+        )
 
 
 def idempotency_key() -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import logging.handlers
 import os
 import socket
 from collections.abc import AsyncGenerator, Iterable
@@ -31,20 +29,18 @@ from inferencekey.local.defaults import (
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
-from inferencekey.local.hosts import HostRules, is_loopback, is_wildcard
+from inferencekey.local.hosts import HostRules, is_loopback
 from inferencekey.local.lifecycle import Lifecycle
+from inferencekey.local.listen import BACKLOG, base_url, listen
+from inferencekey.local.logfile import platform_log
 from inferencekey.local.reap import reap
 from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file
 from inferencekey.local.standin import StandInEngines
-from inferencekey.local.status import store_path
-from inferencekey.local.store import Store
+from inferencekey.local.store import Store, store_path
 from inferencekey.local.tokens import DEFAULT_SCOPES
 from inferencekey.local.writer import Writer
 
 __all__ = ["LocalPlatform"]
-
-BACKLOG = 1024
-LOG_BYTES = 5 * 1024 * 1024
 
 
 class LocalPlatform:
@@ -77,7 +73,7 @@ class LocalPlatform:
         hold: float = HOLD_SECONDS,
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
-        self._data_dir = Path(data_dir).absolute() if data_dir is not None else default_data_dir()
+        self._data_dir = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
         self._host = host
         self._port = port
         self._cache_dir = cache_dir
@@ -155,11 +151,11 @@ class LocalPlatform:
             make_private(directory)
         lock = DirectoryLock(self._data_dir)
         stack.callback(lock.release)
-        listener = _listen(self._host, self._port)
+        listener = listen(self._host, self._port)
         stack.callback(listener.close)
         store = self._store = Store(store_path(self._data_dir))
         stack.callback(self._forget_store, store)
-        log = stack.enter_context(_Log(self._data_dir / "logs" / "platform.log")).logger
+        log = stack.enter_context(platform_log(self._data_dir / "logs" / "platform.log"))
         await anyio.to_thread.run_sync(reap, store.engines())
         store.clear_engines()
 
@@ -171,7 +167,7 @@ class LocalPlatform:
         lifecycle = Lifecycle(tasks, stand_in_for(engines), store.set_statuses, log)
         app = self._application(store, Writer(tasks), lifecycle, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
-        self._base_url = _base_url(self._host, listener)
+        self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
         write_run_file(self._data_dir, self._base_url)
         stack.callback(remove_run_file, self._data_dir)
@@ -245,51 +241,3 @@ async def _serving(app: web.Application, listener: socket.socket, log: logging.L
         yield
     finally:
         await runner.cleanup()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to *host* and *port*.
-
-    Raises:
-        PlatformError: the port is taken or may not be used, or the host is not an address of this machine.
-    """
-    if not 0 <= port <= 65535:
-        raise PlatformError(f"cannot listen on port {port}: a port is a number from 0 to 65535")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            why = "something else listens there; stop it, or choose another port"
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            why = "not permitted; choose a port above 1023"
-        else:
-            why = f"{error.strerror or error}; choose another host"
-        raise PlatformError(f"cannot listen on {host} port {port}: {why}") from None
-
-
-def _base_url(host: str, listener: socket.socket) -> str:
-    port: int = listener.getsockname()[1]
-    if is_wildcard(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class _Log:
-    """The platform's log file, for its owner's eyes; a logger of its own, so that two platforms do not share lines."""
-
-    def __init__(self, path: Path) -> None:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        self.logger = logging.Logger("inferencekey.local", logging.INFO)
-        self._handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self.logger.addHandler(self._handler)
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.removeHandler(self._handler)
-        self._handler.close()

@@ -6,6 +6,8 @@ lets an error be told as an event of its own when the engine dies in the middle 
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 import aiohttp
@@ -31,14 +33,13 @@ class WholeEvents:
     def feed(self, part: bytes) -> bytes:
         """Return the events that *part* completes.
 
-        Raises:
-            ValueError: an event is longer than any real one.
+        An event longer than any real one is dropped: the answer will not be complete.
         """
         data = self._rest + part if self._rest else part
         cut = max(found + len(end) if (found := data.rfind(end)) >= 0 else 0 for end in _ENDS)
         self._rest = data[cut:]
         if len(self._rest) > MAX_EVENT_SIZE:
-            raise ValueError("an event of the engine's stream never ends")
+            self._rest = b""
         events = data[:cut]
         if events:
             self.complete = _ends_answer(events)
@@ -62,12 +63,10 @@ async def relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.Str
     )
     await response.prepare(request)
     events = WholeEvents()
-    try:
-        async for part in answer.content.iter_any():
+    async with aclosing(_parts(answer)) as parts:
+        async for part in parts:
             if whole := events.feed(part):
                 await response.write(whole)
-    except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ValueError):
-        pass  # told below, like an end that comes too early
     if not events.complete:
         error = error_body("the engine died in the middle of its answer", type_="server_error", code="engine_died")
         await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
@@ -75,3 +74,15 @@ async def relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.Str
             # Not abort(): what is written still goes out. What does not is the end of the chunked body.
             request.transport.close()
     return response
+
+
+async def _parts(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+    """Yield what the engine sends, until it ends or breaks: which of the two it was, the events say."""
+    while True:
+        try:
+            part = await answer.content.readany()
+        except (aiohttp.ClientError, OSError):
+            return
+        if not part:
+            return
+        yield part

@@ -9,7 +9,7 @@ import attrs
 from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.reap import still_running
 from inferencekey.local.runfile import is_locked, read_run_file
-from inferencekey.local.store import Status, Store
+from inferencekey.local.store import Status, Store, store_path
 
 __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
 
@@ -70,7 +70,7 @@ def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
     Raises:
         StoreError: the store is there and cannot be read.
     """
-    where = Path(data_dir) if data_dir is not None else default_data_dir()
+    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
     running = is_locked(where)
     run = read_run_file(where) if running else None
     workloads: tuple[WorkloadStatus, ...] = ()
@@ -89,11 +89,6 @@ def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
         workloads=workloads,
         engines=engines,
     )
-
-
-def store_path(data_dir: Path) -> Path:
-    """Return where the store of a data directory is."""
-    return data_dir / "platform.db"
 
 
 def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:

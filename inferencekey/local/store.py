@@ -24,13 +24,14 @@ import attrs
 from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
 from inferencekey.local import tokens
-from inferencekey.local.defaults import IDEMPOTENCY_SECONDS
+from inferencekey.local.defaults import IDEMPOTENCY_SECONDS, default_data_dir
 from inferencekey.local.errors import IdempotencyConflict, StoreError
 from inferencekey.local.reap import EngineRecord
+from inferencekey.local.runfile import make_private
 from inferencekey.local.schema import connect, prepare
 from inferencekey.local.tokens import Minted, Token
 
-__all__ = ["Status", "Store", "StoredWorkload"]
+__all__ = ["Status", "Store", "StoredWorkload", "open_store", "store_path"]
 
 _JSON: Final = frozenset({"config", "execution_policy_config"})
 _SETTABLE: Final = (
@@ -358,6 +359,23 @@ class Store:
     def _row(self, query: str, values: tuple[object, ...]) -> sqlite3.Row | None:
         rows = self._rows(query, values)
         return rows[0] if rows else None
+
+
+def store_path(data_dir: Path) -> Path:
+    """Return where the store of a data directory is."""
+    return data_dir / "platform.db"
+
+
+def open_store(data_dir: Path | str | None = None) -> Store:
+    """Open the store of a data directory (default: this user's), beside a running platform or without one.
+
+    Raises:
+        PlatformError: the directory cannot be created or written to.
+        StoreError: the store cannot be read, or was written by a newer version.
+    """
+    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
+    make_private(where)
+    return Store(store_path(where))
 
 
 def _free_slug(write: sqlite3.Connection, project: str, slug: str) -> str:

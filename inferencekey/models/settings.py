@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -63,7 +63,7 @@ class RetryPolicy:
     budget_gain: float = attrs.field(default=0.2)
 
     def __attrs_post_init__(self) -> None:
-        attempts: object = self.max_attempts
+        attempts = cast("object", self.max_attempts)
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
             raise ValidationError(
                 f"validation error: max_attempts must be a whole number of at least 1; got {attempts!r}"

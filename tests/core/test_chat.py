@@ -55,6 +55,11 @@ def test_extra_body_goes_over_everything_but_stream() -> None:
     assert body(prompt="Hola", extra_body=MappingProxyType({"n": 1}))["n"] == 1
 
 
+@pytest.mark.parametrize(("stop", "sent"), [("\n", "\n"), (["a"], ["a"]), (("a", " "), ["a", " "])])
+def test_one_stop_or_several(stop: Any, sent: Any) -> None:
+    assert body(prompt="Hola", stop=stop)["stop"] == sent
+
+
 def test_the_arguments_are_not_changed() -> None:
     messages = [MappingProxyType({"role": "user", "content": "Hola"})]
     made = body(messages=tuple(messages))

@@ -229,7 +229,6 @@ class Caller:
         self.step = self.machine.start()
         self.late: list[dict[str, Any]] = []
         self.lost_creates = 0
-        self.discards_lost = 0
 
     @property
     def done(self) -> bool:

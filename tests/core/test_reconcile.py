@@ -92,10 +92,13 @@ def test_the_create_body_has_the_required_fields_and_only_what_is_declared() -> 
         ({"vllm_version": "0.9"}, {"vllm_version": "0.9"}),
         ({"config": {"a": 1}}, {"a": 1}),
         ({"config": {}}, {}),
-        ({"config": {"command": "old", "a": 1}, "command": "new", "vllm_version": "1"}, {"command": "new", "a": 1, "vllm_version": "1"}),
+        (
+            {"config": {"command": "old", "a": 1}, "command": "new", "vllm_version": "1"},
+            {"command": "new", "a": 1, "vllm_version": "1"},
+        ),
         ({"command": ""}, {"command": ""}),
     ],
-)  # fmt: skip
+)
 def test_command_and_version_go_into_the_config_over_what_it_declares(given: dict[str, Any], config: Any) -> None:
     wanted = spec(**given)
     assert declared(wanted).get("config") == config
@@ -202,10 +205,13 @@ def test_exactly_the_drifted_fields(given: dict[str, Any], there: dict[str, Any]
             {"execution_policy": "fixed", "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"}},
             {"execution_policy": "fixed", "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"}},
         ),
-        ({"execution_policy": "fixed", "execution_policy_config": {}}, {"execution_policy": "fixed", "execution_policy_config": {}}),
+        (
+            {"execution_policy": "fixed", "execution_policy_config": {}},
+            {"execution_policy": "fixed", "execution_policy_config": {}},
+        ),
         ({"execution_policy": "fixed"}, {"execution_policy": "fixed"}),
     ],
-)  # fmt: skip
+)
 def test_a_change_of_policy(given: dict[str, Any], patch: dict[str, Any]) -> None:
     there = live(execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *", "zone": "eu"})
     assert changes(spec(**given), there) == patch

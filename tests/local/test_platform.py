@@ -24,9 +24,10 @@ from inferencekey.errors import ValidationError
 from inferencekey.local import LocalPlatform
 from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
 from inferencekey.local.errors import PlatformError, StoreError
+from inferencekey.local.reap import EngineRecord
 from inferencekey.local.runfile import is_locked, read_run_file
 from inferencekey.local.status import platform_status
-from inferencekey.local.store import Store
+from inferencekey.local.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -245,6 +246,33 @@ async def test_importing_it_is_light() -> None:
     assert said.strip() == b"set()"
 
 
+async def test_tokens_are_minted_beside_a_platform_and_before_there_is_one(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "data"
+    with open_store(data) as store:
+        early = store.mint_sdk_token("acme").text
+    assert data.stat().st_mode & 0o777 == 0o700
+    async with running(data) as local:
+        assert (await local.call("GET", "/api/projects/acme/workloads", token=early)).status == 200
+        with open_store(str(data)) as store:
+            late = store.mint_live_token("acme/later").text
+        assert (await local.call("GET", "/endpoint/acme/later/v1/models", token=late)).status == 404
+
+
+async def test_the_log_stays_private_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferencekey.local.logfile.LOG_BYTES", 2000)
+    before = os.umask(0)
+    try:
+        async with running(tmp_path / "data") as local:
+            for _ in range(100):
+                await local.call("GET", "/healthz")
+            logs = list((tmp_path / "data" / "logs").glob("platform.log*"))
+    finally:
+        os.umask(before)
+    assert len(logs) == 3
+    assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
+    assert max(log.stat().st_size for log in logs) <= 2000
+
+
 # Status
 
 
@@ -330,8 +358,6 @@ async def test_engines_that_outlive_their_platform_are_ended_by_the_next(tmp_pat
 
 
 async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path) -> None:
-    from inferencekey.local.reap import EngineRecord
-
     data = tmp_path / "data"
     async with running(data):
         pass

@@ -1,0 +1,48 @@
+"""A token on its way to a header, kept out of everything that shows values."""
+
+from __future__ import annotations
+
+from typing import SupportsIndex
+
+__all__ = ["Credential"]
+
+
+class Credential:
+    """A token that does not show itself: not in a repr, not in ``vars()``, not pickled.
+
+    Args:
+        token: the token itself.
+    """
+
+    __slots__ = ("_bearer", "_token")
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._bearer = _Unshown(f"Bearer {token}")
+
+    def __repr__(self) -> str:
+        return "Credential(…)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a credential cannot be pickled; make the client where it is used")
+
+    def reveal(self) -> str:
+        """Return the token itself."""
+        return self._token
+
+    @property
+    def bearer(self) -> str:
+        """The value of the ``Authorization`` header."""
+        return self._bearer
+
+
+class _Unshown(str):
+    """A text that tools which print local variables do not show: they use its repr, or the repr of its beginning."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return "…"

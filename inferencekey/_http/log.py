@@ -1,0 +1,52 @@
+"""The log: ``logging.getLogger("inferencekey")``, silent unless asked for.
+
+``INFERENCEKEY_LOG=debug`` (or ``info``) sends it to stderr; otherwise the application's own logging decides. One line per
+attempt at ``DEBUG``, one per retry at ``INFO``. Never a credential, never a body.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from inferencekey.config import redact
+from inferencekey.errors import ConfigurationError
+
+__all__ = ["logger", "set_up"]
+
+logger = logging.getLogger("inferencekey")
+logger.addHandler(logging.NullHandler())
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
+
+_set_up = False
+
+
+class Redacting(logging.Formatter):
+    """Scrubs whatever looks like a token from a finished line, its traceback included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def set_up() -> None:
+    """Do what ``INFERENCEKEY_LOG`` asks, once per process.
+
+    Raises:
+        ConfigurationError: it is neither ``debug`` nor ``info`` (nor blank, nor ``off``).
+    """
+    global _set_up
+    if _set_up:
+        return
+    wanted = os.environ.get("INFERENCEKEY_LOG", "").strip().lower()
+    if wanted not in ("", "off", "0", "none"):
+        level = LEVELS.get(wanted)
+        if level is None:
+            raise ConfigurationError(
+                f"configuration error: INFERENCEKEY_LOG must be debug, info or off; got {redact(wanted)!r}"
+            )
+        handler = logging.StreamHandler()
+        handler.setFormatter(Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(level)
+    _set_up = True
