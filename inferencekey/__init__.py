@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TransportError,
         ValidationError,
         WorkloadDriftWarning,
+        WorkloadLeftoverWarning,
     )
     from inferencekey.models import (
         Backend,
@@ -113,6 +114,7 @@ __all__ = [
     "ValidationError",
     "Workload",
     "WorkloadDriftWarning",
+    "WorkloadLeftoverWarning",
     "WorkloadSpec",
     "__version__",
 ]

@@ -36,6 +36,7 @@ __all__ = [
     "TransportError",
     "ValidationError",
     "WorkloadDriftWarning",
+    "WorkloadLeftoverWarning",
 ]
 
 
@@ -218,3 +219,7 @@ class InsecureTransportWarning(UserWarning):
 
 class WorkloadDriftWarning(UserWarning):
     """Issued under ``OnDrift.WARN`` when a live workload differs from its spec."""
+
+
+class WorkloadLeftoverWarning(UserWarning):
+    """Issued when an answer was lost on the way and ``ensure`` may have left a duplicate that it cannot tell for its own."""

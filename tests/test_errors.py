@@ -29,6 +29,7 @@ from inferencekey.errors import (
     TransportError,
     ValidationError,
     WorkloadDriftWarning,
+    WorkloadLeftoverWarning,
 )
 
 TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
@@ -51,7 +52,7 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ReadinessTimeout, ApiError),
 ]
 KINDS = [kind for kind, _ in TREE]
-WARNINGS = [InsecureTransportWarning, WorkloadDriftWarning]
+WARNINGS = [InsecureTransportWarning, WorkloadDriftWarning, WorkloadLeftoverWarning]
 
 RESULT = models.TextResult("Ho", "m", raw={"a": 1}, usage=models.Usage(1))
 EVENTS = (models.ReadinessEvent(models.Phase.SCHEDULING, "m", 5), models.ReadinessEvent("new"))

@@ -29,12 +29,14 @@ from inferencekey._http.sessions import SessionFactory
 from inferencekey._http.transport import Answer, Transport, idempotency_key
 from inferencekey.errors import (
     ApiError,
+    InferenceKeyError,
     NotFoundError,
     ReadinessError,
     ReadinessTimeout,
     ServerError,
     TransportError,
     WorkloadDriftWarning,
+    WorkloadLeftoverWarning,
 )
 from inferencekey.models import (
     EndpointRef,
@@ -173,6 +175,8 @@ class AsyncManagementClient:
             step = await self._carry_out(machine, step, spec, where, key)
         if step.warn:
             await run_callback(_warn_of, step.plan)
+        if step.leftovers:
+            await run_callback(_warn_of_leftovers, step.slug, step.leftovers)
         return EndpointRef(spec.project or where, step.slug, step.plan)
 
     async def plan(self, spec: WorkloadSpec, *, project: str | None = None) -> Plan:
@@ -342,16 +346,17 @@ class AsyncManagementClient:
             case Read(delay):
                 if delay:
                     await anyio.sleep(delay)
-                return machine.read(await self._find(where, check_spec(spec)))
-            case Create(body):
+                raws = await self._list(where)
+                return machine.read(wire.find_workload(raws, check_spec(spec)), wire.slugs_of(raws))
+            case Create(body, generation):
                 try:
-                    stored = await self._write("POST", _workloads(where), body, key=key, once=True)
+                    stored = await self._write("POST", _workloads(where), body, key=f"{key}-{generation}", once=True)
                 except (TransportError, ServerError) as error:
                     return machine.unknown(error)
                 except ApiError as error:
                     if error.status != 409:
                         raise
-                    return machine.unknown(error)
+                    return machine.conflict(error)
                 return machine.created(stored)
             case Update(id, body):
                 try:
@@ -361,8 +366,14 @@ class AsyncManagementClient:
                 except (TransportError, ServerError) as error:
                     return machine.unknown(error)
                 return machine.updated(stored)
-            case Discard(id):
-                await self._discard(id)
+            case Discard(id, slug):
+                try:
+                    await self._discard(id)
+                except InferenceKeyError as error:
+                    error.args = (
+                        f"{error} (while deleting {slug!r}, a duplicate that this call had made; it may remain)",
+                    )
+                    raise
                 return machine.discarded()
             case Fail(error):
                 raise error
@@ -404,6 +415,15 @@ def _workload(id: str) -> str:
 def _warn_of(plan: Plan) -> None:
     fields = ", ".join(change.field for change in plan.changes)
     warnings.warn(f"workload {plan.workload_slug!r} drifted from spec: {fields}", WorkloadDriftWarning, stacklevel=2)
+
+
+def _warn_of_leftovers(slug: str, leftovers: tuple[str, ...]) -> None:
+    warnings.warn(
+        f"the answer to creating workload {slug!r} was lost; since then {', '.join(leftovers)} appeared beside it, "
+        "perhaps a duplicate of this call's making. Delete it if nobody else made it.",
+        WorkloadLeftoverWarning,
+        stacklevel=2,
+    )
 
 
 async def _tick(printer: ReadinessPrinter, began: float) -> None:

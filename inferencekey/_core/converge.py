@@ -10,17 +10,25 @@ after          what came of it                     next
 Read           absent                              Create (Finish under ``dry_run``)
 Read           equal                               Finish
 Read           different                           by ``on_drift``: Update, Finish, or Fail
+Read           there, a create of ours unknown     Create again, under the same key: whose is it?
 Create         stored under the wanted slug        Finish
 Create         stored under a suffixed slug        Discard (another caller won), then Read
 Create         unknown (the connection died)       Read: it may have been stored
-Create         refused as a conflict (409)         Read
+Create         refused as a conflict (409)         Read, and a new key
 Update         stored                              Finish
 Update         unknown, or gone (404)              Read
 =============  ==================================  =============================================
+
+A create whose answer was lost is sent again under its ``Idempotency-Key``. A server that honours keys then says which
+workload is ours, and a first try that arrives late makes nothing new. On one that does not, the second try may leave a
+duplicate, which is known and discarded, and the first one, which is not: so before such an ensure finishes, it waits,
+reads once more, and names what appeared beside the workload. It is reported, never deleted: it may be another's.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -35,6 +43,9 @@ __all__ = ["Converge", "Create", "Discard", "Fail", "Finish", "Read", "Step", "U
 MAX_ROUNDS: Final = 3
 """How often a lost race or an unknown outcome is answered by starting over."""
 
+SETTLE: Final = 1.0
+"""Seconds that a create whose answer was lost may still take to arrive at the server."""
+
 
 @attrs.frozen
 class Read:
@@ -45,9 +56,10 @@ class Read:
 
 @attrs.frozen
 class Create:
-    """POST the body. Every try of one ensure carries the same ``Idempotency-Key``."""
+    """POST the body. The same ``generation`` of one ensure is the same ``Idempotency-Key``."""
 
     body: dict[str, Any]
+    generation: int = 0
 
 
 @attrs.frozen
@@ -63,15 +75,24 @@ class Discard:
     """DELETE the duplicate that this very call created. Never anything else."""
 
     id: str
+    slug: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen
 class Finish:
-    """Done. ``warn`` says that drift was left standing and is to be warned of."""
+    """Done.
+
+    Args:
+        slug: as the server stored it.
+        plan: what was done, or would have been.
+        warn: drift was left standing and is to be warned of.
+        leftovers: slugs that appeared beside the workload and may be duplicates of this call's making.
+    """
 
     slug: str
     plan: Plan
     warn: bool = False
+    leftovers: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -98,46 +119,71 @@ class Converge:
         self._on_drift = on_drift
         self._project = project
         self._slug = canonical_slug(spec.slug)
+        self._suffixed = re.compile(re.escape(self._slug) + r"-[0-9]+")
         self._rounds = 0
+        self._generation = 0
         self._plan: Plan | None = None
         self._lost_to: str | None = None
         self._cause: InferenceKeyError | None = None
+        self._creating = False
+        self._lost = False  # a create of ours may have been stored without our knowing
+        self._asked = False  # ... and the server was asked again under the same key
+        self._proving = False  # ... while the slug was taken: the slug itself can only be given to its owner
+        self._before: frozenset[str] | None = None
+        self._finish: Finish | None = None
 
     def start(self) -> Step:
         """Return the first step."""
         return Read()
 
-    def read(self, live: Workload | None) -> Step:
-        """A Read was carried out: *live* is the workload with the slug, if there is one."""
+    def read(self, live: Workload | None, slugs: Iterable[str] = ()) -> Step:
+        """A Read was carried out.
+
+        Args:
+            live: the workload with the slug, if there is one.
+            slugs: all the project's slugs.
+        """
+        beside = frozenset(slug for slug in slugs if self._suffixed.fullmatch(slug))
+        if self._before is None:
+            self._before = beside
+        if self._finish is not None:
+            return attrs.evolve(self._finish, leftovers=tuple(sorted(beside - self._before)))
         plan = make_plan(self._spec, live, project=self._project)
         if live is None:
             if self._on_drift is OnDrift.DRY_RUN:
                 return Finish(self._slug, plan)
             if self._rounds >= MAX_ROUNDS:
                 return Fail(self._gave_up())
-            self._plan = plan
-            return Create(create_body(self._spec))
+            self._proving = False
+            return self._create(plan)
+        if self._lost and not self._asked and self._plan is not None and self._rounds < MAX_ROUNDS:
+            self._proving = True
+            return self._create(self._plan)
         if plan.action == "none":
             # A second read after our own write finds it done: the plan says what this call did.
-            return Finish(live.slug, self._done_plan(plan))
+            return self._done(Finish(live.slug, self._done_plan(plan)))
         if self._on_drift is OnDrift.FAIL:
             return Fail(drift_error(plan))
         if self._on_drift is not OnDrift.RECONCILE:
-            return Finish(live.slug, plan, warn=self._on_drift is OnDrift.WARN)
+            return self._done(Finish(live.slug, plan, warn=self._on_drift is OnDrift.WARN))
         if self._rounds >= MAX_ROUNDS:
             return Fail(self._gave_up())
         self._plan = plan
+        self._creating = False
         return Update(live.id, patch_body(plan))
 
     def created(self, stored: Workload) -> Step:
         """A Create was answered with *stored*."""
         assert self._plan is not None
         if canonical_slug(stored.slug) == self._slug:
-            return Finish(stored.slug, attrs.evolve(self._plan, workload_id=stored.id))
+            self._lost = self._lost and not self._proving
+            return self._done(Finish(stored.slug, attrs.evolve(self._plan, workload_id=stored.id)))
         self._lost_to = stored.slug
         self._rounds += 1
         self._plan = None
-        return Discard(stored.id)
+        # What was deleted cannot be had again under its key.
+        self._generation += 1
+        return Discard(stored.id, stored.slug)
 
     def discarded(self) -> Step:
         """A Discard was carried out (or found nothing to delete)."""
@@ -146,12 +192,23 @@ class Converge:
     def updated(self, stored: Workload) -> Step:
         """An Update was answered with *stored*."""
         assert self._plan is not None
-        return Finish(stored.slug, self._plan)
+        return self._done(Finish(stored.slug, self._plan))
 
     def unknown(self, cause: InferenceKeyError) -> Step:
         """A Create or Update may or may not have been carried out: look again, a little later each time."""
         self._cause = cause
         self._rounds += 1
+        if self._creating:
+            self._lost = True
+            self._asked = False
+        return Read(delay=0.25 * 2 ** (self._rounds - 1))
+
+    def conflict(self, cause: InferenceKeyError) -> Step:
+        """A Create was refused with 409: its key or its slug is spoken for. Nothing was stored."""
+        self._cause = cause
+        self._rounds += 1
+        self._generation += 1
+        self._asked = True
         return Read(delay=0.25 * 2 ** (self._rounds - 1))
 
     def gone(self) -> Step:
@@ -159,6 +216,19 @@ class Converge:
         self._rounds += 1
         self._plan = None
         return Read()
+
+    def _create(self, plan: Plan) -> Step:
+        self._plan = plan
+        self._creating = True
+        self._asked = self._lost
+        return Create(create_body(self._spec), self._generation)
+
+    def _done(self, finish: Finish) -> Step:
+        """Finish, once what was lost has had time to show."""
+        if not self._lost:
+            return finish
+        self._finish = finish
+        return Read(delay=SETTLE)
 
     def _done_plan(self, none: Plan) -> Plan:
         if self._plan is None:

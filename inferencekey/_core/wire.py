@@ -21,7 +21,7 @@ from inferencekey._core import jsonval
 from inferencekey.errors import ResponseFormatError
 from inferencekey.models import Backend, ExecutionPolicy, Phase, ReadinessEvent, TaskType, Workload, known_or_text
 
-__all__ = ["find_workload", "readiness_event", "workload", "workload_list"]
+__all__ = ["find_workload", "readiness_event", "slugs_of", "workload", "workload_list"]
 
 
 @cache
@@ -129,6 +129,12 @@ def find_workload(raws: list[Any], slug: str) -> Workload | None:
         if (body.get("slug") or body.get("workload_slug")) == slug:
             return workload(body)
     return None
+
+
+def slugs_of(raws: list[Any]) -> list[str]:
+    """Return the slugs of the raw workloads that have one."""
+    bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
+    return [slug for body in bodies if isinstance(slug := body.get("slug") or body.get("workload_slug"), str)]
 
 
 def readiness_event(data: bytes) -> ReadinessEvent:

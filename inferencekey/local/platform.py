@@ -165,13 +165,13 @@ class LocalPlatform:
         tasks = Background(log)
         stack.push_async_callback(tasks.aclose)
         lifecycle = Lifecycle(tasks, stand_in_for(engines), store.set_statuses, log)
+        lifecycle.start(store.workloads())
         app = self._application(store, Writer(tasks), lifecycle, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
         self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
         write_run_file(self._data_dir, self._base_url)
         stack.callback(remove_run_file, self._data_dir)
-        lifecycle.start(store.workloads())
         log.info("started: %s, pid %d", self._base_url, os.getpid())
 
     def _application(

@@ -86,6 +86,13 @@ async def test_an_idempotency_key_makes_creates_at_once_one(local: Running) -> N
     assert len((await local.call("GET", WORKLOADS)).body) == 1
 
 
+@pytest.mark.parametrize("key", ["", "k" * 256])
+async def test_an_idempotency_key_has_a_sensible_length(local: Running, key: str) -> None:
+    answer = await local.call("POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": key})
+    assert answer.status == 400
+    assert "Idempotency-Key" in answer.body["error"]
+
+
 async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running) -> None:
     headers = {"Idempotency-Key": "k1"}
     first = await local.call("POST", WORKLOADS, json=workload_body(), headers=headers)

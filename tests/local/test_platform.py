@@ -225,9 +225,13 @@ def test_the_defaults_survive_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert DEFAULT_PORT == 4747
 
 
-async def test_a_platform_on_another_loopback_address(tmp_path: Path) -> None:
-    async with running(tmp_path / "data", host="127.0.0.2") as local:
-        assert local.platform.base_url.startswith("http://127.0.0.2:")
+@pytest.mark.parametrize(("host", "url"), [("localhost", "http://localhost:"), ("::1", "http://[::1]:")])
+async def test_a_platform_on_another_loopback_address(tmp_path: Path, host: str, url: str) -> None:
+    if host == "::1" and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    async with running(tmp_path / "data", host=host) as local:
+        assert local.platform.base_url.startswith(url)
+        assert not local.platform.exposed
         assert (await local.call("GET", "/healthz")).status == 200
 
 
