@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
 from inferencekey._http.sessions import SessionFactory
 from inferencekey._http.transport import Answer, Transport, idempotency_key
-from inferencekey.errors import ConfigurationError
+from inferencekey.errors import ConfigurationError, InferenceKeyError
 from inferencekey.models import EmbeddingResult, RerankResult, RetryPolicy, TextResult, Timeouts
 
 __all__ = ["AsyncDataClient", "AsyncEndpoint"]
@@ -211,7 +212,8 @@ class AsyncEndpoint:
             extra_body=extra_body,
         )
         answer = await self._post("/v1/chat/completions", body, timeout)
-        return chat.text_result(answer.body, request_id=answer.request_id)
+        with self._scrubbing():
+            return chat.text_result(answer.body, request_id=answer.request_id)
 
     def generate_text_stream(
         self,
@@ -225,11 +227,16 @@ class AsyncEndpoint:
         seed: int | None = None,
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeouts | float | None = None,
+        strict_end: bool = True,
     ) -> AsyncTextStream:
         """Generate a text and stream it, one :class:`TextChunk` per event. The arguments are those of ``generate_text``.
 
         ``async for`` reads it; ``async with`` also closes it at the end of the block; ``await`` opens it now, so that
         what the server refuses raises here and not in the loop. A number for *timeout* limits each wait, never the whole.
+
+        Args:
+            strict_end: an end without ``[DONE]`` and without a ``finish_reason`` is an interruption. ``False`` accepts it,
+                for engines that are known to send neither; a cut connection or half an event is an interruption still.
 
         Raises:
             ValidationError: an argument is wrong.
@@ -261,7 +268,7 @@ class AsyncEndpoint:
                 key=idempotency_key(),
             )
 
-        return AsyncTextStream(connect, timeouts.keepalive)
+        return AsyncTextStream(connect, self._credential.scrub, keepalive=timeouts.keepalive, strict_end=strict_end)
 
     async def embed(
         self,
@@ -285,7 +292,8 @@ class AsyncEndpoint:
         body = vectors.embed_body(self._workload, input)
         answer = await self._post("/v1/embeddings", {**body, **(extra_body or {})}, timeout)
         count = 1 if isinstance(input, str) else len(input)
-        return vectors.embedding_result(answer.body, count, request_id=answer.request_id)
+        with self._scrubbing():
+            return vectors.embedding_result(answer.body, count, request_id=answer.request_id)
 
     async def rerank(
         self,
@@ -312,7 +320,16 @@ class AsyncEndpoint:
         """
         body = vectors.rerank_body(self._workload, query, documents, top_n)
         answer = await self._post("/v1/rerank", {**body, **(extra_body or {})}, timeout)
-        return vectors.rerank_result(answer.body, len(documents), request_id=answer.request_id)
+        with self._scrubbing():
+            return vectors.rerank_result(answer.body, len(documents), request_id=answer.request_id)
+
+    @contextmanager
+    def _scrubbing(self) -> Generator[None]:
+        try:
+            yield
+        except InferenceKeyError as error:
+            self._credential.scrub(error)
+            raise
 
     async def _post(self, path: str, body: Mapping[str, Any], timeout: Timeouts | float | None) -> Answer:
         return await self._transport.request(

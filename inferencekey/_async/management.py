@@ -264,7 +264,7 @@ class AsyncManagementClient:
         async def connect() -> ByteStream:
             return await self._transport.stream("GET", path, self._credential, timeouts, retry=False)
 
-        return AsyncReadinessStream(connect)
+        return AsyncReadinessStream(connect, self._credential.scrub)
 
     async def wait_until_ready(
         self,
@@ -385,11 +385,11 @@ class AsyncManagementClient:
 
     async def _list(self, project: str) -> list[Any]:
         answer = await self._request("GET", _workloads(project))
-        return wire.workload_list(loads(answer.body, "the list of workloads"))
+        return wire.workload_list(loads(answer.body, "the list of workloads", answer.request_id))
 
     async def _write(self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool) -> Workload:
         answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
-        return wire.workload(loads(answer.body, "the workload"))
+        return wire.workload(loads(answer.body, "the workload", answer.request_id))
 
     async def _discard(self, id: str) -> None:
         try:

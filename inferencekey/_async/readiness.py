@@ -10,7 +10,7 @@ from inferencekey._async.streams import AsyncStream
 from inferencekey._core.readiness import DROPS, is_final, reconnect_wait
 from inferencekey._core.wire import readiness_event
 from inferencekey._http.body import ByteStream, EventReader
-from inferencekey.errors import ApiError, ResponseFormatError, TransportError
+from inferencekey.errors import ApiError, InferenceKeyError, ResponseFormatError, TransportError
 from inferencekey.models import ReadinessEvent
 
 __all__ = ["AsyncReadinessStream"]
@@ -23,8 +23,10 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
     then 5 s each, as long as the caller cares to wait. Other refusals are raised.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[ByteStream]]) -> None:
-        super().__init__()
+    def __init__(
+        self, connect: Callable[[], Awaitable[ByteStream]], scrub: Callable[[InferenceKeyError], None]
+    ) -> None:
+        super().__init__(scrub)
         self._connect = connect
         self._events: EventReader | None = None
         self._drops = 0

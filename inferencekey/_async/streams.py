@@ -31,7 +31,8 @@ class AsyncStream(ABC, Generic[T]):
     _ended: bool
     _closed: bool
 
-    def __init__(self) -> None:
+    def __init__(self, scrub: Callable[[InferenceKeyError], None]) -> None:
+        self._scrub = scrub
         self._batch = []
         self._next = 0
         self._failure = None
@@ -99,6 +100,8 @@ class AsyncStream(ABC, Generic[T]):
         except Exception as error:
             self._ended = True
             self._shut()
+            if isinstance(error, InferenceKeyError):
+                self._scrub(error)
             if self._closed:
                 return []  # another task closed the stream under this read: that is an end, not a failure
             if not batch:
@@ -139,11 +142,19 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         ResponseFormatError: an event is not what the contract says.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[ByteStream]], keepalive: float | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[ByteStream]],
+        scrub: Callable[[InferenceKeyError], None],
+        *,
+        keepalive: float | None,
+        strict_end: bool = True,
+    ) -> None:
+        super().__init__(scrub)
         self._connect = connect
         self._keepalive = keepalive
         self._events: EventReader | None = None
+        self._strict_end = strict_end
         self._chat = ChatStream()
 
     @property
@@ -159,9 +170,11 @@ class AsyncTextStream(AsyncStream[TextChunk]):
     async def _open(self) -> None:
         body = await self._connect()
         if body.content_type == "application/json":
-            raise await _not_a_stream(body)
+            error = await _not_a_stream(body)
+            self._scrub(error)
+            raise error
         self._events = EventReader(body, keepalive=self._keepalive)
-        self._chat = ChatStream(request_id=body.request_id)
+        self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
 
     async def _fill(self, batch: list[TextChunk]) -> None:
         reader, chat = self._events, self._chat

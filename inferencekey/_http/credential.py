@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import SupportsIndex
 
+from inferencekey.config import redact
+from inferencekey.errors import InferenceKeyError
+
 __all__ = ["Credential"]
 
 
@@ -29,6 +32,15 @@ class Credential:
     def reveal(self) -> str:
         """Return the token itself."""
         return self._token
+
+    def scrub(self, error: InferenceKeyError) -> None:
+        """Take the token out of whatever a server echoed into an error. Keys of other gateways have no shape to find."""
+        secrets = (self._token,)
+        error.args = tuple(redact(part, secrets) if isinstance(part, str) else part for part in error.args)
+        if error.body is not None:
+            error.body = redact(error.body, secrets)
+        if error.code is not None:
+            error.code = redact(error.code, secrets)
 
     @property
     def bearer(self) -> str:

@@ -215,11 +215,16 @@ class Endpoint:
         seed: int | None = None,
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeouts | float | None = None,
+        strict_end: bool = True,
     ) -> TextStream:
         """Generate a text and stream it, one :class:`TextChunk` per event. The arguments are those of ``generate_text``.
 
         ``for`` reads it; ``with`` also closes it at the end of the block; it is open when this returns:
         what the server refuses raises here and not in the loop. A number for *timeout* limits each wait, never the whole.
+
+        Args:
+            strict_end: an end without ``[DONE]`` and without a ``finish_reason`` is an interruption. ``False`` accepts it,
+                for engines that are known to send neither; a cut connection or half an event is an interruption still.
 
         Raises:
             ValidationError: an argument is wrong.
@@ -236,6 +241,7 @@ class Endpoint:
                 seed=seed,
                 extra_body=extra_body,
                 timeout=timeout,
+                strict_end=strict_end,
             )
         )
 
