@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, fail, note, print_json
-from inferencekey.local.defaults import default_data_dir
-from inferencekey.local.runfile import make_private
-from inferencekey.local.status import store_path
-from inferencekey.local.store import Store
+from inferencekey.local.store import open_store
 from inferencekey.local.tokens import ALL_SCOPES, DEFAULT_SCOPES, Token, token_id
 
 __all__ = ["app"]
@@ -20,12 +16,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Mint, list and revoke the local platform's tokens.", no_args_is_help=True, rich_markup_mode=None
 )
-
-
-def _store(data: Path | None) -> Store:
-    where = data if data is not None else default_data_dir()
-    make_private(where)
-    return Store(store_path(where))
 
 
 def _show(token: str, json: bool) -> None:
@@ -44,7 +34,7 @@ def sdk(
     json: Json = False,
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
-    with _store(data) as store:
+    with open_store(data) as store:
         _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, json)
 
 
@@ -57,14 +47,14 @@ def live(
     json: Json = False,
 ) -> None:
     """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
-    with _store(data) as store:
+    with open_store(data) as store:
         _show(store.mint_live_token(*grants).text, json)
 
 
 @app.command("list")
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens; never their secrets."""
-    with _store(data) as store:
+    with open_store(data) as store:
         tokens = store.tokens()
     if json:
         print_json([_row(token) for token in tokens])
@@ -101,7 +91,7 @@ def revoke(
 ) -> None:
     """Revoke a token; it is refused from the next request on."""
     name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
-    with _store(data) as store:
+    with open_store(data) as store:
         found = store.revoke_token(name)
     if not found:
         raise typer.Exit(fail(f"there is no token {name[:8]!r}; `inferencekey token list` shows them"))
