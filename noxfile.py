@@ -1,14 +1,12 @@
 """Every check has a session here; ``.ci/run`` only calls them.
 
-    nox                 what CI runs: generated, lint, types, wheel, docs, tests
-    nox -s tests        one of them
-    nox -s tests-all    the tests on every supported Python that is installed
+nox                 what CI runs: generated, lint, types, wheel, docs, tests
+nox -s tests        one of them
+nox -s tests-all    the tests on every supported Python that is installed
 """
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -17,7 +15,11 @@ import nox
 
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if line.startswith("Programming Language :: Python :: 3.")]
+PYTHONS = [
+    line.rpartition(" ")[2]
+    for line in PROJECT["classifiers"]
+    if line.startswith("Programming Language :: Python :: 3.")
+]
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "venv"
@@ -93,6 +95,8 @@ def _tests(session: nox.Session) -> None:
     data = Path(session.create_tmp()) / "coverage"
     session.run("coverage", "erase", f"--data-file={data}")
     session.run("coverage", "run", f"--data-file={data}", "-m", "pytest", "-m", "not engine", *session.posargs)
-    session.run("coverage", "report", f"--data-file={data}", f"--include=*/{COVERED}", "--fail-under=100", "--skip-covered")
+    session.run(
+        "coverage", "report", f"--data-file={data}", f"--include=*/{COVERED}", "--fail-under=100", "--skip-covered"
+    )
     # Last, so that the runner's closing line is the last word: the tests with the real engine.
     session.run("python", "-m", "pytest", "-m", "engine", *session.posargs)

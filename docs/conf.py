@@ -18,9 +18,7 @@ html_title = f"inferencekey {release}"
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
-# Only Google's sections, and defaults as the source writes them.
 napoleon_numpy_docstring = False
-autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": "BaseException, object"}
+autodoc_default_options = {"members": True, "inherited-members": "BaseException, object, str"}

@@ -55,7 +55,9 @@ class Pages:
         if not self._variables:
             self._variables = self._start()
         self._page.enter_context(mock.patch.dict(os.environ, self._variables))
-        self._page.enter_context(chdir(self._page.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-page-"))))
+        self._page.enter_context(
+            chdir(self._page.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-page-")))
+        )
         with ManagementClient.from_env() as mgmt:
             for workload in mgmt.list_workloads():
                 if workload.slug not in (SUPPORT_BOT.slug, BILLING.slug):
@@ -115,7 +117,6 @@ class Plugin:
         self._sybil = Sybil(
             parsers=[PythonCodeBlockParser(), SkipParser()],
             patterns=["docs/**/*.md", "docs/*.md", "README.md"],
-            excludes=["docs/_build/**"],
             path=str(DOCS.parent),
             setup=pages.set_up,
             teardown=pages.tear_down,

@@ -2,6 +2,8 @@
 
     python docs/generate_cli.py            write
     python docs/generate_cli.py --check    exit 1 if what is there differs
+
+What a command says of itself is changed where the command is.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ HEAD = """\
 `pip install 'inferencekey[cli,local]'` brings the command `inferencekey`; `python -m inferencekey` is the same.
 
 Results go to stdout, everything about the work (progress, notes, errors) to stderr. An error is one line that begins with
-`error:`. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 ended by Ctrl-C (`up` and `demo --keep`, which are meant to be
-ended that way, exit with 0). What the commands do is described under [the local platform](local/index.md).
+`error:`; wrong usage is answered with a hint at `--help`. [Exit codes](local/operations.md#exit-codes) are 0, 1, 2 and 130. What
+the commands do is described under [the local platform](local/index.md).
 """
 
 

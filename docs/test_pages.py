@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import attrs
 
+import inferencekey
 from inferencekey.models import RetryPolicy, Timeouts
 
 DOCS = Path(__file__).resolve().parent
@@ -24,3 +26,9 @@ def test_the_table_of_defaults_has_every_default() -> None:
     for kind in (Timeouts, RetryPolicy):
         for field in attrs.fields(kind):
             assert f"| `{kind.__name__}.{field.name}` | {field.default:g} " in page, field.name
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
+    described = set(re.findall(r"^\.\. auto(?:class|exception):: (\w+)(?:\(\))?$", pages, re.MULTILINE))
+    assert set(inferencekey.__all__) - {"__version__"} <= described
