@@ -5,6 +5,7 @@ The table of variables and the rules for tokens are the platform contract's; see
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ __all__ = [
     "check_data_key",
     "check_sdk_token",
     "from_environment",
+    "is_loopback",
     "is_secret",
     "redact",
     "redact_token",
@@ -77,6 +79,17 @@ def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> 
 
 def _without_userinfo(url: str) -> str:
     return redact(re.sub(r"(?s)\A([A-Za-z][A-Za-z0-9+.\-]*://)?.*@", r"\1…@", url))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, by name or by address."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def token_kind(token: str) -> TokenKind | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-__all__ = ["in_caller", "run_callback"]
+import inferencekey
+
+__all__ = ["in_caller", "run_callback", "warn"]
+
+_NOT_THE_USERS = tuple(str(Path(module.__file__ or "").parent) for module in (inferencekey, asyncio))
 
 in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None] = ContextVar(
     "in_caller", default=None
@@ -24,3 +32,17 @@ async def run_callback(function: Callable[..., object], *args: Any) -> None:
     result = function(*args)
     if inspect.isawaitable(result):
         await result
+
+
+async def warn(message: str, category: type[Warning]) -> None:
+    """Issue a warning that points at the user's own line."""
+    await run_callback(_warn, message, category)
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    level = 1
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)

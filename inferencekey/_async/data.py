@@ -36,8 +36,8 @@ class AsyncDataClient:
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
         proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs.
-        session_factory: makes the aiohttp sessions, once per event loop.
+        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, once per event loop; *ssl* is then the factory's business.
 
     Raises:
         ConfigurationError: the base URL is not one.
@@ -195,9 +195,14 @@ class AsyncEndpoint:
 
         Raises:
             ValidationError: an argument is wrong, or the server answered 400 or 422.
-            AuthError: 401. PermissionDenied: 403. NotFoundError: 404. RateLimitError: 429. ServerError: 5xx.
+            AuthError: the server answered 401.
+            PermissionDenied: 403.
+            NotFoundError: 404.
+            RateLimitError: 429.
+            ServerError: 5xx.
             GenerationFailed: the engine gave up.
-            TransportError: no answer; RequestTimeout: none in time.
+            TransportError: there was no answer.
+            RequestTimeout: there was none in time.
             ResponseFormatError: the answer is not what the contract says.
         """
         body = chat.chat_body(

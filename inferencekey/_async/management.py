@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl as ssl_module
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +12,7 @@ from urllib.parse import quote
 import anyio
 
 from inferencekey import config
-from inferencekey._async.callbacks import run_callback
+from inferencekey._async.callbacks import run_callback, warn
 from inferencekey._async.progress import ReadinessPrinter
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._core import wire
@@ -65,8 +64,8 @@ class AsyncManagementClient:
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
         proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs.
-        session_factory: makes the aiohttp sessions, once per event loop.
+        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, once per event loop; *ssl* is then the factory's business.
 
     Raises:
         ConfigurationError: there is no token, it is no ``ik_sdk_`` token, or the base URL is not one.
@@ -162,8 +161,9 @@ class AsyncManagementClient:
 
         Raises:
             ConfigurationError: no project, two different ones, or a credential in the spec.
-            ValidationError: the spec or *on_drift* is wrong. DriftError: it drifted, under ``fail``; ``.plan`` says how.
-            AuthError, PermissionDenied, ApiError: what the platform answered.
+            ValidationError: the spec or *on_drift* is wrong.
+            DriftError: it drifted, under ``fail``; ``.plan`` says how.
+            InferenceKeyError: what the platform answered, or that it did not.
         """
         mode = member(OnDrift, on_drift, "on_drift")
         where = resolve_project(project, spec.project, self._project)
@@ -174,9 +174,9 @@ class AsyncManagementClient:
         while not isinstance(step, Finish):
             step = await self._carry_out(machine, step, spec, where, key)
         if step.warn:
-            await run_callback(_warn_of, step.plan)
+            await warn(_drift(step.plan), WorkloadDriftWarning)
         if step.leftovers:
-            await run_callback(_warn_of_leftovers, step.slug, step.leftovers)
+            await warn(_leftovers(step.slug, step.leftovers), WorkloadLeftoverWarning)
         return EndpointRef(spec.project or where, step.slug, step.plan)
 
     async def plan(self, spec: WorkloadSpec, *, project: str | None = None) -> Plan:
@@ -201,7 +201,7 @@ class AsyncManagementClient:
 
         Raises:
             ConfigurationError: there is no project.
-            AuthError, PermissionDenied, ApiError: what the platform answered.
+            InferenceKeyError: what the platform answered.
         """
         where = resolve_project(project, None, self._project)
         return [wire.workload(raw) for raw in await self._list(where)]
@@ -215,7 +215,7 @@ class AsyncManagementClient:
 
         Raises:
             NotFoundError: the project has none with this slug.
-            ConfigurationError, AuthError, PermissionDenied, ApiError: as for ``list_workloads``.
+            InferenceKeyError: as for ``list_workloads``.
         """
         where = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
@@ -235,7 +235,7 @@ class AsyncManagementClient:
             Whether it existed.
 
         Raises:
-            ConfigurationError, AuthError, PermissionDenied, ApiError: as for ``list_workloads``.
+            InferenceKeyError: as for ``list_workloads``.
         """
         where = resolve_project(project, None, self._project)
         found = await self._find(where, checked_slug(slug))
@@ -255,7 +255,7 @@ class AsyncManagementClient:
 
         Raises:
             ConfigurationError: there is no project.
-            NotFoundError, AuthError, PermissionDenied, ApiError: on opening, what the platform answered.
+            InferenceKeyError: on opening, what the platform answered.
         """
         where = resolve_project(project, None, self._project)
         path = f"{_workloads(where)}/{checked_slug(slug)}/readiness-events"
@@ -290,7 +290,7 @@ class AsyncManagementClient:
         Raises:
             ReadinessError: the workload reached ``error``; ``.events`` has what was seen.
             ReadinessTimeout: it was not ready in time (also a ``TimeoutError``).
-            NotFoundError, AuthError, PermissionDenied, ApiError: what the platform answered.
+            InferenceKeyError: what the platform answered.
         """
         seconds = for_unary(timeout, None).total if timeout is not None else None
         canonical = checked_slug(slug)
@@ -302,7 +302,7 @@ class AsyncManagementClient:
             with anyio.move_on_after(seconds):
                 async with anyio.create_task_group() as ticking:
                     if printer is not None:
-                        ticking.start_soon(_tick, printer, began)
+                        ticking.start_soon(_tick, printer, stream, began)
                     async for event in stream:
                         seen.append(event)
                         if printer is not None:
@@ -325,6 +325,8 @@ class AsyncManagementClient:
                 f"api error: workload {canonical!r} failed to become ready: {last.message}", events=seen
             )
         state = "nothing was heard of it" if last is None else f"it is {last.phase}: {last.message}"
+        if stream.trouble is not None:
+            state += f"; the last connection failed: {stream.trouble}"
         raise ReadinessTimeout(
             f"api error: workload {canonical!r} was not ready within {seconds:g} s ({state})", events=seen
         )
@@ -354,9 +356,11 @@ class AsyncManagementClient:
                 except (TransportError, ServerError) as error:
                     return machine.unknown(error)
                 except ApiError as error:
-                    if error.status != 409:
-                        raise
-                    return machine.conflict(error)
+                    if error.status == 409:
+                        return machine.conflict(error)
+                    if error.status == 408:
+                        return machine.unknown(error)
+                    raise
                 return machine.created(stored)
             case Update(id, body):
                 try:
@@ -412,21 +416,23 @@ def _workload(id: str) -> str:
     return f"/api/workloads/{quote(id, safe='')}"
 
 
-def _warn_of(plan: Plan) -> None:
+def _drift(plan: Plan) -> str:
     fields = ", ".join(change.field for change in plan.changes)
-    warnings.warn(f"workload {plan.workload_slug!r} drifted from spec: {fields}", WorkloadDriftWarning, stacklevel=2)
+    return f"workload {plan.workload_slug!r} drifted from spec: {fields}"
 
 
-def _warn_of_leftovers(slug: str, leftovers: tuple[str, ...]) -> None:
-    warnings.warn(
+def _leftovers(slug: str, leftovers: tuple[str, ...]) -> str:
+    return (
         f"the answer to creating workload {slug!r} was lost; since then {', '.join(leftovers)} appeared beside it, "
-        "perhaps a duplicate of this call's making. Delete it if nobody else made it.",
-        WorkloadLeftoverWarning,
-        stacklevel=2,
+        "perhaps a duplicate of this call's making. Delete it if nobody else made it."
     )
 
 
-async def _tick(printer: ReadinessPrinter, began: float) -> None:
+async def _tick(printer: ReadinessPrinter, stream: AsyncReadinessStream, began: float) -> None:
     while True:
         await anyio.sleep(0.5)
-        printer.tick(time.monotonic() - began)
+        elapsed = time.monotonic() - began
+        if stream.trouble is not None:
+            printer.trouble(str(stream.trouble), elapsed)
+        else:
+            printer.tick(elapsed)

@@ -37,6 +37,15 @@ class ReadinessPrinter:
             self._shown = text
             self._write(f"{self._slug}: {text} ({elapsed:.1f} s)\n")
 
+    def trouble(self, why: str, elapsed: float) -> None:
+        """Say that there is no connection, and why."""
+        text = f"no connection, trying again: {why}"
+        if self._live:
+            self._write(f"\r\x1b[2K{self._slug}: {text} ({elapsed:.1f} s)")
+        elif text != self._shown:
+            self._shown = text
+            self._write(f"{self._slug}: {text} ({elapsed:.1f} s)\n")
+
     def tick(self, elapsed: float) -> None:
         """Keep the seconds of the live line moving."""
         if self._live and self._last is not None:

@@ -30,6 +30,12 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
         self._connect = connect
         self._events: EventReader | None = None
         self._drops = 0
+        self._trouble: ApiError | None = None
+
+    @property
+    def trouble(self) -> ApiError | None:
+        """Why there is no connection at the moment; ``None`` while there is one."""
+        return self._trouble
 
     async def _open(self) -> None:
         await self._reconnect()
@@ -37,10 +43,12 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
     async def _reconnect(self) -> None:
         try:
             self._events = EventReader(await self._connect(), keepalive=None)
+            self._trouble = None
         except ApiError as error:
             if not _is_drop(error):
                 raise
             self._drops += 1
+            self._trouble = error
 
     async def _fill(self, batch: list[ReadinessEvent]) -> None:
         while not batch:
@@ -54,6 +62,7 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 if not _is_drop(error):
                     raise
                 events = []
+                self._trouble = error
             if not events:
                 self._events.body.close()
                 self._events = None

@@ -133,9 +133,9 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     ``async for chunk in stream``, with or without ``async with``; ``await`` opens it without reading. Leaving the block,
     ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
-    after the last chunk.
+    after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
 
-    Raises (while iterating, after everything that arrived was delivered):
+    Raises:
         StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
         GenerationFailed: the engine reported an error or gave up.
         RequestTimeout: the server was silent for too long.

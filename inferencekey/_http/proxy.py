@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib import request
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "proxy_for"]
+from inferencekey.config import is_loopback
+
+__all__ = ["proxy_for"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
@@ -25,13 +26,3 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
     if found and "://" not in found:
         found = f"http://{found}"
     return found or None
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by name or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

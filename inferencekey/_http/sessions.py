@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl as ssl_module
+import weakref
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -86,6 +88,8 @@ class Sessions:
         self._factory = factory
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
         self._closed = False
+        # A client that is dropped instead of closed leaves no socket and no warning behind either.
+        weakref.finalize(self, _drop, self._open).atexit = False
 
     async def get(self) -> Session:
         """Return the session of the running loop.
@@ -108,11 +112,14 @@ class Sessions:
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
+        for lost in [session for session in _kept if session.http._loop.is_closed()]:
+            _kept.discard(lost)  # its loop was closed without ending its generators: nobody can close it any more
         session = Session(self._factory() if self._factory is not None else self._make(), os.getpid())
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
         # client nobody closed leaves no socket and no warning behind.
-        session.life = _life(session.http, session.bodies)
+        session.life = _life(session)
         self._open[loop] = session
+        _kept.add(session)
         await anext(session.life)
         return session
 
@@ -138,13 +145,35 @@ class Sessions:
         self._open.clear()
 
 
-async def _life(http: aiohttp.ClientSession, bodies: WeakSet[Body]) -> AsyncGenerator[None, None]:
+_kept: set[Session] = set()
+"""Keeps a session out of the garbage collector's hands until it is closed: there, aiohttp would complain about it."""
+
+
+async def _life(session: Session) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        for body in list(bodies):
+        for body in list(session.bodies):
             body.close()
-        await http.close()
+        await session.http.close()
+        _kept.discard(session)
+
+
+def _drop(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None:
+    """Close the sessions of a client that is gone, each on its loop; called by the garbage collector, in any thread."""
+    for loop, session in list(opened.items()):
+        if session.process == os.getpid() and not loop.is_closed():
+            with suppress(RuntimeError):  # the loop was closed just now
+                loop.call_soon_threadsafe(_end_soon, session)
+
+
+def _end_soon(session: Session) -> None:
+    task = asyncio.ensure_future(_end(session.life))
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+
+
+_ending: set[asyncio.Task[None]] = set()
 
 
 async def _end(life: AsyncGenerator[None, None]) -> None:

@@ -23,8 +23,9 @@ from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
 from inferencekey._http.failures import translate
 from inferencekey._http.log import logger, set_up
-from inferencekey._http.proxy import is_loopback, proxy_for
+from inferencekey._http.proxy import proxy_for
 from inferencekey._http.sessions import SessionFactory, Sessions, reused
+from inferencekey.config import is_loopback
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,

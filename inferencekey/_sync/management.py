@@ -38,8 +38,8 @@ class ManagementClient:
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
         proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs.
-        session_factory: makes the aiohttp sessions, on the SDK's own event loop.
+        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, on the SDK's own event loop; *ssl* is then the factory's business.
 
     Raises:
         ConfigurationError: there is no token, it is no ``ik_sdk_`` token, or the base URL is not one.
@@ -139,8 +139,9 @@ class ManagementClient:
 
         Raises:
             ConfigurationError: no project, two different ones, or a credential in the spec.
-            ValidationError: the spec or *on_drift* is wrong. DriftError: it drifted, under ``fail``; ``.plan`` says how.
-            AuthError, PermissionDenied, ApiError: what the platform answered.
+            ValidationError: the spec or *on_drift* is wrong.
+            DriftError: it drifted, under ``fail``; ``.plan`` says how.
+            InferenceKeyError: what the platform answered, or that it did not.
         """
         return run(self._async.ensure, spec, on_drift=on_drift, project=project)
 
@@ -164,7 +165,7 @@ class ManagementClient:
 
         Raises:
             ConfigurationError: there is no project.
-            AuthError, PermissionDenied, ApiError: what the platform answered.
+            InferenceKeyError: what the platform answered.
         """
         return run(self._async.list_workloads, project=project)
 
@@ -177,7 +178,7 @@ class ManagementClient:
 
         Raises:
             NotFoundError: the project has none with this slug.
-            ConfigurationError, AuthError, PermissionDenied, ApiError: as for ``list_workloads``.
+            InferenceKeyError: as for ``list_workloads``.
         """
         return run(self._async.get_workload, slug, project=project)
 
@@ -192,7 +193,7 @@ class ManagementClient:
             Whether it existed.
 
         Raises:
-            ConfigurationError, AuthError, PermissionDenied, ApiError: as for ``list_workloads``.
+            InferenceKeyError: as for ``list_workloads``.
         """
         return run(self._async.delete, slug, project=project)
 
@@ -207,7 +208,7 @@ class ManagementClient:
 
         Raises:
             ConfigurationError: there is no project.
-            NotFoundError, AuthError, PermissionDenied, ApiError: on opening, what the platform answered.
+            InferenceKeyError: on opening, what the platform answered.
         """
         return ReadinessStream(self._async.readiness_events(slug, project=project))
 
@@ -235,7 +236,7 @@ class ManagementClient:
         Raises:
             ReadinessError: the workload reached ``error``; ``.events`` has what was seen.
             ReadinessTimeout: it was not ready in time (also a ``TimeoutError``).
-            NotFoundError, AuthError, PermissionDenied, ApiError: what the platform answered.
+            InferenceKeyError: what the platform answered.
         """
         return run(
             self._async.wait_until_ready, slug, project=project, timeout=timeout, on_progress=on_progress, silent=silent

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._bridge import SyncStream
+from inferencekey.errors import ApiError
 from inferencekey.models import ReadinessEvent
 
 __all__ = ["ReadinessStream"]
@@ -22,3 +23,8 @@ class ReadinessStream(SyncStream[ReadinessEvent]):
     def __init__(self, stream: AsyncReadinessStream) -> None:
         super().__init__(stream)
         self._async = stream
+
+    @property
+    def trouble(self) -> ApiError | None:
+        """Why there is no connection at the moment; ``None`` while there is one."""
+        return self._async.trouble

@@ -29,7 +29,9 @@ def _show(token: str, json: bool) -> None:
 @app.command("sdk")
 def sdk(
     project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project it provisions.")],
-    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(ALL_SCOPES)}; may be repeated.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {', '.join(ALL_SCOPES)}; may be repeated.")
+    ] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> None:

@@ -23,8 +23,10 @@ __all__ = ["stopped", "up"]
 
 
 def up(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = DEFAULT_HOST,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = DEFAULT_PORT,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = DEFAULT_HOST,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="The port; 0 takes a free one.", min=0, max=65535)
+    ] = DEFAULT_PORT,
     data: DataDir = None,
     project: Annotated[str, typer.Option(metavar="NAME", help="The project of the printed tokens.")] = DEFAULT_PROJECT,
     json: Json = False,

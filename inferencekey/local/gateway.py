@@ -283,6 +283,7 @@ def _refusal(status: int, message: str, type_: str) -> Refused:
     if too_long is not None:
         message = f"an input of {too_long[1]} tokens is longer than the {too_long[2]} that this model can take"
         return Refused(400, message, code="context_length_exceeded")
+    message = message.removesuffix(", try increasing it")  # the caller cannot
     if type_ == "exceed_context_size_error":
         return Refused(400, message, code="context_length_exceeded")
     if status == 500 and message.startswith(_CALLERS_FAULT):

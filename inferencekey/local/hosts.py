@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["HostRules", "is_loopback", "is_wildcard"]
+from inferencekey.config import is_loopback
 
-_LOCAL_NAMES: Final = frozenset({"localhost", "localhost."})
+__all__ = ["HostRules", "is_wildcard"]
 
 
 @attrs.frozen
@@ -48,19 +47,9 @@ class HostRules:
         name = _name(authority)
         if name is None:
             return False
-        if name in _LOCAL_NAMES or is_loopback(name) or name == self.host.lower():
+        if is_loopback(name) or name == self.host.lower():
             return True
         return is_wildcard(self.host) and (_is_address(name) or name == self.machine.lower())
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach *host*."""
-    if host.lower() in _LOCAL_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_wildcard(host: str) -> bool:

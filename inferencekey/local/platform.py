@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
+from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
 from inferencekey.local.choose import stand_in_for
 from inferencekey.local.control import Control
@@ -29,7 +30,7 @@ from inferencekey.local.defaults import (
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
-from inferencekey.local.hosts import HostRules, is_loopback
+from inferencekey.local.hosts import HostRules
 from inferencekey.local.lifecycle import Lifecycle
 from inferencekey.local.listen import BACKLOG, base_url, listen
 from inferencekey.local.logfile import platform_log

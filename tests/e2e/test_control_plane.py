@@ -95,8 +95,9 @@ async def test_the_other_modes_change_nothing(
         assert caught.value.plan is not None
         assert [c.field for c in caught.value.plan.changes] == ["name", "description"]
     elif mode == "warn":
-        with pytest.warns(WorkloadDriftWarning, match="name, description"):
+        with pytest.warns(WorkloadDriftWarning, match="name, description") as warned:
             await mgmt.ensure(drifted, on_drift=mode)
+        assert [w.filename for w in warned] == [__file__]
     else:
         ref = await mgmt.ensure(drifted, on_drift=mode)
         assert ref.plan is not None
@@ -166,13 +167,15 @@ async def test_waiting_for_what_does_not_exist(mgmt: AsyncManagementClient, spec
         await mgmt.wait_until_ready(spec.slug, silent=True, timeout=5)
 
 
-async def test_the_ceiling_of_a_wait_holds(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec) -> None:
+async def test_the_ceiling_of_a_wait_holds(up: Up, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]) -> None:
     # Nothing listens there: every connection is a drop, and the wait ends when it said it would.
     gone = AsyncManagementClient(base_url="http://127.0.0.1:9", project="acme", sdk_token=up.sdk_token)
     async with gone, asyncio.timeout(3):
         with pytest.raises(ReadinessTimeout) as caught:
-            await gone.wait_until_ready(spec.slug, silent=True, timeout=0.5)
+            await gone.wait_until_ready(spec.slug, timeout=1.2)
     assert isinstance(caught.value, TimeoutError)
+    assert "the last connection failed: network error: " in str(caught.value)
+    assert "no connection, trying again" in capsys.readouterr().err
 
 
 def test_callbacks_run_in_the_calling_thread(up: Up, spec: WorkloadSpec) -> None:
@@ -186,7 +189,7 @@ def test_callbacks_run_in_the_calling_thread(up: Up, spec: WorkloadSpec) -> None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client.ensure(spec.evolve(name="other"), on_drift="warn")
-        assert [w.category for w in caught] == [WorkloadDriftWarning]
+        assert [(w.category, w.filename) for w in caught] == [(WorkloadDriftWarning, __file__)]
         with client.readiness_events(spec.slug) as events:
             assert [e.phase for e in events] == ["ready"]
 

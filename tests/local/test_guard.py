@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from platforms import Running, running, workload_body
 
-from inferencekey.local.hosts import HostRules, is_loopback, is_wildcard
+from inferencekey.config import is_loopback
+from inferencekey.local.hosts import HostRules, is_wildcard
 
 WORKLOADS = "/api/projects/acme/workloads"
 CHAT = "/endpoint/acme/bot/v1/chat/completions"
