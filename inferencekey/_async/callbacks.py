@@ -11,11 +11,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import inferencekey
-
 __all__ = ["in_caller", "run_callback", "warn"]
 
-_NOT_THE_USERS = tuple(str(Path(module.__file__ or "").parent) for module in (inferencekey, asyncio))
+# Frames of these folders are not the user's: ours, and the loop that runs us.
+_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
 
 in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None] = ContextVar(
     "in_caller", default=None
