@@ -54,7 +54,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy strict and pyright strict on the package and on ``tests/typing``."""
-    install(session, "types")
+    install(session, "types", "lint")
     session.run("mypy")
     session.run("pyright")
 

@@ -217,7 +217,7 @@ class AsyncEndpoint:
             extra_body=extra_body,
         )
         answer = await self._post("/v1/chat/completions", body, timeout)
-        with self._scrubbing():
+        with self._reading(answer):
             return chat.text_result(answer.body, request_id=answer.request_id)
 
     def generate_text_stream(
@@ -297,7 +297,7 @@ class AsyncEndpoint:
         body = vectors.embed_body(self._workload, input)
         answer = await self._post("/v1/embeddings", {**body, **(extra_body or {})}, timeout)
         count = 1 if isinstance(input, str) else len(input)
-        with self._scrubbing():
+        with self._reading(answer):
             return vectors.embedding_result(answer.body, count, request_id=answer.request_id)
 
     async def rerank(
@@ -325,14 +325,15 @@ class AsyncEndpoint:
         """
         body = vectors.rerank_body(self._workload, query, documents, top_n)
         answer = await self._post("/v1/rerank", {**body, **(extra_body or {})}, timeout)
-        with self._scrubbing():
+        with self._reading(answer):
             return vectors.rerank_result(answer.body, len(documents), request_id=answer.request_id)
 
     @contextmanager
-    def _scrubbing(self) -> Generator[None]:
+    def _reading(self, answer: Answer) -> Generator[None]:
         try:
             yield
         except InferenceKeyError as error:
+            answer.tell(error)
             self._credential.scrub(error)
             raise
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl as ssl_module
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -51,6 +52,8 @@ from inferencekey.models import (
 )
 
 __all__ = ["AsyncManagementClient"]
+
+T = TypeVar("T")
 
 
 class AsyncManagementClient:
@@ -204,7 +207,7 @@ class AsyncManagementClient:
             InferenceKeyError: what the platform answered.
         """
         where = resolve_project(project, None, self._project)
-        return [wire.workload(raw) for raw in await self._list(where)]
+        return await self._list(where, lambda raws: [wire.workload(raw) for raw in raws])
 
     async def get_workload(self, slug: str, *, project: str | None = None) -> Workload:
         """Return one workload.
@@ -348,8 +351,11 @@ class AsyncManagementClient:
             case Read(delay):
                 if delay:
                     await anyio.sleep(delay)
-                raws = await self._list(where)
-                return machine.read(wire.find_workload(raws, check_spec(spec)), wire.slugs_of(raws))
+                slug = check_spec(spec)
+                found, slugs = await self._list(
+                    where, lambda raws: (wire.find_workload(raws, slug), wire.slugs_of(raws))
+                )
+                return machine.read(found, slugs)
             case Create(body, generation):
                 try:
                     stored = await self._write("POST", _workloads(where), body, key=f"{key}-{generation}", once=True)
@@ -385,15 +391,26 @@ class AsyncManagementClient:
                 return step
 
     async def _find(self, project: str, slug: str) -> Workload | None:
-        return wire.find_workload(await self._list(project), slug)
+        return await self._list(project, lambda raws: wire.find_workload(raws, slug))
 
-    async def _list(self, project: str) -> list[Any]:
+    async def _list(self, project: str, take: Callable[[list[Any]], T]) -> T:
         answer = await self._request("GET", _workloads(project))
-        return wire.workload_list(loads(answer.body, "the list of workloads", answer.request_id))
+        with self._reading(answer):
+            return take(wire.workload_list(loads(answer.body, "the list of workloads")))
 
     async def _write(self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool) -> Workload:
         answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
-        return wire.workload(loads(answer.body, "the workload", answer.request_id))
+        with self._reading(answer):
+            return wire.workload(loads(answer.body, "the workload"))
+
+    @contextmanager
+    def _reading(self, answer: Answer) -> Generator[None]:
+        try:
+            yield
+        except InferenceKeyError as error:
+            answer.tell(error)
+            self._credential.scrub(error)
+            raise
 
     async def _discard(self, id: str) -> None:
         try:

@@ -75,6 +75,10 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                     self._shut()
                     return
 
+    def _tell(self, error: InferenceKeyError) -> None:
+        if self._events is not None:
+            self._events.body.tell(error)
+
     def _shut(self) -> None:
         if self._events is not None:
             self._events.body.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
 
 from inferencekey._core import jsonval
 from inferencekey._core.answers import in_band_error
@@ -78,8 +78,10 @@ class AsyncStream(ABC, Generic[T]):
             self._opened = True
             try:
                 await self._open()
-            except BaseException:
+            except BaseException as error:
                 self._ended = True
+                if isinstance(error, InferenceKeyError):
+                    self._scrub(error)
                 raise
         return self
 
@@ -101,6 +103,7 @@ class AsyncStream(ABC, Generic[T]):
             self._ended = True
             self._shut()
             if isinstance(error, InferenceKeyError):
+                self._tell(error)
                 self._scrub(error)
             if self._closed:
                 return []  # another task closed the stream under this read: that is an end, not a failure
@@ -122,6 +125,10 @@ class AsyncStream(ABC, Generic[T]):
     @abstractmethod
     async def _fill(self, batch: list[T]) -> None:
         """Append at least one item, or none at the end."""
+
+    @abstractmethod
+    def _tell(self, error: InferenceKeyError) -> None:
+        """Let an error carry what the answer carried."""
 
     @abstractmethod
     def _shut(self) -> None:
@@ -169,10 +176,12 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     async def _open(self) -> None:
         body = await self._connect()
-        if body.content_type == "application/json":
-            error = await _not_a_stream(body)
-            self._scrub(error)
-            raise error
+        if body.content_type in ("application/json", "application/problem+json", "text/html"):
+            try:
+                await _not_a_stream(body)
+            except InferenceKeyError as error:
+                body.tell(error)
+                raise
         self._events = EventReader(body, keepalive=self._keepalive)
         self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
 
@@ -211,6 +220,10 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                     return
                 batch.append(chunk)
 
+    def _tell(self, error: InferenceKeyError) -> None:
+        if self._events is not None:
+            self._events.body.tell(error)
+
     def _shut(self) -> None:
         if self._events is not None and not self._chat.done:
             self._events.body.close()
@@ -228,20 +241,23 @@ def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
     return told
 
 
-async def _not_a_stream(body: ByteStream) -> InferenceKeyError:
-    """Return the error for an answer that is one JSON document where a stream was asked for."""
+async def _not_a_stream(body: ByteStream) -> NoReturn:
+    """Raise the error for an answer that is one document where a stream was asked for."""
     whole = b""
     try:
         while len(whole) < 64 * 1024 and (part := await body.read()):
             whole += part
     finally:
         body.close()
+    if body.content_type == "text/html":
+        raise ResponseFormatError(
+            f"unexpected answer: a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
+        )
     raw = jsonval.loads(whole, "the answer to a streaming request")
     answer = jsonval.as_mapping(raw)
     if answer is not None and answer.get("error"):
-        return in_band_error(raw, request_id=body.request_id)
-    return ResponseFormatError(
+        raise in_band_error(raw)
+    raise ResponseFormatError(
         "unexpected answer: a stream was asked for, but the server answered one JSON document; "
-        "does this endpoint support streaming?",
-        request_id=body.request_id,
+        "does this endpoint support streaming?"
     )

@@ -24,10 +24,11 @@ BLINK: Final = 0.01
 class ByteStream:
     """The unread body of a 2xx answer."""
 
-    __slots__ = ("__weakref__", "_content", "_failure", "_loop", "_response")
+    __slots__ = ("__weakref__", "_attempts", "_content", "_failure", "_loop", "_response")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, attempts: int) -> None:
         self._response = response
+        self._attempts = attempts
         self._content = response.content
         self._failure: InferenceKeyError | None = None
         self._loop = asyncio.get_running_loop()
@@ -36,6 +37,14 @@ class ByteStream:
     def request_id(self) -> str | None:
         """The answer's ``x-request-id``."""
         return self._response.headers.get("x-request-id")
+
+    def tell(self, error: InferenceKeyError) -> None:
+        """Let an error that came of reading this answer carry what the answer carried."""
+        if error.status is None:
+            error.status = self._response.status
+        if error.request_id is None:
+            error.request_id = self.request_id
+        error.attempts = self._attempts
 
     @property
     def content_type(self) -> str:
@@ -55,7 +64,7 @@ class ByteStream:
         except asyncio.CancelledError:
             self.close()
             raise
-        except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError) as error:
+        except Exception as error:  # of aiohttp's parsers too, which have a tree of their own
             # aiohttp refuses to hand out its buffer once the connection has failed: take it from behind the refusal.
             arrived = self._content._read_nowait(-1)
             self._failure, _ = translate(error)
@@ -93,8 +102,8 @@ class ByteStream:
         with anyio.move_on_after(BLINK):
             try:
                 await self._content.wait_eof()
-            except (TimeoutError, aiohttp.ClientError, OSError):
-                pass
+            except Exception:  # noqa: S110
+                pass  # whatever it is: what was wanted has come
 
 
 class EventReader:
@@ -133,8 +142,9 @@ class EventReader:
                 return events
             if self._keepalive is not None and self._loop.time() - self._last > self._keepalive:
                 self.body.close()
+                what = "no whole event" if self._decoder.pending else "nothing but keep-alive comments"
                 raise RequestTimeout(
-                    f"network error: nothing but keep-alive comments for {self._keepalive:g} s",
+                    f"network error: {what} for {self._keepalive:g} s",
                     request_id=self.body.request_id,
                 )
         return []

@@ -37,6 +37,10 @@ def translate(error: BaseException, *, reused: bool = False) -> tuple[InferenceK
             return TransportError(f"network error: {text}"), "not_sent"
         case aiohttp.InvalidURL():
             return ConfigurationError(f"configuration error: not a usable URL: {text}"), None
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() if "content-encoding" in text:
+            return ResponseFormatError(
+                "unexpected answer: its body is not in the encoding that it claims, or in one not known here"
+            ), None
         case aiohttp.ClientPayloadError():
             return TransportError(f"network error: the answer was cut short ({_first_line(text)})"), None
         case aiohttp.ServerDisconnectedError():

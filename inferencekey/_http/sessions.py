@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["Session", "SessionFactory", "Sessions", "reused"]
+__all__ = ["Session", "SessionFactory", "Sessions", "closed", "reused"]
 
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
@@ -40,6 +40,9 @@ class Connector(aiohttp.TCPConnector):
 
     aiohttp tells the two apart only to tracers, which cost every request; a dead pooled connection needs another
     answer (send again at once) than a server that drops what it is sent.
+
+    Nor does aiohttp look at what a pooled connection said while it was idle: an answer that nobody asked for would be
+    taken for that of the next request, and every answer after it for the one before. Such a connection is not used.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -47,14 +50,19 @@ class Connector(aiohttp.TCPConnector):
         self._served: WeakSet[ResponseHandler] = WeakSet()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if protocol is not None:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None:
+                return connection
             old = protocol in self._served
+            if old and protocol.should_close:
+                connection.close()
+                continue
             reused.set(old)
             if not old:
                 self._served.add(protocol)
-        return connection
+            return connection
 
 
 class Body(Protocol):
@@ -98,7 +106,7 @@ class Sessions:
             ConfigurationError: the client is closed, or no asyncio loop runs (trio, say).
         """
         if self._closed:
-            raise ConfigurationError("configuration error: the client is closed; make a new one.")
+            raise closed()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -112,7 +120,7 @@ class Sessions:
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
-        for lost in [session for session in _kept if session.http._loop.is_closed()]:
+        for lost in [session for session in list(_kept) if session.http._loop.is_closed()]:
             _kept.discard(lost)  # its loop was closed without ending its generators: nobody can close it any more
         session = Session(self._factory() if self._factory is not None else self._make(), os.getpid())
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
@@ -125,28 +133,40 @@ class Sessions:
 
     def _make(self) -> aiohttp.ClientSession:
         # No limit of connections: aiohttp's default of 100 would silently queue the 101st stream.
-        return aiohttp.ClientSession(
+        made = aiohttp.ClientSession(
             connector=Connector(limit=0, ssl=self._ssl),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        # By itself aiohttp sends a GET or DELETE twice when its connection drops, fresh ones too: behind the policy's
+        # back, its budget's and retry=None's.
+        made._retry_connection = False
+        return made
 
     async def aclose(self) -> None:
         """Close every session of this process, from whichever loop they are."""
         self._closed = True
-        here = asyncio.get_running_loop()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None  # not asyncio (trio, say): there is no session to close here
         for loop, found in list(self._open.items()):
             if found.process != os.getpid():
                 continue
             if loop is here:
                 await found.life.aclose()
-            elif loop.is_running():
+            elif here is not None and loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end(found.life), loop))
         self._open.clear()
 
 
 _kept: set[Session] = set()
 """Keeps a session out of the garbage collector's hands until it is closed: there, aiohttp would complain about it."""
+
+
+def closed() -> ConfigurationError:
+    """Return the error for a call on a closed client."""
+    return ConfigurationError("configuration error: the client is closed; make a new one.")
 
 
 async def _life(session: Session) -> AsyncGenerator[None, None]:

@@ -24,8 +24,9 @@ from inferencekey._http.credential import Credential
 from inferencekey._http.failures import translate
 from inferencekey._http.log import logger, set_up
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.sessions import SessionFactory, Sessions, reused
+from inferencekey._http.sessions import SessionFactory, Sessions, closed, reused
 from inferencekey.config import is_loopback
+from inferencekey.config import redact
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
@@ -43,6 +44,9 @@ MAX_ANSWER: Final = 1024**3
 
 USER_AGENT: Final = "inferencekey-python/0.1.0"
 
+DECODED: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
+"""Content encodings that aiohttp decodes, or refuses where it has not the means."""
+
 NO_RETRY: Final = RetryPolicy(max_attempts=1)
 
 
@@ -53,6 +57,17 @@ class Answer:
     status: int
     body: bytes
     request_id: str | None
+    attempts: int
+
+    def tell(self, error: InferenceKeyError) -> None:
+        """Let an error that came of reading this answer carry what the answer carried."""
+        if error.status is None:
+            error.status = self.status
+        if error.request_id is None:
+            error.request_id = self.request_id
+        if error.body is None:
+            error.body = redact(self.body[:BODY_LIMIT].decode("utf-8", "replace"))
+        error.attempts = self.attempts
 
 
 class Transport:
@@ -124,7 +139,7 @@ class Transport:
                 failure, _ = translate(error)
                 raise _told(failure, response, attempts) from None
             raise
-        return Answer(response.status, whole, response.headers.get("x-request-id"))
+        return Answer(response.status, whole, response.headers.get("x-request-id"), attempts)
 
     async def stream(
         self,
@@ -140,8 +155,10 @@ class Transport:
         """Send a request and return the open answer once its status is known to be 2xx."""
         policy = None if retry else NO_RETRY
         session = await self._sessions.get()
-        response, _ = await self._send(session.http, method, path, credential, timeouts, body, key, False, policy)
-        opened = ByteStream(response)
+        response, attempts = await self._send(
+            session.http, method, path, credential, timeouts, body, key, False, policy
+        )
+        opened = ByteStream(response, attempts)
         session.bodies.add(opened)
         return opened
 
@@ -175,6 +192,7 @@ class Transport:
                 raise RequestTimeout("network error: the call took longer than its total timeout", attempts=attempt - 1)
             caught: Exception | None = None
             response: aiohttp.ClientResponse | None = None
+            reused.set(False)
             try:
                 response = await http.request(
                     method,
@@ -194,6 +212,7 @@ class Transport:
                 caught = error
             if response is not None and 200 <= response.status < 300:
                 _log(method, path, response, attempt, began)
+                _refuse_encoding(response, attempt)
                 _listen(response, timeouts.read)
                 return response, attempt
             # Raised outside the except block: a traceback that carried aiohttp's frames would carry the credential.
@@ -207,6 +226,8 @@ class Transport:
                 failed.attempts = attempt
                 logger.debug("%s %s failed, attempt %d, %.1f ms: %s", method, path, attempt, _ms(began), failed)
                 caught = None
+                if http.closed:
+                    raise closed()
                 if failure is None:
                     raise failed
                 outcome = Outcome(failure=failure)
@@ -223,6 +244,11 @@ class Transport:
                 raise failed
             logger.info("%s %s is tried again in %.2f s: %s", method, path, wait, failed)
             await anyio.sleep(wait)
+            if http.closed:
+                raise closed()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a client cannot be pickled: it holds connections and a credential; make one where it is used")
 
     def _head(self, credential: Credential, body: bytes | None, key: str | None) -> dict[str, str]:
         headers = dict(self._headers)
@@ -267,7 +293,8 @@ def idempotency_key() -> str:
 
 def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked = {"User-Agent": USER_AGENT, "Accept": "*/*"}
-    names = {name.lower(): name for name in checked}
+    # However they are written: ours go over the caller's, and no name is sent twice.
+    names = {name.lower(): name for name in (*checked, "Content-Type", "Idempotency-Key")}
     for name, value in (headers or {}).items():
         if not name or any(c <= " " or c in ':"\x7f' or not c.isascii() for c in name):
             raise ValidationError(f"validation error: {name!r} is not a header's name")
@@ -289,6 +316,17 @@ def _listen(response: aiohttp.ClientResponse, read: float | None) -> None:
         connection.protocol.start_timeout()
 
 
+def _refuse_encoding(response: aiohttp.ClientResponse, attempt: int) -> None:
+    """aiohttp hands out what it cannot decode as it came."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in DECODED:
+        response.close()
+        error = ResponseFormatError(
+            f"unexpected answer: in the content encoding {encoding[:40]!r}, which was not asked for"
+        )
+        raise _told(error, response, attempt)
+
+
 async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
     content = response.content
     parts: list[bytes] = []
@@ -308,7 +346,7 @@ async def _refusal(response: aiohttp.ClientResponse, attempt: int, credential: C
         with anyio.move_on_after(5):
             while len(body) < BODY_LIMIT and (part := await response.content.readany()):
                 body += part
-    except (TimeoutError, aiohttp.ClientError, OSError):
+    except Exception:  # noqa: S110
         pass  # the status has been seen: what can be read of the body is a courtesy
     finally:
         response.close() if not response.content.at_eof() else response.release()
