@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,15 @@ def test_provisioning_twice_leaves_one_workload(up: Up) -> None:
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
         slugs = [w.slug for w in mgmt.list_workloads() if w.slug.startswith("support-bot")]
     assert slugs == ["support-bot"]
+
+
+def test_provisioning_from_several_processes_at_once_leaves_one(up: Up) -> None:
+    text = source("provision").replace('"support-bot"', '"raced-bot"')
+    with ThreadPoolExecutor(5) as pool:
+        outputs = set(pool.map(lambda _: run(text, up), range(5)))
+    assert outputs == {"project:  acme\nworkload: raced-bot\n"}
+    with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
+        assert [w.slug for w in mgmt.list_workloads() if w.slug.startswith("raced-bot")] == ["raced-bot"]
 
 
 def test_the_call_that_follows_it(up: Up) -> None:

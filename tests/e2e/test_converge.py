@@ -1,0 +1,133 @@
+"""``ensure`` converges: a model of what may happen, against the real platform with losses in between.
+
+Any number of callers, requests and answers lost at any moment, requests that arrive late, other people's workloads beside
+ours, deleted or changed under our hands. Whatever the order: exactly one workload, and nobody else's is touched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.between import Between, Loss
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from platforms.background import platform_in_background
+
+from inferencekey import ManagementClient, RetryPolicy, WorkloadSpec
+from inferencekey._core import converge
+
+pytestmark = pytest.mark.timeout(240)
+
+# No stand-in serves forecasts: what is tested here is the store and the clients, no engine is started.
+TASK = "forecast"
+SLUG = "support-bot"
+QUICK = RetryPolicy(base=0.01)
+
+LOSSES = st.lists(st.sampled_from([None, "request", "answer", "late", "unavailable", "bad gateway after"]), max_size=2)
+
+
+def spec(slug: str, command: str) -> WorkloadSpec:
+    return WorkloadSpec(name=slug, slug=slug, model="m", backend="custom", task_type=TASK, command=command)
+
+
+class Callers(RuleBasedStateMachine):
+    """Each example has a project of its own on one platform."""
+
+    platform: Any
+    between: Between
+    example = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.foreign: set[str] = set()
+        self.wanted: set[str] = set()
+
+    @initialize()
+    def begin(self) -> None:
+        Callers.example += 1
+        self.project = f"p{Callers.example}"
+        token = self.platform.mint_sdk_token(self.project)
+        self.through = [
+            self.stack.enter_context(
+                ManagementClient(base_url=self.between.url, project=self.project, sdk_token=token, retry=QUICK)
+            )
+            for _ in range(3)
+        ]
+        self.direct = self.stack.enter_context(
+            ManagementClient(base_url=self.platform.base_url, project=self.project, sdk_token=token)
+        )
+
+    def teardown(self) -> None:
+        self.between.lose()
+        self.stack.close()
+
+    @rule(command=st.sampled_from("ab"), losses=LOSSES)
+    def one_caller(self, command: str, losses: list[Loss | None]) -> None:
+        self.between.lose(*losses)
+        ref = self.through[0].ensure(spec(SLUG, command))
+        assert ref.workload_slug == SLUG
+        self.wanted = {command}
+
+    @rule(commands=st.lists(st.sampled_from("ab"), min_size=2, max_size=3), losses=LOSSES)
+    def several_at_once(self, commands: list[str], losses: list[Loss | None]) -> None:
+        self.between.lose(*losses)
+        with ThreadPoolExecutor(len(commands)) as pool:
+            calls = [
+                pool.submit(client.ensure, spec(SLUG, c)) for client, c in zip(self.through, commands, strict=False)
+            ]
+        assert {call.result().workload_slug for call in calls} == {SLUG}
+        self.wanted = set(commands)
+
+    @rule()
+    def somebody_deletes_it(self) -> None:
+        self.direct.delete(SLUG)
+        self.wanted = set()
+
+    @rule(command=st.sampled_from("xy"))
+    def somebody_changes_it(self, command: str) -> None:
+        if self.wanted:
+            self.direct.ensure(spec(SLUG, command))
+            self.wanted = {command}
+
+    @rule(number=st.integers(1, 3))
+    def somebody_has_one_like_it(self, number: int) -> None:
+        self.direct.ensure(spec(f"{SLUG}-{number}", "foreign"))
+        self.foreign.add(f"{SLUG}-{number}")
+
+    @invariant()
+    def exactly_one_and_nobody_elses_is_touched(self) -> None:
+        if not hasattr(self, "direct"):
+            return
+        self.between.settle()
+        self.between.lose()
+        there = {w.slug: w for w in self.direct.list_workloads()}
+        assert set(there) == self.foreign | ({SLUG} if self.wanted else set())
+        assert all((there[slug].config or {})["command"] == "foreign" for slug in self.foreign)
+        if self.wanted:
+            assert (there[SLUG].config or {})["command"] in self.wanted
+
+
+def test_any_order_of_events_leaves_exactly_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Late requests take 0.3 s here, not a network's second.
+    monkeypatch.setattr(converge, "SETTLE", 0.4)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        platform_in_background(Path(folder)) as platform,
+        Between(platform.base_url) as between,
+    ):
+        Callers.platform, Callers.between = platform, between
+        machine = Callers.TestCase
+        machine.settings = settings(
+            max_examples=25,
+            stateful_step_count=8,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        )
+        machine("runTest").runTest()
