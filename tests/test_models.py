@@ -140,7 +140,7 @@ def test_a_workload_ignores_and_hides_its_raw() -> None:
 
 def test_results_hide_their_bulk() -> None:
     assert repr(models.EmbeddingResult([[1.5]] * 100, "m", raw={"data": []})) == (
-        "EmbeddingResult(model='m', usage=None, request_id=None)"
+        "EmbeddingResult(embeddings=<100 of 1 floats>, model='m', usage=None, request_id=None)"
     )
     assert "raw" not in repr(models.TextResult("a", raw={})) + repr(models.TextChunk("a", raw={}))
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import sys
-import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-__all__ = ["in_caller", "run_callback", "warn"]
+from inferencekey._http.warn import warn_user
 
-# Frames of these folders are not the user's: ours, and the loop that runs us.
-_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
+__all__ = ["in_caller", "run_callback", "warn"]
 
 in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None] = ContextVar(
     "in_caller", default=None
@@ -35,13 +30,4 @@ async def run_callback(function: Callable[..., object], *args: Any) -> None:
 
 async def warn(message: str, category: type[Warning]) -> None:
     """Issue a warning that points at the user's own line."""
-    await run_callback(_warn, message, category)
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    level = 1
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-        frame = frame.f_back
-        level += 1
-    warnings.warn(message, category, stacklevel=level)
+    await run_callback(warn_user, message, category)

@@ -169,8 +169,8 @@ class AsyncManagementClient:
             InferenceKeyError: what the platform answered, or that it did not.
         """
         mode = member(OnDrift, on_drift, "on_drift")
-        where = resolve_project(project, spec.project, self._project)
         check_spec(spec)
+        where = resolve_project(project, spec.project, self._project)
         machine = Converge(spec, mode, where)
         key = idempotency_key()
         step = machine.start()
@@ -192,8 +192,8 @@ class AsyncManagementClient:
         Raises:
             InferenceKeyError: as for ``ensure``.
         """
-        where = resolve_project(project, spec.project, self._project)
         slug = check_spec(spec)
+        where = resolve_project(project, spec.project, self._project)
         return make_plan(spec, await self._find(where, slug), project=where)
 
     async def list_workloads(self, *, project: str | None = None) -> list[Workload]:

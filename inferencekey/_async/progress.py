@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -25,43 +26,45 @@ class ReadinessPrinter:
         self._live = self._out.isatty()
         self._last: ReadinessEvent | None = None
         self._shown = ""
+        self._open = False  # the cursor stands behind a live line
 
     def show(self, event: ReadinessEvent, elapsed: float) -> None:
         """Show an event, *elapsed* seconds after the wait began."""
         self._last = event
-        if self._live:
-            self._line(event, elapsed)
-            if is_final(event):
-                self._write("\n")
-        elif (text := describe(event)) != self._shown:
-            self._shown = text
-            self._write(f"{self._slug}: {text} ({elapsed:.1f} s)\n")
+        self._say(describe(event), elapsed)
+        if is_final(event):
+            self.end()
 
     def trouble(self, why: str, elapsed: float) -> None:
         """Say that there is no connection, and why."""
-        text = f"no connection, trying again: {why}"
-        if self._live:
-            self._write(f"\r\x1b[2K{self._slug}: {text} ({elapsed:.1f} s)")
-        elif text != self._shown:
-            self._shown = text
-            self._write(f"{self._slug}: {text} ({elapsed:.1f} s)\n")
+        self._say(f"no connection, trying again: {why}", elapsed)
 
     def tick(self, elapsed: float) -> None:
         """Keep the seconds of the live line moving."""
         if self._live and self._last is not None:
-            self._line(self._last, elapsed)
+            self._say(describe(self._last), elapsed)
 
     def end(self) -> None:
-        """Leave the live line as it stands: the wait ended without a final event."""
-        if self._live and self._last is not None and not is_final(self._last):
+        """Leave the live line as it stands; what is printed next begins on a line of its own."""
+        if self._open:
+            self._open = False
             self._write("\n")
 
-    def _line(self, event: ReadinessEvent, elapsed: float) -> None:
-        self._write(f"\r\x1b[2K{self._slug}: {describe(event)} ({elapsed:.1f} s)")
+    def _say(self, text: str, elapsed: float) -> None:
+        took = f" ({elapsed:.1f} s)"
+        if self._live:
+            # A line that wraps cannot be taken back: it is cut to the terminal's width.
+            room = shutil.get_terminal_size().columns - len(took) - 1
+            line = f"{self._slug}: {text}"
+            self._open = True
+            self._write("\r\x1b[2K" + (line if len(line) <= room else line[: max(room - 1, 0)] + "…") + took)
+        elif text != self._shown:
+            self._shown = text
+            self._write(f"{self._slug}: {text}{took}\n")
 
     def _write(self, text: str) -> None:
         try:
             self._out.write(text)
             self._out.flush()
         except (OSError, ValueError):
-            self._live = False  # nobody is reading any more: waiting goes on without a display
+            self._live = self._open = False  # nobody is reading any more: waiting goes on without a display

@@ -31,6 +31,8 @@ def check_spec(spec: WorkloadSpec) -> str:
         ValidationError: a required field is blank, a field has the wrong type or holds what JSON cannot carry, or an
             enum's string is unknown.
     """
+    if not isinstance(cast("object", spec), WorkloadSpec):
+        raise ValidationError(f"validation error: spec must be a WorkloadSpec; got {type(spec).__name__}")
     for field in TEXTS:
         value: object = getattr(spec, field)
         if value is None and field not in REQUIRED:

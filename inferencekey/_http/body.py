@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Final
 
 import aiohttp
@@ -10,7 +11,7 @@ import anyio
 
 from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._http.failures import translate
-from inferencekey.errors import InferenceKeyError, RequestTimeout, ResponseFormatError
+from inferencekey.errors import ConfigurationError, InferenceKeyError, RequestTimeout, ResponseFormatError
 
 __all__ = ["ByteStream", "EventReader"]
 
@@ -20,11 +21,14 @@ GRACE: Final = 0.25
 BLINK: Final = 0.01
 """Seconds of it for which the stream's reader is kept, after the last chunk was delivered."""
 
+_inherited: list[aiohttp.ClientResponse] = []
+"""Answers that were open when this process was forked: they are the parent's, and cleaning them up would touch its sockets."""
+
 
 class ByteStream:
     """The unread body of a 2xx answer."""
 
-    __slots__ = ("__weakref__", "_attempts", "_content", "_failure", "_loop", "_response")
+    __slots__ = ("__weakref__", "_attempts", "_content", "_failure", "_loop", "_process", "_response")
 
     def __init__(self, response: aiohttp.ClientResponse, attempts: int) -> None:
         self._response = response
@@ -32,6 +36,7 @@ class ByteStream:
         self._content = response.content
         self._failure: InferenceKeyError | None = None
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
 
     @property
     def request_id(self) -> str | None:
@@ -56,15 +61,22 @@ class ByteStream:
 
         Raises:
             TransportError: the connection failed; everything that had arrived before was returned by earlier calls.
+            ConfigurationError: another event loop or another process opened the answer.
         """
         if self._failure is not None:
             raise self._failure
+        if self._process != os.getpid() or self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError(
+                "configuration error: a stream is read in the event loop and the process that opened it; open one here."
+            )
         try:
             return await self._content.readany()
         except asyncio.CancelledError:
             self.close()
             raise
         except Exception as error:  # of aiohttp's parsers too, which have a tree of their own
+            # One object, of the module aiohttp, is raised for every closed connection: it would keep all our frames.
+            error.__traceback__ = error.__context__ = None
             # aiohttp refuses to hand out its buffer once the connection has failed: take it from behind the refusal.
             arrived = self._content._read_nowait(-1)
             self._failure, _ = translate(error)
@@ -76,11 +88,16 @@ class ByteStream:
 
     def close(self) -> None:
         """Close the connection at once: the server is to stop working on the answer."""
-        self._response.close()
+        if self._process != os.getpid():
+            _inherited.append(self._response)
+        else:
+            self._response.close()
 
     def close_threadsafe(self) -> None:
         """The same from any thread, also from a garbage collector's."""
-        if not self._loop.is_closed():
+        if self._process != os.getpid():
+            _inherited.append(self._response)
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.close)
 
     @property

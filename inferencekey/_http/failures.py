@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from inferencekey._core.retry import Failure
 from inferencekey.config import redact
@@ -29,12 +31,17 @@ def translate(error: BaseException, *, reused: bool = False) -> tuple[InferenceK
             return RequestTimeout("network error: the server was silent for longer than the timeout allows"), None
         case asyncio.TimeoutError():
             return RequestTimeout("network error: the call took longer than its total timeout"), None
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return TransportError(f"network error: TLS failed: {text}. A custom CA is passed as ssl=."), None
+        case aiohttp.ClientConnectorCertificateError():
+            return TransportError(f"network error: the server's certificate is not trusted: {text}. {_CA}"), None
+        case aiohttp.ClientConnectorSSLError():
+            return TransportError(f"network error: TLS failed: {text}. Does the server speak https?"), None
         case aiohttp.ClientHttpProxyError():
             return TransportError(f"network error: the proxy refused: {text}"), None
         case aiohttp.ClientConnectorError():
-            return TransportError(f"network error: {text}"), "not_sent"
+            why = error.os_error.strerror or str(error.os_error) or "no answer"
+            return TransportError(
+                f"network error: cannot connect to {error.host}:{error.port} ({why}). {_WHERE}"
+            ), "not_sent"
         case aiohttp.InvalidURL():
             return ConfigurationError(f"configuration error: not a usable URL: {text}"), None
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() if "content-encoding" in text:
@@ -42,18 +49,24 @@ def translate(error: BaseException, *, reused: bool = False) -> tuple[InferenceK
                 "unexpected answer: its body is not in the encoding that it claims, or in one not known here"
             ), None
         case aiohttp.ClientPayloadError():
-            return TransportError(f"network error: the answer was cut short ({_first_line(text)})"), None
+            return TransportError("network error: the answer was cut short"), None
         case aiohttp.ServerDisconnectedError():
             return TransportError("network error: the server closed the connection without an answer"), (
                 "stale" if reused else "dropped"
             )
         case aiohttp.ClientResponseError():
-            return ResponseFormatError(f"unexpected answer: not HTTP as it should be ({_first_line(text)})"), None
+            return ResponseFormatError(f"unexpected answer: not HTTP as it should be ({_one_line(text)})"), None
+        case HttpProcessingError():
+            return TransportError(f"network error: the answer broke off in the middle ({_one_line(text)})"), None
         case OSError():
             return TransportError(f"network error: {text}"), "stale" if reused else "dropped"
         case _:
             return TransportError(f"network error: {text}"), None
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:200] if text.strip() else ""
+_WHERE: Final = "Is the platform running there, and is base_url (INFERENCEKEY_BASE_URL) right?"
+_CA: Final = "A custom CA is passed as ssl=."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -13,26 +13,45 @@ import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import attrs
+from aiohttp.client_proto import ResponseHandler
 
 from inferencekey.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["Session", "SessionFactory", "Sessions", "closed", "reused"]
+__all__ = ["Session", "SessionFactory", "Sessions", "closed", "fresh", "reused"]
 
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
 reused: ContextVar[bool] = ContextVar("reused", default=False)
 """Whether the connection that the current task's request got had served one before."""
+
+fresh: ContextVar[bool] = ContextVar("fresh", default=False)
+"""Whether the current task's request must have a new connection: after one from the pool was dead, others may be."""
+
+
+class Handler(ResponseHandler):
+    """aiohttp's protocol, which also tells the reader of a body that the connection failed.
+
+    aiohttp forgets to when the framing breaks in the middle of a body (a chunk's size that is no number): it closes the
+    connection, its timers with it, and the reader waits for ever.
+    """
+
+    def set_exception(self, exc: BaseException, exc_cause: Any = None) -> None:
+        cause = () if exc_cause is None else (exc_cause,)
+        super().set_exception(exc, *cause)
+        body = self._payload
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(exc, *cause)
 
 
 class Connector(aiohttp.TCPConnector):
@@ -47,7 +66,11 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
+        self._factory = cast("Any", partial(Handler, loop=self._loop))
         self._served: WeakSet[ResponseHandler] = WeakSet()
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        return None if fresh.get() else await super()._get(key, traces)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         while True:

@@ -7,7 +7,6 @@ import random
 import secrets
 import ssl as ssl_module
 import time
-import warnings
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,9 +23,9 @@ from inferencekey._http.credential import Credential
 from inferencekey._http.failures import translate
 from inferencekey._http.log import logger, set_up
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.sessions import SessionFactory, Sessions, closed, reused
-from inferencekey.config import is_loopback
-from inferencekey.config import redact
+from inferencekey._http.sessions import SessionFactory, Sessions, closed, fresh, reused
+from inferencekey._http.warn import warn_user
+from inferencekey.config import is_loopback, redact
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
@@ -183,7 +182,8 @@ class Transport:
         url = URL(self.base_url + path, encoded=True)
         deadline = None if timeouts.total is None else time.monotonic() + timeouts.total
         self._budget.called()
-        attempt = 0
+        attempt = stale = 0
+        fresh.set(False)
         while True:
             attempt += 1
             began = time.monotonic()
@@ -218,6 +218,8 @@ class Transport:
             # Raised outside the except block: a traceback that carried aiohttp's frames would carry the credential.
             if response is not None:
                 failed = await _refusal(response, attempt, credential)
+                if response.status in (403, 404):
+                    failed.args = (f"{failed} ({method} {path})",)  # which project, which workload, which base URL
                 _log(method, path, response, attempt, began)
                 outcome = Outcome(status=response.status, retry_after=failed.retry_after)
             else:
@@ -235,13 +237,17 @@ class Transport:
                 policy,
                 outcome,
                 method=method,
-                attempt=attempt,
+                attempt=attempt - stale,
                 jitter=random.random(),  # noqa: S311
                 remaining=None if deadline is None else deadline - time.monotonic(),
                 once=once,
             )
-            if wait is None or (outcome.failure != "stale" and not self._budget.take()):
+            # A stale connection costs nothing, and the next one is new: that one cannot be stale.
+            free = outcome.failure == "stale"
+            if wait is None or not (free or self._budget.take()):
                 raise failed
+            stale += free
+            fresh.set(free)
             logger.info("%s %s is tried again in %.2f s: %s", method, path, wait, failed)
             await anyio.sleep(wait)
             if http.closed:
@@ -278,11 +284,10 @@ def _warn_of_plain_http(base_url: str) -> None:
     host = parts.hostname or ""
     if parts.scheme == "http" and not is_loopback(host) and host not in _warned:
         _warned.add(host)
-        warnings.warn(
+        warn_user(
             f"{base_url} is plain http: the credential and everything else crosses the network readable to anyone on it. "
             "Use https.",
             InsecureTransportWarning,
-            stacklevel=4,
         )
 
 

@@ -12,7 +12,7 @@ def main() -> int:
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("typer", "rich", "click", "shellingham"):
+        if error.name is None or error.name.startswith("inferencekey"):
             raise
         print(
             f"error: the command line needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'",

@@ -24,7 +24,7 @@ from inferencekey import (
     WorkloadSpec,
 )
 from inferencekey.cli.exports import Exports
-from inferencekey.cli.options import DataDir, Json
+from inferencekey.cli.options import Json
 from inferencekey.cli.output import console, note, print_json
 from inferencekey.cli.up import stopped
 from inferencekey.local import LocalPlatform
@@ -55,15 +55,19 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the platform and its workloads running, until Ctrl-C.")
     ] = False,
-    data: DataDir = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="The platform's data directory; by default a temporary one."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Start a local platform, provision a workload, stream an answer from a real model, and clean up.
 
     The first run downloads the models (180 MB) into the user's cache; later runs take seconds.
     """
-    # SIGTERM ends it as Ctrl-C does, so that the platform inside is taken down in order.
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    # They end it as Ctrl-C does, so that the platform inside is taken down in order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     if data is not None:
         anyio.run(_Demo(data, keep, json).run)
         return
@@ -146,7 +150,7 @@ class _Demo:
         began = time.perf_counter()
         first: float | None = None
         chunks = 0
-        async with data.endpoint(slug).generate_text_stream(PROMPT, temperature=0.2, max_tokens=300) as stream:
+        async with data.endpoint(slug).generate_text_stream(PROMPT, temperature=0.2, max_tokens=120, seed=1) as stream:
             async for chunk in stream:
                 if chunk.text:
                     first = first or time.perf_counter()
@@ -194,7 +198,8 @@ class _Demo:
             self.out.print(exports.shell(), markup=False)
         else:
             note(
-                "`inferencekey up` runs the platform for your own code; `inferencekey demo --keep` leaves this one running."
+                f"`inferencekey up --project {PROJECT}` runs the platform for your own code; "
+                "`inferencekey demo --keep` leaves this one running."
             )
 
     def step(self, text: str, began: float | None = None) -> None:

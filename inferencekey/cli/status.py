@@ -39,11 +39,18 @@ def status(data: DataDir = None, json: Json = False) -> None:
                 markup=False,
             )
         return
-    table = Table("workload", "task", "phase", "asked for", "answered by", "message", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("workload", "task", "phase", "asked for", "answered by", "message"):
+        table.add_column(title, overflow="fold")
     for item in found.workloads:
         phase = Text(item.phase, style=COLOURS.get(item.phase, "yellow"))
         table.add_row(
-            f"{item.project}/{item.slug}", item.task_type, phase, item.model_name, item.served_by or "–", item.message
+            f"{item.project}/{item.slug}",
+            item.task_type,
+            phase,
+            item.model_name,
+            item.served_by or "–",
+            "" if item.phase == "ready" else item.message,  # what it would say is in the columns
         )
     out.print(table)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, fail, note, print_json
+from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.store import open_store
 from inferencekey.local.tokens import ALL_SCOPES, DEFAULT_SCOPES, Token, token_id
 
@@ -18,12 +20,12 @@ app = typer.Typer(
 )
 
 
-def _show(token: str, json: bool) -> None:
+def _show(token: str, data: Path | None, json: bool) -> None:
     if json:
         print_json({"token": token})
     else:
         console().print(token, markup=False)
-        note("It is shown this once.")
+        note(f"It is shown this once. It is for the platform whose data is in {data or default_data_dir()}.")
 
 
 @app.command("sdk")
@@ -37,7 +39,7 @@ def sdk(
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
     with open_store(data) as store:
-        _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, json)
+        _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, data, json)
 
 
 @app.command("live")
@@ -50,7 +52,7 @@ def live(
 ) -> None:
     """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
     with open_store(data) as store:
-        _show(store.mint_live_token(*grants).text, json)
+        _show(store.mint_live_token(*grants).text, data, json)
 
 
 @app.command("list")
@@ -94,7 +96,7 @@ def revoke(
     """Revoke a token; it is refused from the next request on."""
     name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
     with open_store(data) as store:
-        found = store.revoke_token(name)
+        found = store.revoke_token(name) or any(known.id == name for known in store.tokens())
     if not found:
         raise typer.Exit(fail(f"there is no token {name[:8]!r}; `inferencekey token list` shows them"))
     if json:

@@ -22,6 +22,9 @@ from inferencekey.local.defaults import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PROJ
 __all__ = ["stopped", "up"]
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def up(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = DEFAULT_HOST,
     port: Annotated[
@@ -60,13 +63,13 @@ async def _serve(host: str, port: int, data: Path | None, project: str, json: bo
 
 @asynccontextmanager
 async def stopped() -> AsyncGenerator[anyio.Event]:
-    """Give an event that Ctrl-C and SIGTERM set, from before anything starts until everything has stopped."""
+    """Give an event that Ctrl-C, SIGTERM and a closed terminal set, from before the start until everything has stopped."""
     event = anyio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, event.set)
     try:
         yield event
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)

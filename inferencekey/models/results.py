@@ -10,6 +10,10 @@ import attrs
 __all__ = ["EmbeddingResult", "RerankItem", "RerankResult", "TextChunk", "TextResult", "Usage"]
 
 
+def _shape(vectors: list[list[float]]) -> str:
+    return f"<{len(vectors)} of {len(vectors[0]) if vectors else 0} floats>"
+
+
 @attrs.frozen
 class Usage:
     """Tokens counted by the engine; ``None`` where it did not say."""
@@ -67,7 +71,7 @@ class EmbeddingResult:
         request_id: the answer's ``x-request-id``.
     """
 
-    embeddings: list[list[float]] = attrs.field(repr=False)
+    embeddings: list[list[float]] = attrs.field(repr=_shape)
     model: str | None = None
     usage: Usage | None = None
     raw: Any = attrs.field(default=None, repr=False)
