@@ -2,6 +2,7 @@
 
 nox                 what CI runs: generated, lint, types, wheel, docs, tests
 nox -s tests        one of them
+nox -s soak         ten minutes of random faults; not part of CI
 nox -s tests-all    the tests on every supported Python that is installed
 """
 
@@ -79,6 +80,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Ten minutes of random faults at 200 concurrent streams; ``-- --seconds 60`` for less."""
+    install(session, "test")
+    session.run("python", "-W", "error", "-m", "soak.soak", *session.posargs, env={"PYTHONPATH": str(HERE / "tests")})
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Everything under ``tests/``, against the installed package; ``_core`` is covered whole."""
     _tests(session)
@@ -91,7 +99,7 @@ def tests_all(session: nox.Session) -> None:
 
 
 def _tests(session: nox.Session) -> None:
-    install(session, "test", "lint")
+    install(session, "test", "lint", "examples")
     data = Path(session.create_tmp()) / "coverage"
     session.run("coverage", "erase", f"--data-file={data}")
     session.run("coverage", "run", f"--data-file={data}", "-m", "pytest", "-m", "not engine", *session.posargs)

@@ -36,7 +36,8 @@ def translate(error: BaseException, *, reused: bool = False) -> tuple[InferenceK
         case aiohttp.ClientConnectorSSLError():
             return TransportError(f"network error: TLS failed: {text}. Does the server speak https?"), None
         case aiohttp.ClientHttpProxyError():
-            return TransportError(f"network error: the proxy refused: {text}"), None
+            # Its text has the proxy's URL, and in that its password.
+            return TransportError(f"network error: the proxy refused: {error.status} {_one_line(error.message)}"), None
         case aiohttp.ClientConnectorError():
             why = error.os_error.strerror or str(error.os_error) or "no answer"
             return TransportError(

@@ -5,19 +5,25 @@ from __future__ import annotations
 from urllib import request
 from urllib.parse import urlsplit
 
+from inferencekey._http.credential import Unshown
 from inferencekey.config import is_loopback
+from inferencekey.errors import ConfigurationError
 
 __all__ = ["proxy_for"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
-    """Return the proxy's URL for a base URL, or ``None``."""
+    """Return the proxy's URL for a base URL, or ``None``.
+
+    Raises:
+        ConfigurationError: it is not the URL of an http proxy.
+    """
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if is_loopback(host):
         return None
     if argument is not None:
-        return argument or None
+        return _checked(argument, "proxy=") if argument else None
     # Typeshed knows these two on some platforms only.
     if request.proxy_bypass_environment(parts.netloc.rpartition("@")[2]):  # type: ignore[attr-defined] # pyright: ignore
         return None
@@ -25,4 +31,18 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
     found = proxies.get(parts.scheme) or proxies.get("all")
     if found and "://" not in found:
         found = f"http://{found}"
-    return found or None
+    return _checked(found, "the environment's proxy") if found else None
+
+
+def _checked(url: str, which: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+        raise ConfigurationError(
+            f"configuration error: {which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
+            'proxy="" goes without one.'
+        )
+    return Unshown(url)  # it may hold a password

@@ -1,0 +1,123 @@
+"""Every call is entered when it begins and struck out when it ends; what is not as planned is a failure."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections import Counter
+
+from inferencekey import GenerationFailed, InferenceKeyError, StreamInterrupted
+from soak.plans import Fault, Plan
+
+__all__ = ["Ledger", "percentile"]
+
+PATIENCE = 30.0
+"""Seconds after which a call has outlived every deadline that it was given."""
+
+LATE = 2.5
+"""Seconds that an error may come after its deadline, on a busy machine."""
+
+SHOWN = 40
+
+
+class Ledger:
+    """The account of all calls, for tasks and threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[float, Plan, str]] = {}
+        self._left: dict[str, float] = {}
+        self._gone: dict[str, float] = {}
+        self.calls = 0
+        self.outcomes: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.ways: Counter[str] = Counter()
+        self.closed_after = array("d")
+        self.late_by = array("d")
+        self.failures: list[str] = []
+        self.failed = 0
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def begin(self, plan: Plan, way: str) -> None:
+        with self._lock:
+            self.calls += 1
+            self.faults[plan.fault] += 1
+            self.ways[way] += 1
+            self._running[plan.call] = (time.monotonic(), plan, way)
+
+    def end(self, plan: Plan, outcome: str) -> None:
+        with self._lock:
+            del self._running[plan.call]
+            self.outcomes[outcome] += 1
+
+    def fail(self, what: str) -> None:
+        with self._lock:
+            self.failed += 1
+            if len(self.failures) < SHOWN:
+                self.failures.append(what)
+
+    def overdue(self) -> list[str]:
+        """The calls that should have ended long ago."""
+        now = time.monotonic()
+        with self._lock:
+            found = [(now - began, plan, way) for began, plan, way in self._running.values()]
+        return [f"{p.call} ({p.fault}, {way}): runs for {t:.0f} s" for t, p, way in found if t > PATIENCE]
+
+    # The caller of an endless answer notes when it leaves, the server when it noticed; either may come first.
+
+    def leaves(self, plan: Plan) -> None:
+        with self._lock:
+            self._left[plan.call] = time.monotonic()
+            self._match(plan.call)
+
+    def gone(self, call: str, at: float) -> None:
+        with self._lock:
+            self._gone[call] = at
+            self._match(call)
+
+    def _match(self, call: str) -> None:
+        if call in self._left and call in self._gone:
+            self.closed_after.append(max(0.0, self._gone.pop(call) - self._left.pop(call)))
+
+    def forget_partings(self) -> None:
+        """Between the rounds: who left before its request was read has nobody to notice."""
+        with self._lock:
+            self._left.clear()
+            self._gone.clear()
+
+    def check_text(self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault | None) -> None:
+        """What was delivered is what the server sent, and the error says the same."""
+        whole = plan.text + "." * (len(text) - len(plan.text)) if fault is None else plan.text
+        if not whole.startswith(text):
+            self.fail(f"{plan.call} ({plan.fault}): got another text: {text[-80:]!r}")
+        if isinstance(error, (StreamInterrupted, GenerationFailed)) and error.partial_text != text:
+            self.fail(
+                f"{plan.call} ({plan.fault}): partial_text is not what was delivered: {error.partial_text[-80:]!r}"
+            )
+
+    def check_outcome(
+        self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault, waited: float
+    ) -> None:
+        """An answer that was read to its end came out as the fault allows."""
+        outcome = "whole" if error is None else type(error).__name__
+        if outcome not in fault.outcomes:
+            self.fail(f"{plan.call} ({plan.fault}): {outcome}, not one of {sorted(fault.outcomes)}: {error}")
+        elif error is None and text != plan.text:
+            self.fail(f"{plan.call} ({plan.fault}): an answer that is not whole was taken for one: {text[-80:]!r}")
+        elif error is not None and fault.exact and text != plan.sent:
+            lost = len(plan.sent) - len(text)
+            self.fail(f"{plan.call} ({plan.fault}): {lost} characters that had arrived were not delivered: {error}")
+        if fault.waits:
+            self.late_by.append(max(0.0, waited - fault.waits))
+            if waited > fault.waits + LATE:
+                self.fail(f"{plan.call} ({plan.fault}): raised after {waited:.1f} s of silence")
+
+
+def percentile(values: array[float], share: float) -> float:
+    """Return the value that *share* of all do not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
