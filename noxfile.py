@@ -82,7 +82,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Ten minutes of random faults at 200 concurrent streams; ``-- --seconds 60`` for less."""
-    install(session, "test")
+    session.install(".")
     session.run("python", "-W", "error", "-m", "soak.soak", *session.posargs, env={"PYTHONPATH": str(HERE / "tests")})
 
 

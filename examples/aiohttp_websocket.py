@@ -73,7 +73,8 @@ async def cancel_when_gone(browser: web.WebSocketResponse, answering: anyio.Canc
 
 async def say_goodbye(app: web.Application) -> None:
     # The server waits for its handlers when it stops; these would go on for as long as the model talks.
-    for browser in list(app[BROWSERS]):
+    browsers = app[BROWSERS]
+    for browser in list(browsers):
         await browser.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
 
 

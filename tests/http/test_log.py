@@ -71,9 +71,9 @@ if how == "application":
 elif how == "error":
     logging.basicConfig(level=logging.ERROR)
 ep = DataClient(base_url=url, project="acme", retry=RetryPolicy(base=0.001)).endpoint("bot", api_key=key)
-ep.generate_text(prompt="a secret prompt")
+ep.generate_text(prompt="a secret " + "prompt")
 try:
-    ep.generate_text(prompt="a secret prompt")
+    ep.generate_text(prompt="a secret " + "prompt")
 except Exception as error:
     logging.getLogger("inferencekey").exception("with the key %s", key)
     print(str(error))

@@ -37,7 +37,7 @@ RETRY = RetryPolicy(base=0.05, cap=0.3)
 
 # What each call may leave behind, on average over the rounds after the first third, and what is noise in all: the pool
 # has more connections in it at one time than at another, and the C library keeps what is freed, in pieces.
-BOUNDS = {"blocks": (0.2, 5_000), "objects": (0.1, 3_000), "heap": (20.0, 1 << 20), "rss": (150.0, 48 << 20)}
+BOUNDS = {"blocks": (0.2, 5_000), "objects": (0.1, 3_000), "heap": (20.0, 1 << 20), "rss": (150.0, 64 << 20)}
 
 CLOSED_WITHIN = 1.0
 LAG = 1.0

@@ -21,14 +21,16 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 async def echo(connection: Connection, request: Request) -> None:
     prompt = request.json["messages"][0]["content"]
     if request.json.get("stream"):
-        await connection.send(sse_head(), *events(*prompt), chunk(b""), pause=0.02)
+        await connection.send(sse_head(), *events(*prompt), chunk(b""), pause=0.02 if len(prompt) > 30 else 0.0)
     else:
         await connection.send(json_answer({"choices": [{"message": {"content": prompt}, "finish_reason": "stop"}]}))
 
 
 def unforked(err: str) -> list[str]:
     """What was said on stderr, but for what Python 3.12 and newer say of any fork beside a thread, and for how slow it was."""
-    return [line for line in err.splitlines() if line.strip() and "fork" not in line and not line.startswith("Executing <")]
+    return [
+        line for line in err.splitlines() if line.strip() and "fork" not in line and not line.startswith("Executing <")
+    ]
 
 
 BEGIN = """
