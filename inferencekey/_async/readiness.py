@@ -42,7 +42,15 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
 
     async def _reconnect(self) -> None:
         try:
-            self._events = EventReader(await self._connect(), keepalive=None)
+            body = await self._connect()
+            if body.content_type in ("text/html", "application/json"):
+                body.close()
+                raise ResponseFormatError(
+                    f"unexpected answer: {body.content_type} instead of readiness events; is base_url the platform's?",
+                    status=200,
+                    request_id=body.request_id,
+                )
+            self._events = EventReader(body, keepalive=None)
             self._trouble = None
         except ApiError as error:
             if not _is_drop(error):

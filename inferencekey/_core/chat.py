@@ -240,6 +240,8 @@ class ChatStream:
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         if not choices:
+            if "choices" not in chunk and _is_error(chunk):
+                raise self._failed(chunk)
             return TextChunk("", None, chunk)
         try:
             choice = choices[0]
@@ -318,6 +320,11 @@ def _says_error(answer: Mapping[str, Any]) -> bool:
     error = answer.get("error")
     # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
     return bool(error) or (error is not None and error is not False and not answer.get("choices"))
+
+
+def _is_error(event: Mapping[str, Any]) -> bool:
+    """Whether an event that is no chunk is an error without the word ``error`` around it, as some engines send."""
+    return event.get("object") == "error" or bool(event.get("detail")) or isinstance(event.get("message"), str)
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

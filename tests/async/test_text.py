@@ -11,6 +11,7 @@ from faults import Connection, FaultServer, Request, chunk, events, head, json_a
 from inferencekey import (
     AsyncDataClient,
     AsyncEndpoint,
+    AsyncManagementClient,
     GenerationFailed,
     PermissionDenied,
     RequestTimeout,
@@ -342,3 +343,15 @@ async def test_a_redirect_is_not_followed() -> None:
             with pytest.raises(Exception, match=r"api error \(status 307\): redirected to http://evil\.test/"):
                 await endpoint(data).generate_text(prompt="x")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+async def test_a_page_instead_of_readiness_events(kind: str) -> None:
+    async def script(connection: Connection, request: Request) -> None:
+        await connection.send(head(200, content_type=kind, content_length="2") + b"{}")
+
+    with FaultServer(script) as server:
+        token = "ik_sdk_0a1b2c3d_" + "e" * 64
+        async with AsyncManagementClient(base_url=server.url, project="acme", sdk_token=token) as mgmt:
+            with pytest.raises(ResponseFormatError, match=f"{kind} instead of readiness events"):
+                await mgmt.wait_until_ready("bot", silent=True, timeout=5)

@@ -316,3 +316,23 @@ def test_any_json_is_a_chunk_or_a_typed_error(value: object, kind: str) -> None:
         return
     assert isinstance(taken, TextChunk)
     assert taken.raw == value
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"object":"error","message":"out of memory","type":"server_error","code":500}',
+        b'{"detail":"out of memory"}',
+        b'{"message":"out of memory"}',
+    ],
+)
+def test_an_error_without_the_word_around_it(event: bytes) -> None:
+    with pytest.raises(GenerationFailed, match="out of memory"):
+        ChatStream().take(Event(event))
+
+
+@pytest.mark.parametrize(
+    "event", [b"{}", b'{"object":"chat.completion.chunk","usage":{}}', b'{"choices":[],"message":"x"}']
+)
+def test_an_event_without_choices_is_no_error(event: bytes) -> None:
+    assert ChatStream().take(Event(event)) is not None

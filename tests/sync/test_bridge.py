@@ -184,8 +184,8 @@ def test_a_forked_child_calls_and_the_parent_goes_on() -> None:
         code, out, err = run_program(FORK, server.url)
     assert out.split() == ["before", "child", "0", "parent", "abcdefgh"]
     assert code == 0
-    # Python 3.12 and newer warn of any fork beside a thread; nothing else may be said.
-    assert [line for line in err.splitlines() if "fork" not in line] == []
+    # Python 3.12 and newer warn of any fork beside a thread, and dev mode of a slow machine; nothing else may be said.
+    assert [line for line in err.splitlines() if "fork" not in line and not line.startswith("Executing <")] == []
 
 
 EXIT = """
