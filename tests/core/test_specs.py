@@ -186,3 +186,9 @@ def test_a_project_is_checked_before_it_enters_a_path(project: str) -> None:
     for given in ((project, None, None), (None, project, None), (None, None, project)):
         with pytest.raises(ValidationError):
             resolve_project(*given)
+
+
+@pytest.mark.parametrize("given", [{"name": "x"}, "support-bot", None])
+def test_what_is_no_spec(given: Any) -> None:
+    with pytest.raises(ValidationError, match="spec must be a WorkloadSpec; got "):
+        check_spec(given)
