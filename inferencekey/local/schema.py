@@ -101,9 +101,13 @@ def prepare(path: Path) -> None:
 def connect(path: Path) -> sqlite3.Connection:
     """Open one connection in autocommit mode: transactions begin and end where the code says so."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    # FULL: what was acknowledged is on the disk, not merely in the operating system's memory.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        # FULL: what was acknowledged is on the disk, not merely in the operating system's memory.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()  # the file is no database
+        raise
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -122,8 +126,13 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection, path) == len(MIGRATIONS):
-        return
+    # One snapshot: another process may be making the store between two of the questions.
+    connection.execute("BEGIN")
+    try:
+        if _version(connection, path) == len(MIGRATIONS):
+            return
+    finally:
+        connection.execute("ROLLBACK")
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = _version(connection, path)
