@@ -26,9 +26,16 @@ HEAD = """\
 
 `pip install '.[cli,local]'` brings the command `inferencekey`; `python -m inferencekey` is the same.
 
-Results go to stdout, everything about the work (progress, notes, errors) to stderr. An error is one line that begins with
-`error:`; wrong usage is answered with a hint at `--help`. [Exit codes](local/operations.md#exit-codes) are 0, 1, 2 and 130. What
-the commands do is described under [the local platform](local/index.md).
+Results go to stdout, everything about the work (progress, notes, errors) to stderr; colours and live views are for
+terminals, a pipe gets plain lines. An error is one line that begins with `error:`, a manifest's mistakes are one line each;
+with `--json` it is the object `{"error": {"type": …, "message": …}}` on stdout as well. Credentials are never printed, but by
+the commands that mint them. The [exit codes](local/operations.md#exit-codes) are 0 done, 1 any error, wrong usage included,
+2 changes under `plan --detailed-exitcode`, 130 Ctrl-C.
+
+The platform and the credentials come from [the environment](contract.md#settings), `--project` and `--base-url` go over
+it. How `plan`, `apply` and the others are used is described under [deploying](guide/deploying.md), `up`, `demo`, `status` and
+`token` under [the local platform](local/index.md). `list`, `get`, `delete` and `wait` work on any platform, `logs` where the
+platform offers it.
 """
 
 

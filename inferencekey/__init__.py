@@ -9,9 +9,11 @@ Every name is loaded on first use, so that ``import inferencekey`` costs next to
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it; importing typing would cost more than all the rest of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from inferencekey._async.data import AsyncDataClient, AsyncEndpoint
     from inferencekey._async.management import AsyncManagementClient
     from inferencekey._async.readiness import AsyncReadinessStream
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
         AuthError,
         ConfigurationError,
         DriftError,
+        EnsureAllError,
         GenerationFailed,
         InferenceKeyError,
         InsecureTransportWarning,
+        ManyWorkloadsError,
         NotFoundError,
         PermissionDenied,
         RateLimitError,
@@ -39,18 +43,22 @@ if TYPE_CHECKING:
         StreamInterrupted,
         TransportError,
         ValidationError,
+        WaitAllError,
         WorkloadDriftWarning,
         WorkloadLeftoverWarning,
+        WorkloadSpecWarning,
     )
     from inferencekey.models import (
         Backend,
         EmbeddingResult,
         EndpointRef,
+        EngineLog,
         ExecutionPolicy,
         FieldDiff,
         OnDrift,
         Phase,
         Plan,
+        PlanLine,
         ReadinessEvent,
         RerankItem,
         RerankResult,
@@ -81,17 +89,21 @@ __all__ = [
     "EmbeddingResult",
     "Endpoint",
     "EndpointRef",
+    "EngineLog",
+    "EnsureAllError",
     "ExecutionPolicy",
     "FieldDiff",
     "GenerationFailed",
     "InferenceKeyError",
     "InsecureTransportWarning",
     "ManagementClient",
+    "ManyWorkloadsError",
     "NotFoundError",
     "OnDrift",
     "PermissionDenied",
     "Phase",
     "Plan",
+    "PlanLine",
     "RateLimitError",
     "ReadinessError",
     "ReadinessEvent",
@@ -112,10 +124,12 @@ __all__ = [
     "TransportError",
     "Usage",
     "ValidationError",
+    "WaitAllError",
     "Workload",
     "WorkloadDriftWarning",
     "WorkloadLeftoverWarning",
     "WorkloadSpec",
+    "WorkloadSpecWarning",
     "__version__",
 ]
 
@@ -129,9 +143,9 @@ _ROOMS = {
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),
     "models": (
-        "Backend", "EmbeddingResult", "EndpointRef", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase", "Plan",
-        "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk", "TextResult", "Timeouts",
-        "Usage", "Workload", "WorkloadSpec",
+        "Backend", "EmbeddingResult", "EndpointRef", "EngineLog", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase",
+        "Plan", "PlanLine", "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk",
+        "TextResult", "Timeouts", "Usage", "Workload", "WorkloadSpec",
     ),
 }  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

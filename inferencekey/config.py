@@ -20,6 +20,7 @@ __all__ = [
     "check_data_key",
     "check_sdk_token",
     "from_environment",
+    "is_http_url",
     "is_loopback",
     "is_secret",
     "redact",
@@ -62,19 +63,22 @@ def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> 
         ConfigurationError: it is not an absolute http or https URL, or carries credentials, a query or a fragment.
     """
     url = (setting(argument, BASE_URL_VARIABLE, environ) or DEFAULT_BASE_URL).rstrip("/")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    else:
-        usable = usable and not any(mark in url for mark in "@?#")
-    if not usable or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+    if not is_http_url(url) or any(mark in url for mark in "@?#"):
         raise ConfigurationError(
             f"configuration error: base_url must be like https://host or http://127.0.0.1:4747; got {_without_userinfo(url)!r}. "
             f"Pass base_url= or set {BASE_URL_VARIABLE}."
         )
     return url
+
+
+def is_http_url(url: str) -> bool:
+    """Say whether this is an absolute http or https URL: with a host, a possible port, and nothing unprintable in it."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return usable and not any(ord(c) <= 32 or ord(c) == 127 for c in url)
 
 
 def _without_userinfo(url: str) -> str:

@@ -11,19 +11,21 @@ Rules that hold for every class here:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from inferencekey.models import Plan, ReadinessEvent, TextResult
+    from inferencekey.models import EndpointRef, Plan, ReadinessEvent, TextResult
 
 __all__ = [
     "ApiError",
     "AuthError",
     "ConfigurationError",
     "DriftError",
+    "EnsureAllError",
     "GenerationFailed",
     "InferenceKeyError",
     "InsecureTransportWarning",
+    "ManyWorkloadsError",
     "NotFoundError",
     "PermissionDenied",
     "RateLimitError",
@@ -35,8 +37,10 @@ __all__ = [
     "StreamInterrupted",
     "TransportError",
     "ValidationError",
+    "WaitAllError",
     "WorkloadDriftWarning",
     "WorkloadLeftoverWarning",
+    "WorkloadSpecWarning",
 ]
 
 
@@ -50,6 +54,9 @@ class InferenceKeyError(Exception):
         body: the answer's body as text, cut to a bounded length.
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was sent or tried.
+        workload: the slug it is about, on a member of a :class:`ManyWorkloadsError` and on what ``wait_until_ready`` raises.
+        maybe_done: the answer to a change was lost on the way, and nobody could be asked: it may have been made. ``False``
+            for every other error, never ``None``.
     """
 
     status: int | None
@@ -58,6 +65,8 @@ class InferenceKeyError(Exception):
     body: str | None
     retry_after: float | None
     attempts: int | None
+    workload: str | None = None
+    maybe_done: bool = False
 
     def __init__(
         self,
@@ -95,10 +104,11 @@ class ValidationError(InferenceKeyError):
 
 
 class DriftError(ValidationError):
-    """The live workload differs from its spec, and ``OnDrift.FAIL`` was asked for.
+    """The live workload differs from its spec, and ``OnDrift.FAIL`` was asked for; or it is no longer what the plan to be
+    applied was made from.
 
     Attributes:
-        plan: what a reconcile would have changed.
+        plan: what a reconcile would change now; ``None`` where that takes the spec, which ``apply`` has not.
     """
 
     plan: Plan | None
@@ -135,8 +145,8 @@ class ServerError(ApiError):
     """The server answered 5xx."""
 
 
-class GenerationFailed(ApiError):
-    """The engine gave up in the middle of an answer (``finish_reason`` ``"error"`` or ``"abort"``, or an in-band error).
+class _HalfDone(InferenceKeyError):
+    """What was under way keeps what had arrived.
 
     Attributes:
         partial_text: the text that had arrived.
@@ -152,6 +162,15 @@ class GenerationFailed(ApiError):
         super().__init__(message, **answer)
         self.partial_text = partial_text
         self.result = result
+
+
+class GenerationFailed(_HalfDone, ApiError):
+    """The engine gave up in the middle of an answer (``finish_reason`` ``"error"`` or ``"abort"``, or an in-band error).
+
+    Attributes:
+        partial_text: the text that had arrived.
+        result: the result built so far.
+    """
 
 
 class TransportError(ApiError):
@@ -162,7 +181,7 @@ class RequestTimeout(TransportError, TimeoutError):
     """A deadline passed: connecting, the first byte, a silence between bytes, or the whole call. Also a ``TimeoutError``."""
 
 
-class StreamInterrupted(TransportError):
+class StreamInterrupted(_HalfDone, TransportError):
     """A stream ended without ``[DONE]`` and without a ``finish_reason``: the answer is not whole.
 
     Attributes:
@@ -170,47 +189,95 @@ class StreamInterrupted(TransportError):
         result: the result built so far.
     """
 
-    partial_text: str
-    result: TextResult | None
-
-    def __init__(
-        self, message: str = "", *, partial_text: str = "", result: TextResult | None = None, **answer: Any
-    ) -> None:
-        super().__init__(message, **answer)
-        self.partial_text = partial_text
-        self.result = result
-
 
 class ResponseFormatError(ApiError):
     """The server answered something that is not what its contract says: not JSON, the wrong shape, a field missing."""
 
 
-class ReadinessError(ApiError):
+class _NotReady(InferenceKeyError):
+    """What was heard of a workload before it was given up.
+
+    Attributes:
+        events: the readiness events seen, oldest first.
+        log: the last lines of its engine's log, oldest first, where the platform offers them.
+    """
+
+    events: tuple[ReadinessEvent, ...]
+    log: tuple[str, ...]
+
+    def __init__(
+        self, message: str = "", *, events: Sequence[ReadinessEvent] = (), log: Sequence[str] = (), **answer: Any
+    ) -> None:
+        super().__init__(message, **answer)
+        self.events = tuple(events)
+        self.log = tuple(log)
+
+
+class ReadinessError(_NotReady, ApiError):
     """The workload reached the phase ``error`` instead of ``ready``.
 
     Attributes:
         events: the readiness events seen, oldest first.
+        log: the last lines of its engine's log, oldest first, where the platform offers them.
     """
 
-    events: tuple[ReadinessEvent, ...]
 
-    def __init__(self, message: str = "", *, events: Sequence[ReadinessEvent] = (), **answer: Any) -> None:
-        super().__init__(message, **answer)
-        self.events = tuple(events)
-
-
-class ReadinessTimeout(ApiError, TimeoutError):
+class ReadinessTimeout(_NotReady, ApiError, TimeoutError):
     """The workload was not ready within the caller's timeout. Also a ``TimeoutError``.
 
     Attributes:
         events: the readiness events seen, oldest first.
+        log: the last lines of its engine's log, oldest first, where the platform offers them.
     """
 
-    events: tuple[ReadinessEvent, ...]
 
-    def __init__(self, message: str = "", *, events: Sequence[ReadinessEvent] = (), **answer: Any) -> None:
-        super().__init__(message, **answer)
-        self.events = tuple(events)
+class ManyWorkloadsError(InferenceKeyError, ExceptionGroup[Exception]):
+    """Some of many workloads failed; the others were carried to their end. Also an ``ExceptionGroup``.
+
+    Each member says whose it is in ``.workload`` and in a note. ``except*`` picks members by class.
+
+    Attributes:
+        results: one for each workload asked for, in order; ``None`` where it failed.
+    """
+
+    results: tuple[Any, ...]
+
+    def __new__(cls, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()) -> Self:
+        return super().__new__(cls, message, errors)
+
+    def __init__(self, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.results = tuple(results)
+
+    def derive(self, errors: Sequence[Exception], /) -> Self:  # type: ignore[override]
+        """Return the same error with other members: what ``split`` and ``except*`` make their parts with."""
+        return type(self)(str(self), errors, results=self.results)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.exceptions), self.__dict__.copy()
+
+
+class EnsureAllError(ManyWorkloadsError):
+    """``ensure_all``: some workloads could not be ensured, the others were.
+
+    Attributes:
+        results: the handles, in the order of the specs; ``None`` where it failed.
+    """
+
+    results: tuple[EndpointRef | None, ...]
+
+
+class WaitAllError(ManyWorkloadsError):
+    """``wait_all``: some workloads did not become ready, the others did.
+
+    Attributes:
+        results: the last events, in the order of the slugs; ``None`` where it failed.
+    """
+
+    results: tuple[ReadinessEvent | None, ...]
 
 
 class InsecureTransportWarning(UserWarning):
@@ -223,3 +290,7 @@ class WorkloadDriftWarning(UserWarning):
 
 class WorkloadLeftoverWarning(UserWarning):
     """Issued when an answer was lost on the way and ``ensure`` may have left a duplicate that it cannot tell for its own."""
+
+
+class WorkloadSpecWarning(UserWarning):
+    """Issued when a spec is valid but probably not meant: a command of another backend, a mistyped backend."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from inferencekey.errors import (
     AuthError,
     ConfigurationError,
     DriftError,
+    EnsureAllError,
     GenerationFailed,
     InferenceKeyError,
     InsecureTransportWarning,
+    ManyWorkloadsError,
     NotFoundError,
     PermissionDenied,
     RateLimitError,
@@ -28,8 +31,10 @@ from inferencekey.errors import (
     StreamInterrupted,
     TransportError,
     ValidationError,
+    WaitAllError,
     WorkloadDriftWarning,
     WorkloadLeftoverWarning,
+    WorkloadSpecWarning,
 )
 
 TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
@@ -52,7 +57,8 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ReadinessTimeout, ApiError),
 ]
 KINDS = [kind for kind, _ in TREE]
-WARNINGS = [InsecureTransportWarning, WorkloadDriftWarning, WorkloadLeftoverWarning]
+GROUPS: list[type[ManyWorkloadsError]] = [ManyWorkloadsError, EnsureAllError, WaitAllError]
+WARNINGS = [InsecureTransportWarning, WorkloadDriftWarning, WorkloadLeftoverWarning, WorkloadSpecWarning]
 
 RESULT = models.TextResult("Ho", "m", raw={"a": 1}, usage=models.Usage(1))
 EVENTS = (models.ReadinessEvent(models.Phase.SCHEDULING, "m", 5), models.ReadinessEvent("new"))
@@ -62,8 +68,8 @@ OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
     },
     GenerationFailed: {"partial_text": "Ho", "result": RESULT},
     StreamInterrupted: {"partial_text": "Ho", "result": RESULT},
-    ReadinessError: {"events": EVENTS},
-    ReadinessTimeout: {"events": EVENTS},
+    ReadinessError: {"events": EVENTS, "log": ("a", "b")},
+    ReadinessTimeout: {"events": EVENTS, "log": ("a", "b")},
 }
 ANSWER: dict[str, Any] = {
     "status": 503,
@@ -80,14 +86,19 @@ def full(kind: type[InferenceKeyError]) -> InferenceKeyError:
 
 
 def test_the_tree_is_whole() -> None:
-    there = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, BaseException)}
-    assert there == {*KINDS, *WARNINGS}
+    there = {
+        value
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, BaseException) and not name.startswith("_")
+    }
+    assert there == {*KINDS, *GROUPS, *WARNINGS}
     assert sorted(errors.__all__) == sorted(kind.__name__ for kind in there)
 
 
 @pytest.mark.parametrize(("kind", "parent"), TREE)
 def test_the_tree(kind: type[InferenceKeyError], parent: type[Exception]) -> None:
-    assert kind.__bases__[0] is parent
+    public = [base for base in kind.__bases__ if not base.__name__.startswith("_")]
+    assert public[0] is parent
     assert kind.__doc__
 
 
@@ -135,8 +146,70 @@ def test_everything_pickles(kind: type[InferenceKeyError], protocol: int) -> Non
         assert twin.__notes__ == ["a note"]
 
 
-def test_events_become_a_tuple() -> None:
-    assert ReadinessError("x", events=list(EVENTS)).events == EVENTS
+def test_events_and_lines_become_tuples() -> None:
+    error = ReadinessError("x", events=list(EVENTS), log=["a"])
+    assert (error.events, error.log) == (EVENTS, ("a",))
+
+
+def group(kind: type[ManyWorkloadsError]) -> ManyWorkloadsError:
+    members = [full(ServerError), full(AuthError), RuntimeError("a bug")]
+    for member, slug in zip(members, ("billing", "search", "mail"), strict=True):
+        member.workload = slug  # type: ignore[attr-defined, union-attr]
+        member.add_note(f"workload {slug!r}")
+    return kind("3 of 4 failed", members, results=[None, None, None, "ref"])
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_a_group_is_an_error_of_ours_and_a_group(kind: type[ManyWorkloadsError]) -> None:
+    error = group(kind)
+    assert isinstance(error, InferenceKeyError)
+    assert isinstance(error, ExceptionGroup)
+    assert (str(error), error.message) == ("3 of 4 failed", "3 of 4 failed")
+    assert error.results == (None, None, None, "ref")
+    assert [member.workload for member in error.exceptions] == ["billing", "search", "mail"]  # type: ignore[attr-defined]
+    assert (error.status, error.workload) == (None, None)
+    with pytest.raises(ValueError, match="non-empty"):
+        kind("nothing failed", [])
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_parts_of_a_group_are_groups_of_its_kind(kind: type[ManyWorkloadsError]) -> None:
+    error = group(kind)
+    error.add_note("a note")
+    ours, rest = error.split((ServerError, AuthError))
+    assert isinstance(ours, kind)
+    assert isinstance(rest, kind)
+    assert (len(ours.exceptions), len(rest.exceptions)) == (2, 1)
+    assert ours.results == rest.results == error.results
+    assert ours.__notes__ == ["a note"]
+    caught: list[BaseExceptionGroup[Any]] = []
+    with pytest.raises(kind) as left:
+        try:
+            raise error
+        except* AuthError as part:
+            caught.append(part)
+    assert [type(part) for part in caught] == [kind]
+    assert [type(member) for member in left.value.exceptions] == [ServerError, RuntimeError]
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_group_pickles_with_its_members(kind: type[ManyWorkloadsError], protocol: int) -> None:
+    error = group(kind)
+    error.add_note("a note")
+    for twin in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+        assert type(twin) is kind
+        assert (str(twin), twin.results, twin.__notes__) == ("3 of 4 failed", error.results, ["a note"])
+        assert [(type(m), str(m), m.workload, m.__notes__) for m in twin.exceptions] == [
+            (type(m), str(m), m.workload, m.__notes__)  # type: ignore[attr-defined]
+            for m in error.exceptions
+        ]
+
+
+def test_a_traceback_says_whose_each_member_is() -> None:
+    text = "".join(traceback.format_exception(group(EnsureAllError)))
+    assert "EnsureAllError: 3 of 4 failed" in text
+    assert "workload 'billing'" in text
 
 
 @pytest.mark.parametrize("kind", KINDS)

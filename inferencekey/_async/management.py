@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
-
-import anyio
+from typing import Self
 
 from inferencekey import config
 from inferencekey._async.callbacks import run_callback, warn
-from inferencekey._async.progress import ReadinessPrinter
+from inferencekey._async.control import Control
+from inferencekey._async.many import converge_all
+from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
-from inferencekey._core import wire
-from inferencekey._core.converge import Converge, Create, Discard, Fail, Finish, Read, Step, Update
-from inferencekey._core.deadlines import for_stream, for_unary
-from inferencekey._core.jsonval import dumps, loads
-from inferencekey._core.reconcile import make_plan
+from inferencekey._async.waiting import Watch, wait
+from inferencekey._core.apply import check_plan
+from inferencekey._core.converge import Apply, Converge, Finish
+from inferencekey._core.deadlines import for_unary
+from inferencekey._core.many import (
+    check_all,
+    check_concurrency,
+    check_slugs,
+    ensure_all_error,
+    wait_all_error,
+)
+from inferencekey._core.readiness import check_log_range
+from inferencekey._core.reconcile import make_plan, plan_warnings
 from inferencekey._core.slugs import checked_slug
+from inferencekey._core.spec_warnings import spec_warnings
 from inferencekey._core.specs import check_spec, resolve_project
-from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
+from inferencekey._http.log import logger
 from inferencekey._http.sessions import SessionFactory
-from inferencekey._http.transport import Answer, Transport, idempotency_key
+from inferencekey._http.transport import Transport
 from inferencekey.errors import (
     ApiError,
-    InferenceKeyError,
+    DriftError,
     NotFoundError,
-    ReadinessError,
-    ReadinessTimeout,
-    ServerError,
-    TransportError,
     WorkloadDriftWarning,
     WorkloadLeftoverWarning,
+    WorkloadSpecWarning,
 )
 from inferencekey.models import (
     EndpointRef,
+    EngineLog,
     OnDrift,
-    Phase,
     Plan,
     ReadinessEvent,
     RetryPolicy,
@@ -52,8 +55,6 @@ from inferencekey.models import (
 )
 
 __all__ = ["AsyncManagementClient"]
-
-T = TypeVar("T")
 
 
 class AsyncManagementClient:
@@ -99,6 +100,7 @@ class AsyncManagementClient:
             ssl=ssl,
             session_factory=session_factory,
         )
+        self._control = Control(self._transport, self._credential)
 
     @classmethod
     def from_env(
@@ -171,19 +173,57 @@ class AsyncManagementClient:
         mode = member(OnDrift, on_drift, "on_drift")
         check_spec(spec)
         where = resolve_project(project, spec.project, self._project)
-        machine = Converge(spec, mode, where)
-        key = idempotency_key()
-        step = machine.start()
-        while not isinstance(step, Finish):
-            step = await self._carry_out(machine, step, spec, where, key)
-        if step.warn:
-            await warn(_drift(step.plan), WorkloadDriftWarning)
-        if step.leftovers:
-            await warn(_leftovers(step.slug, step.leftovers), WorkloadLeftoverWarning)
-        return EndpointRef(spec.project or where, step.slug, step.plan)
+        await self._warn_of(spec)
+        return await self._finish(where, await self._control.converge(Converge(spec, mode, where), where))
+
+    async def ensure_all(
+        self,
+        specs: Iterable[WorkloadSpec],
+        *,
+        on_drift: OnDrift | str = OnDrift.RECONCILE,
+        project: str | None = None,
+        max_concurrency: int = 8,
+    ) -> list[EndpointRef]:
+        """Ensure many workloads at once. Each converges as with ``ensure``; one that fails does not stop the others.
+
+        Every spec is checked before anything is sent. The workloads of each project are listed once for all its specs.
+
+        Args:
+            specs: the workloads that should exist; no two of one slug in one project.
+            on_drift: what to do about live workloads that differ; see :class:`OnDrift`.
+            project: the project, instead of the client's; a spec that names a different one is an error.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the specs, each with its ``.plan``.
+
+        Raises:
+            ConfigurationError, ValidationError: some spec or argument is wrong; the text lists all that is. Nothing was sent.
+            EnsureAllError: some failed; ``.results`` has the handles of the others, ``.exceptions`` says what went wrong with
+                each (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was done.
+        """
+        mode = member(OnDrift, on_drift, "on_drift")
+        at_once = check_concurrency(max_concurrency)
+        targets = check_all(specs, project, self._project)
+        for target in targets:
+            await self._warn_of(target.spec)
+        results: list[EndpointRef | None] = [None] * len(targets)
+        errors: list[Exception | None] = [None] * len(targets)
+        for number, outcome in enumerate(await converge_all(self._control, targets, mode, at_once)):
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                results[number] = await self._finish(targets[number].project, outcome)
+            except Exception as error:  # a warning that is to be an error is one, too
+                errors[number] = error
+        failed = ensure_all_error(targets, errors, results)
+        if failed is not None:
+            raise failed
+        return [ref for ref in results if ref is not None]
 
     async def plan(self, spec: WorkloadSpec, *, project: str | None = None) -> Plan:
-        """Return what ``ensure`` would do, and change nothing.
+        """Return what ``ensure`` would do, and change nothing. ``str(plan)`` is a readable diff.
 
         Args:
             spec: the workload that should exist.
@@ -194,7 +234,34 @@ class AsyncManagementClient:
         """
         slug = check_spec(spec)
         where = resolve_project(project, spec.project, self._project)
-        return make_plan(spec, await self._find(where, slug), project=where)
+        await self._warn_of(spec)
+        live = await self._control.find(where, slug)
+        for text in plan_warnings(spec, live):
+            await warn(text, WorkloadSpecWarning)
+        return make_plan(spec, live, project=where)
+
+    async def apply(self, plan: Plan) -> EndpointRef:
+        """Carry out exactly what a plan says, in the project that it says.
+
+        The plan is refused if what is live has moved since it was made: a workload to be created exists, one to be updated
+        was changed or is gone, or nothing was to be done and now something is. As an ``ensure``, it survives lost answers.
+
+        Args:
+            plan: what ``plan`` returned, maybe in another process (``Plan.from_dict``).
+
+        Returns:
+            The handle to call it by, with the plan as ``.plan``. After a create it has the ``workload_id``, unless the answer
+            was lost and what is there now may as well be another caller's, who made the same.
+
+        Raises:
+            ValidationError: it is no plan that can be applied.
+            DriftError: what is live has moved; the text says what, ``.plan`` what a reconcile would change now, where that can
+                be told without the spec. Nothing was changed.
+            InferenceKeyError: what the platform answered, or that it did not.
+        """
+        check_plan(plan)
+        where = plan.project_slug
+        return await self._finish(where, await self._control.converge(Apply(plan), where))
 
     async def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -207,7 +274,7 @@ class AsyncManagementClient:
             InferenceKeyError: what the platform answered.
         """
         where = resolve_project(project, None, self._project)
-        return await self._list(where, lambda raws: [wire.workload(raw) for raw in raws])
+        return (await self._control.list(where)).all()
 
     async def get_workload(self, slug: str, *, project: str | None = None) -> Workload:
         """Return one workload.
@@ -222,29 +289,37 @@ class AsyncManagementClient:
         """
         where = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        found = await self._find(where, canonical)
+        found = await self._control.find(where, canonical)
         if found is None:
-            raise NotFoundError(f"not found: project {where!r} has no workload {canonical!r}")
+            raise _no_workload(where, canonical)
         return found
 
-    async def delete(self, slug: str, *, project: str | None = None) -> bool:
+    async def delete(self, slug: str, *, project: str | None = None, id: str | None = None) -> bool:
         """Delete one workload, and what the platform had provisioned for it.
 
         Args:
             slug: its slug, in any form.
             project: the project, instead of the client's.
+            id: delete it only if it is still the workload with this id, and not another that has taken its slug since.
 
         Returns:
             Whether it existed.
 
         Raises:
+            DriftError: the workload with this slug has another id than *id*. Nothing was deleted.
             InferenceKeyError: as for ``list_workloads``.
         """
         where = resolve_project(project, None, self._project)
-        found = await self._find(where, checked_slug(slug))
+        canonical = checked_slug(slug)
+        found = await self._control.find(where, canonical)
         if found is None:
             return False
-        await self._discard(found.id)
+        if id is not None and found.id != id:
+            raise DriftError(
+                f"workload drifted: {canonical!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
+                "created again since. It was left alone."
+            )
+        await self._control.discard(found.id)
         return True
 
     def readiness_events(self, slug: str, *, project: str | None = None) -> AsyncReadinessStream:
@@ -261,13 +336,7 @@ class AsyncManagementClient:
             InferenceKeyError: on opening, what the platform answered.
         """
         where = resolve_project(project, None, self._project)
-        path = f"{_workloads(where)}/{checked_slug(slug)}/readiness-events"
-        timeouts = for_stream(None, self._transport.timeout)
-
-        async def connect() -> ByteStream:
-            return await self._transport.stream("GET", path, self._credential, timeouts, retry=False)
-
-        return AsyncReadinessStream(connect, self._credential.scrub)
+        return self._control.readiness(where, checked_slug(slug))
 
     async def wait_until_ready(
         self,
@@ -291,47 +360,105 @@ class AsyncManagementClient:
             The last event, of phase ``ready``.
 
         Raises:
-            ReadinessError: the workload reached ``error``; ``.events`` has what was seen.
+            ReadinessError: the workload reached ``error``; ``.events`` has what was seen, ``.log`` the last lines of its
+                engine's log where the platform offers them.
             ReadinessTimeout: it was not ready in time (also a ``TimeoutError``).
             InferenceKeyError: what the platform answered.
         """
-        seconds = for_unary(timeout, None).total if timeout is not None else None
+        seconds = _ceiling(timeout)
+        watch = self._watch(resolve_project(project, None, self._project), checked_slug(slug))
+
+        async def tell(_: Watch, event: ReadinessEvent) -> None:
+            if on_progress is not None:
+                await run_callback(on_progress, event)
+
+        board = None if silent or on_progress is not None else ReadinessBoard([watch.slug])
+        await wait([watch], seconds, board=board, on_event=tell)
+        return watch.result(seconds)
+
+    async def wait_all(
+        self,
+        slugs: Iterable[str],
+        *,
+        project: str | None = None,
+        timeout: float | None = 600.0,
+        on_progress: Callable[[str, ReadinessEvent], object] | None = None,
+        silent: bool = False,
+    ) -> list[ReadinessEvent]:
+        """Wait until many workloads are ready, all at once. One that fails does not stop the wait for the others.
+
+        Args:
+            slugs: their slugs, in any form.
+            project: the project, instead of the client's.
+            timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
+            on_progress: called with the canonical slug and every event, in the caller's task or thread, one at a time,
+                instead of the display.
+            silent: show nothing.
+
+        Returns:
+            The last events, of phase ``ready``, in the order of the slugs.
+
+        Raises:
+            WaitAllError: some are not ready; ``.results`` has the last events of the others, ``.exceptions`` what
+                ``wait_until_ready`` would have raised for each (``.workload``).
+            InferenceKeyError: as for ``readiness_events``.
+        """
+        seconds = _ceiling(timeout)
+        where = resolve_project(project, None, self._project)
+        canonical = check_slugs(slugs)
+        watches = {slug: self._watch(where, slug) for slug in canonical}
+
+        async def tell(watch: Watch, event: ReadinessEvent) -> None:
+            if on_progress is not None:
+                await run_callback(on_progress, watch.slug, event)
+
+        board = None if silent or on_progress is not None else ReadinessBoard(list(watches))
+        await wait(list(watches.values()), seconds, board=board, on_event=tell)
+        results: dict[str, ReadinessEvent | None] = dict.fromkeys(watches)
+        errors: dict[str, Exception | None] = dict.fromkeys(watches)
+        for slug, watch in watches.items():
+            try:
+                results[slug] = watch.result(seconds)
+            except Exception as error:
+                errors[slug] = error
+        every = [results[slug] for slug in canonical]
+        failed = wait_all_error(errors, every)
+        if failed is not None:
+            raise failed
+        return [event for event in every if event is not None]
+
+    async def logs(
+        self, slug: str, *, project: str | None = None, lines: int = 100, after: int | None = None
+    ) -> EngineLog:
+        """Return the end of what a workload's engine wrote. The local platform offers it.
+
+        Args:
+            slug: its slug, in any form.
+            project: the project, instead of the client's.
+            lines: how many lines at most, up to 1000.
+            after: only what was written since an earlier log (its ``.next``).
+
+        Raises:
+            NotFoundError: the project has no such workload, or the platform offers no logs; the text says which.
+            ValidationError: *lines* or *after* is wrong.
+            InferenceKeyError: as for ``list_workloads``.
+        """
+        where = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        stream = self.readiness_events(slug, project=project)
-        printer = None if silent or on_progress is not None else ReadinessPrinter(canonical)
-        seen: list[ReadinessEvent] = []
-        began = time.monotonic()
+        check_log_range(lines, after)
         try:
-            with anyio.move_on_after(seconds):
-                async with anyio.create_task_group() as ticking:
-                    if printer is not None:
-                        ticking.start_soon(_tick, printer, stream, began)
-                    async for event in stream:
-                        seen.append(event)
-                        if printer is not None:
-                            printer.show(event, time.monotonic() - began)
-                        if on_progress is not None:
-                            await run_callback(on_progress, event)
-                    ticking.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # The ticker never raises: the group is one error of ours with a wrapping nobody asked for.
-            raise group.exceptions[0] from None
-        finally:
-            await stream.aclose()
-            if printer is not None:
-                printer.end()
-        last = seen[-1] if seen else None
-        if last is not None and last.phase is Phase.READY:
-            return last
-        if last is not None and last.phase is Phase.ERROR:
-            raise ReadinessError(
-                f"api error: workload {canonical!r} failed to become ready: {last.message}", events=seen
-            )
-        state = "nothing was heard of it" if last is None else f"it is {last.phase}: {last.message}"
-        if stream.trouble is not None:
-            state += f"; the last connection failed: {stream.trouble}"
-        raise ReadinessTimeout(
-            f"api error: workload {canonical!r} was not ready within {seconds:g} s ({state})", events=seen
+            return await self._control.log(where, canonical, lines, after)
+        except ApiError as error:
+            if error.status not in (404, 405, 501):
+                raise
+            refusal = error
+        if await self._control.find(where, canonical) is None:
+            raise _no_workload(where, canonical)
+        raise NotFoundError(
+            f"not found: {self.base_url} offers no log of workload {canonical!r}; the local platform has logs, "
+            f"the hosted one has not ({refusal})",
+            status=refusal.status,
+            request_id=refusal.request_id,
         )
 
     async def aclose(self) -> None:
@@ -346,91 +473,30 @@ class AsyncManagementClient:
     ) -> None:
         await self.aclose()
 
-    async def _carry_out(self, machine: Converge, step: Step, spec: WorkloadSpec, where: str, key: str) -> Step:
-        match step:
-            case Read(delay):
-                if delay:
-                    await anyio.sleep(delay)
-                slug = check_spec(spec)
-                found, slugs = await self._list(
-                    where, lambda raws: (wire.find_workload(raws, slug), wire.slugs_of(raws))
-                )
-                return machine.read(found, slugs)
-            case Create(body, generation):
-                try:
-                    stored = await self._write("POST", _workloads(where), body, key=f"{key}-{generation}", once=True)
-                except (TransportError, ServerError) as error:
-                    return machine.unknown(error)
-                except ApiError as error:
-                    if error.status == 409:
-                        return machine.conflict(error)
-                    if error.status == 408:
-                        return machine.unknown(error)
-                    raise
-                return machine.created(stored)
-            case Update(id, body):
-                try:
-                    stored = await self._write("PATCH", _workload(id), body, key=None, once=False)
-                except NotFoundError:
-                    return machine.gone()
-                except (TransportError, ServerError) as error:
-                    return machine.unknown(error)
-                return machine.updated(stored)
-            case Discard(id, slug):
-                try:
-                    await self._discard(id)
-                except InferenceKeyError as error:
-                    error.args = (
-                        f"{error} (while deleting {slug!r}, a duplicate that this call had made; it may remain)",
-                    )
-                    raise
-                return machine.discarded()
-            case Fail(error):
-                raise error
-            case Finish():
-                return step
+    def _watch(self, project: str, slug: str) -> Watch:
+        return Watch(slug, self._control.readiness(project, slug), lambda: self._control.last_lines(project, slug))
 
-    async def _find(self, project: str, slug: str) -> Workload | None:
-        return await self._list(project, lambda raws: wire.find_workload(raws, slug))
+    async def _warn_of(self, spec: WorkloadSpec) -> None:
+        for text in spec_warnings(spec):
+            await warn(text, WorkloadSpecWarning)
 
-    async def _list(self, project: str, take: Callable[[list[Any]], T]) -> T:
-        answer = await self._request("GET", _workloads(project))
-        with self._reading(answer):
-            return take(wire.workload_list(loads(answer.body, "the list of workloads")))
-
-    async def _write(self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool) -> Workload:
-        answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
-        with self._reading(answer):
-            return wire.workload(loads(answer.body, "the workload"))
-
-    @contextmanager
-    def _reading(self, answer: Answer) -> Generator[None]:
-        try:
-            yield
-        except InferenceKeyError as error:
-            answer.tell(error)
-            self._credential.scrub(error)
-            raise
-
-    async def _discard(self, id: str) -> None:
-        try:
-            await self._request("DELETE", _workload(id))
-        except NotFoundError:
-            pass  # gone is what was wanted
-
-    async def _request(
-        self, method: str, path: str, *, body: bytes | None = None, key: str | None = None, once: bool = False
-    ) -> Answer:
-        timeouts = for_unary(None, self._transport.timeout)
-        return await self._transport.request(method, path, self._credential, timeouts, body=body, key=key, once=once)
+    async def _finish(self, project: str, step: Finish) -> EndpointRef:
+        if step.warn:
+            logger.warning("%s", _drift(step.plan))
+            await warn(_drift(step.plan), WorkloadDriftWarning)
+        for text in step.notes:
+            await warn(text, WorkloadSpecWarning)
+        if step.leftovers:
+            await warn(_leftovers(step.slug, step.leftovers), WorkloadLeftoverWarning)
+        return EndpointRef(project, step.slug, step.plan)
 
 
-def _workloads(project: str) -> str:
-    return f"/api/projects/{quote(project, safe='')}/workloads"
+def _ceiling(timeout: float | None) -> float | None:
+    return None if timeout is None else for_unary(timeout, None).total
 
 
-def _workload(id: str) -> str:
-    return f"/api/workloads/{quote(id, safe='')}"
+def _no_workload(project: str, slug: str) -> NotFoundError:
+    return NotFoundError(f"not found: project {project!r} has no workload {slug!r}")
 
 
 def _drift(plan: Plan) -> str:
@@ -443,13 +509,3 @@ def _leftovers(slug: str, leftovers: tuple[str, ...]) -> str:
         f"the answer to creating workload {slug!r} was lost; since then {', '.join(leftovers)} appeared beside it, "
         "perhaps a duplicate of this call's making. Delete it if nobody else made it."
     )
-
-
-async def _tick(printer: ReadinessPrinter, stream: AsyncReadinessStream, began: float) -> None:
-    while True:
-        await anyio.sleep(0.5)
-        elapsed = time.monotonic() - began
-        if stream.trouble is not None:
-            printer.trouble(str(stream.trouble), elapsed)
-        else:
-            printer.tick(elapsed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, cast
 
 import orjson
@@ -10,7 +11,9 @@ import orjson
 from inferencekey.config import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
 
-__all__ = ["as_mapping", "dumps", "integer", "loads", "plain", "preview", "text_or_none"]
+__all__ = ["as_mapping", "dumps", "integer", "loads", "not_finite", "plain", "preview", "text_or_none"]
+
+Path = tuple[str | int, ...]
 
 
 def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
@@ -43,9 +46,30 @@ def plain(value: Any, what: str) -> Any:
     """Return *value* as the server will give it back: dicts, lists, strings, numbers.
 
     Raises:
-        ValidationError: *value* holds something JSON cannot carry.
+        ValidationError: *value* holds something JSON cannot carry, a number that is not finite among it.
     """
-    return orjson.loads(dumps(value, what))
+    data = dumps(value, what)
+    if b"null" in data:  # what orjson makes of NaN and infinity, without a word
+        for _, message in not_finite(value, (what,)):
+            raise ValidationError(f"validation error: {message}")
+    return orjson.loads(data)
+
+
+def not_finite(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield where a value that :func:`dumps` takes holds a number that JSON does not have, and a message that names it."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            yield path, f"{'.'.join(map(str, path))} must be a finite number; got {float(value)}"
+    elif isinstance(value, Mapping):
+        for key, inner in cast("Mapping[Any, Any]", value).items():
+            yield from not_finite(inner, (*path, str(key)))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, inner in enumerate(cast("Sequence[Any]", value)):
+            yield from not_finite(inner, (*path, index))
+    else:
+        listed: Any = getattr(cast("object", value), "tolist", None)  # NumPy's arrays and scalars have it
+        if listed is not None:
+            yield from not_finite(listed(), path)
 
 
 def _opened(value: Any) -> Any:

@@ -2,19 +2,37 @@
 
 Compared is what the spec declares, in the contract's order; a field the spec leaves out is never drift, and keys of a
 mapping that only the server knows are not drift either. ``task_type`` cannot be changed and is never compared.
+
+A plan remembers what it was made from: ``state_of`` is a digest of each field that can drift, so that whoever applies the
+plan later can say which of them has moved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final, cast
+
+import orjson
 
 from inferencekey._core.jsonval import plain
 from inferencekey._core.slugs import canonical_slug
-from inferencekey.errors import DriftError
+from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
+from inferencekey.models.plan_text import same
 
-__all__ = ["ORDER", "create_body", "declared", "drift_error", "make_plan", "patch_body"]
+__all__ = [
+    "ORDER",
+    "create_body",
+    "declared",
+    "drift_error",
+    "holds",
+    "make_plan",
+    "moved_error",
+    "patch_body",
+    "plan_warnings",
+    "state_of",
+]
 
 ORDER: Final = (
     "name",
@@ -67,13 +85,37 @@ def patch_body(plan: Plan) -> dict[str, Any]:
 
 
 def make_plan(spec: WorkloadSpec, live: Workload | None, *, project: str) -> Plan:
-    """Return what would bring *live* (``None``: absent) to *spec*."""
+    """Return what would bring *live* (``None``: absent) to *spec*.
+
+    Raises:
+        ValidationError: the workload is absent and cannot be created: its policy has settings and no kind.
+    """
     slug = canonical_slug(spec.slug)
     if live is None:
+        if spec.execution_policy is None and spec.execution_policy_config is not None:
+            raise ValidationError(
+                f"validation error: the workload {slug!r} does not exist yet, and its execution_policy_config needs "
+                "execution_policy; add it"
+            )
         changes = tuple(FieldDiff(field, None, value) for field, value in create_body(spec).items())
         return Plan("create", changes, project, slug)
-    changes = _changes(declared(spec), live)
-    return Plan("update" if changes else "none", changes, project, live.slug, live.id)
+    return _plan(declared(spec), live, project)
+
+
+def plan_warnings(spec: WorkloadSpec, live: Workload | None) -> tuple[str, ...]:
+    """Return what the spec says otherwise than *live* and no plan can change: one text for each."""
+    wanted = str(spec.task_type)
+    if live is None or str(live.task_type) == wanted:
+        return ()
+    return (
+        f"workload {live.slug!r}: task_type is {str(live.task_type)!r} live, and the spec says {wanted!r}; it cannot be "
+        "changed: delete the workload, or use another slug",
+    )
+
+
+def _plan(wanted: Mapping[str, Any], live: Workload, project: str) -> Plan:
+    changes = _changes(wanted, live)
+    return Plan("update" if changes else "none", changes, project, live.slug, live.id, state_of(live))
 
 
 def drift_error(plan: Plan) -> DriftError:
@@ -81,11 +123,47 @@ def drift_error(plan: Plan) -> DriftError:
     return DriftError("workload drifted from spec: " + ", ".join(c.field for c in plan.changes), plan=plan)
 
 
+_DIGITS: Final = 8
+
+
+def state_of(live: Workload) -> str:
+    """Return a digest of the workload's id and of every field that can drift, eight hex digits each."""
+    return "".join(sha256(_written(live, field)).hexdigest()[:_DIGITS] for field in ("id", *ORDER))
+
+
+def moved_error(plan: Plan, live: Workload | None) -> DriftError | None:
+    """Return why a plan can no longer be applied to what is *live* now; ``None`` if it can."""
+    if plan.state is None:
+        why = None if live is None else "exists now"
+    elif live is None:
+        why = "does not exist any more"
+    elif live.id != plan.workload_id:
+        why = "was deleted and created again since"
+    else:
+        now = state_of(live)
+        places = ((field, slice(_DIGITS * n, _DIGITS * n + _DIGITS)) for n, field in enumerate(("id", *ORDER)))
+        fields = [field for field, place in places if now[place] != plan.state[place]]
+        why = None if now == plan.state else f"was changed since: {', '.join(fields)}"
+    if why is None:
+        return None
+    fresh = _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
+    return DriftError(f"workload drifted from plan: {plan.workload_slug!r} {why}. Plan again.", plan=fresh)
+
+
+def holds(plan: Plan, live: Workload) -> bool:
+    """Whether everything that the plan would store is stored."""
+    return not _changes(_wanted(plan), live)
+
+
+def _wanted(plan: Plan) -> dict[str, Any]:
+    return {change.field: change.after for change in plan.changes if change.field in ORDER}
+
+
 def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]:
     found: list[FieldDiff] = []
     kind_changes = False
     for field, value in wanted.items():
-        before = plain(getattr(live, field), field)
+        before = orjson.loads(_written(live, field))
         after: Any
         if field == "execution_policy_config" and kind_changes:
             # The old kind's settings mean nothing to the new kind: as declared, and sent even if equal.
@@ -93,15 +171,25 @@ def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]
         elif isinstance(value, dict):
             after = _merged(before, cast("dict[str, Any]", value))
             # A server may store an empty mapping as null.
-            if _same(before or {}, after):
+            if same(before or {}, after):
                 continue
-        elif _same(before, value):
+        elif same(before, value):
             continue
         else:
             after = value
         kind_changes = kind_changes or field == "execution_policy"
         found.append(FieldDiff(field, before, after))
     return tuple(found)
+
+
+def _written(live: Workload, field: str) -> bytes:
+    """Return what the server has in a field, as JSON."""
+    try:
+        return orjson.dumps(getattr(live, field), option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # it can be read, but not written: writers nest less deeply than readers
+        raise ResponseFormatError(
+            f"unexpected answer: the {field} of workload {live.slug!r} is nested too deeply to be compared"
+        ) from None
 
 
 def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,16 +200,3 @@ def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in wanted.items():
         merged[key] = _merged(merged.get(key), cast("dict[str, Any]", value)) if isinstance(value, dict) else value
     return merged
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Compare JSON values: ``True`` is not ``1``, though Python says so."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        a, b = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(one, list) and isinstance(other, list):
-        c, d = cast("list[Any]", one), cast("list[Any]", other)
-        return len(c) == len(d) and all(map(_same, c, d))
-    return bool(one == other)

@@ -30,8 +30,12 @@ def checked_slug(text: str, argument: str = "slug") -> str:
     """
     _check_text(text, argument)
     slug = canonical_slug(text)
+    if not text.strip():
+        raise ValidationError(f"validation error: {argument} must not be empty")
     if not slug:
-        raise ValidationError(f"validation error: {argument} must not be empty; got {text!r}")
+        raise ValidationError(
+            f"validation error: {argument} must hold a letter (a to z) or a digit; got {redact(text)!r}"
+        )
     return slug
 
 

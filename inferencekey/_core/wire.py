@@ -6,7 +6,7 @@ required field is a typed error that names it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
@@ -19,9 +19,26 @@ from cattrs.v import format_exception
 
 from inferencekey._core import jsonval
 from inferencekey.errors import ResponseFormatError
-from inferencekey.models import Backend, ExecutionPolicy, Phase, ReadinessEvent, TaskType, Workload, known_or_text
+from inferencekey.models import (
+    Backend,
+    EngineLog,
+    ExecutionPolicy,
+    Phase,
+    ReadinessEvent,
+    TaskType,
+    Workload,
+    known_or_text,
+)
 
-__all__ = ["find_workload", "readiness_event", "slugs_of", "workload", "workload_list"]
+__all__ = [
+    "engine_log",
+    "find_workload",
+    "readiness_event",
+    "slugs_of",
+    "workload",
+    "workload_list",
+    "workloads_by_slug",
+]
 
 
 @cache
@@ -123,18 +140,35 @@ def find_workload(raws: list[Any], slug: str) -> Workload | None:
     Only the one that matches is structured: structuring thousands to find one costs three times their parsing.
     """
     for raw in raws:
-        body = jsonval.as_mapping(raw)
-        if body is None:
-            raise ResponseFormatError("unexpected answer: a workload in the list is not a JSON object")
-        if (body.get("slug") or body.get("workload_slug")) == slug:
-            return workload(body)
+        if _slug(raw) == slug:
+            return workload(raw)
     return None
 
 
-def slugs_of(raws: list[Any]) -> list[str]:
-    """Return the slugs of the raw workloads that have one."""
+def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
+    """Return the raw workloads by their slugs, the first of each: for finding many in one list."""
+    found: dict[str, Any] = {}
+    for raw in raws:
+        slug = _slug(raw)
+        if isinstance(slug, str):
+            found.setdefault(slug, raw)
+    return found
+
+
+def _slug(raw: Any) -> Any:
+    # The loop over everything a project has: a dict is asked directly.
+    try:
+        return raw["slug"] or raw.get("workload_slug")
+    except KeyError:
+        return raw.get("workload_slug")
+    except TypeError:
+        raise ResponseFormatError("unexpected answer: a workload in the list is not a JSON object") from None
+
+
+def slugs_of(raws: list[Any]) -> Iterator[str]:
+    """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
     bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
-    return [slug for body in bodies if isinstance(slug := body.get("slug") or body.get("workload_slug"), str)]
+    return (slug for body in bodies if isinstance(slug := body.get("slug") or body.get("workload_slug"), str))
 
 
 def readiness_event(data: bytes) -> ReadinessEvent:
@@ -154,3 +188,18 @@ def readiness_event(data: bytes) -> ReadinessEvent:
         jsonval.integer(body.get("elapsed_ms")),
         None if step is None else str(step),
     )
+
+
+def engine_log(raw: Any) -> EngineLog:
+    """Return the end of an engine's log from its JSON.
+
+    Raises:
+        ResponseFormatError: it has no lines or no position, or they are something else.
+    """
+    body = jsonval.as_mapping(raw) or {}
+    lines, position = body.get("lines"), jsonval.integer(body.get("next"))
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in cast("list[Any]", lines)):
+        raise ResponseFormatError("unexpected answer: an engine's log: lines must be a list of texts")
+    if position is None:
+        raise ResponseFormatError("unexpected answer: an engine's log: next must be a whole number")
+    return EngineLog(tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine")))

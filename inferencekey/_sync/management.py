@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,7 @@ from inferencekey._http.sessions import SessionFactory
 from inferencekey._sync.readiness import ReadinessStream
 from inferencekey.models import (
     EndpointRef,
+    EngineLog,
     OnDrift,
     Plan,
     ReadinessEvent,
@@ -145,8 +146,37 @@ class ManagementClient:
         """
         return run(self._async.ensure, spec, on_drift=on_drift, project=project)
 
+    def ensure_all(
+        self,
+        specs: Iterable[WorkloadSpec],
+        *,
+        on_drift: OnDrift | str = OnDrift.RECONCILE,
+        project: str | None = None,
+        max_concurrency: int = 8,
+    ) -> list[EndpointRef]:
+        """Ensure many workloads at once. Each converges as with ``ensure``; one that fails does not stop the others.
+
+        Every spec is checked before anything is sent. The workloads of each project are listed once for all its specs.
+
+        Args:
+            specs: the workloads that should exist; no two of one slug in one project.
+            on_drift: what to do about live workloads that differ; see :class:`OnDrift`.
+            project: the project, instead of the client's; a spec that names a different one is an error.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the specs, each with its ``.plan``.
+
+        Raises:
+            ConfigurationError, ValidationError: some spec or argument is wrong; the text lists all that is. Nothing was sent.
+            EnsureAllError: some failed; ``.results`` has the handles of the others, ``.exceptions`` says what went wrong with
+                each (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was done.
+        """
+        return run(self._async.ensure_all, specs, on_drift=on_drift, project=project, max_concurrency=max_concurrency)
+
     def plan(self, spec: WorkloadSpec, *, project: str | None = None) -> Plan:
-        """Return what ``ensure`` would do, and change nothing.
+        """Return what ``ensure`` would do, and change nothing. ``str(plan)`` is a readable diff.
 
         Args:
             spec: the workload that should exist.
@@ -156,6 +186,27 @@ class ManagementClient:
             InferenceKeyError: as for ``ensure``.
         """
         return run(self._async.plan, spec, project=project)
+
+    def apply(self, plan: Plan) -> EndpointRef:
+        """Carry out exactly what a plan says, in the project that it says.
+
+        The plan is refused if what is live has moved since it was made: a workload to be created exists, one to be updated
+        was changed or is gone, or nothing was to be done and now something is. As an ``ensure``, it survives lost answers.
+
+        Args:
+            plan: what ``plan`` returned, maybe in another process (``Plan.from_dict``).
+
+        Returns:
+            The handle to call it by, with the plan as ``.plan``. After a create it has the ``workload_id``, unless the answer
+            was lost and what is there now may as well be another caller's, who made the same.
+
+        Raises:
+            ValidationError: it is no plan that can be applied.
+            DriftError: what is live has moved; the text says what, ``.plan`` what a reconcile would change now, where that can
+                be told without the spec. Nothing was changed.
+            InferenceKeyError: what the platform answered, or that it did not.
+        """
+        return run(self._async.apply, plan)
 
     def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -182,20 +233,22 @@ class ManagementClient:
         """
         return run(self._async.get_workload, slug, project=project)
 
-    def delete(self, slug: str, *, project: str | None = None) -> bool:
+    def delete(self, slug: str, *, project: str | None = None, id: str | None = None) -> bool:
         """Delete one workload, and what the platform had provisioned for it.
 
         Args:
             slug: its slug, in any form.
             project: the project, instead of the client's.
+            id: delete it only if it is still the workload with this id, and not another that has taken its slug since.
 
         Returns:
             Whether it existed.
 
         Raises:
+            DriftError: the workload with this slug has another id than *id*. Nothing was deleted.
             InferenceKeyError: as for ``list_workloads``.
         """
-        return run(self._async.delete, slug, project=project)
+        return run(self._async.delete, slug, project=project, id=id)
 
     def readiness_events(self, slug: str, *, project: str | None = None) -> ReadinessStream:
         """Follow a workload: its current phase at once, then every step, until ``ready`` or ``error``.
@@ -234,13 +287,61 @@ class ManagementClient:
             The last event, of phase ``ready``.
 
         Raises:
-            ReadinessError: the workload reached ``error``; ``.events`` has what was seen.
+            ReadinessError: the workload reached ``error``; ``.events`` has what was seen, ``.log`` the last lines of its
+                engine's log where the platform offers them.
             ReadinessTimeout: it was not ready in time (also a ``TimeoutError``).
             InferenceKeyError: what the platform answered.
         """
         return run(
             self._async.wait_until_ready, slug, project=project, timeout=timeout, on_progress=on_progress, silent=silent
         )
+
+    def wait_all(
+        self,
+        slugs: Iterable[str],
+        *,
+        project: str | None = None,
+        timeout: float | None = 600.0,
+        on_progress: Callable[[str, ReadinessEvent], object] | None = None,
+        silent: bool = False,
+    ) -> list[ReadinessEvent]:
+        """Wait until many workloads are ready, all at once. One that fails does not stop the wait for the others.
+
+        Args:
+            slugs: their slugs, in any form.
+            project: the project, instead of the client's.
+            timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
+            on_progress: called with the canonical slug and every event, in the calling thread, one at a time,
+                instead of the display.
+            silent: show nothing.
+
+        Returns:
+            The last events, of phase ``ready``, in the order of the slugs.
+
+        Raises:
+            WaitAllError: some are not ready; ``.results`` has the last events of the others, ``.exceptions`` what
+                ``wait_until_ready`` would have raised for each (``.workload``).
+            InferenceKeyError: as for ``readiness_events``.
+        """
+        return run(
+            self._async.wait_all, slugs, project=project, timeout=timeout, on_progress=on_progress, silent=silent
+        )
+
+    def logs(self, slug: str, *, project: str | None = None, lines: int = 100, after: int | None = None) -> EngineLog:
+        """Return the end of what a workload's engine wrote. The local platform offers it.
+
+        Args:
+            slug: its slug, in any form.
+            project: the project, instead of the client's.
+            lines: how many lines at most, up to 1000.
+            after: only what was written since an earlier log (its ``.next``).
+
+        Raises:
+            NotFoundError: the project has no such workload, or the platform offers no logs; the text says which.
+            ValidationError: *lines* or *after* is wrong.
+            InferenceKeyError: as for ``list_workloads``.
+        """
+        return run(self._async.logs, slug, project=project, lines=lines, after=after)
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the ``inferencekey`` command; return its exit code: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C."""
+    """Run the ``inferencekey`` command; return its exit code: see ``inferencekey.cli.app.CODES``."""
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:

@@ -1,31 +1,76 @@
-"""The commands, and what every one of them does about errors."""
+"""The commands, and what every one of them does about errors.
+
+A command's file holds its options and imports what it works with when it runs: ``--help`` stays quick, and the commands
+for manifests need no more than the ``cli`` extra.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from inferencekey.cli import demo, status, token, up
-from inferencekey.cli.output import fail
+from inferencekey.cli import token
+from inferencekey.cli.apply import apply
+from inferencekey.cli.delete import delete
+from inferencekey.cli.demo import demo
+from inferencekey.cli.destroy import destroy
+from inferencekey.cli.export import export
+from inferencekey.cli.failures import CommandError, fail
+from inferencekey.cli.get import get
+from inferencekey.cli.init import init
+from inferencekey.cli.list import list_workloads
+from inferencekey.cli.logs import logs
+from inferencekey.cli.output import warning
+from inferencekey.cli.plan import plan
+from inferencekey.cli.schema import schema
+from inferencekey.cli.status import status
+from inferencekey.cli.up import up
+from inferencekey.cli.wait import wait
 from inferencekey.errors import InferenceKeyError
 
 __all__ = ["app", "run"]
 
+CODES = (
+    "Exit codes: 0 done; 1 any error, wrong usage included; 2 only from `plan --detailed-exitcode`, for changes; "
+    "130 Ctrl-C."
+)
+CONNECTION = (
+    "The platform and the credentials are read from INFERENCEKEY_BASE_URL, INFERENCEKEY_PROJECT and "
+    "INFERENCEKEY_SDK_TOKEN, as the clients read them."
+)
+
 app = typer.Typer(
     name="inferencekey",
     help="Provision and call your own AI workloads. `up` runs the whole platform on this machine.",
+    epilog=f"{CONNECTION}\n\n{CODES}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("status")(status.status)
+COMMANDS: dict[str, Callable[..., object]] = {
+    "init": init,
+    "plan": plan,
+    "apply": apply,
+    "destroy": destroy,
+    "export": export,
+    "schema": schema,
+    "list": list_workloads,
+    "get": get,
+    "delete": delete,
+    "wait": wait,
+    "logs": logs,
+    "demo": demo,
+    "up": up,
+    "status": status,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 app.add_typer(token.app, name="token")
 
 
@@ -48,25 +93,51 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    json = "--json" in arguments
+    # Python's own display of a warning names a line of this package, which means nothing to who types a command.
+    warnings.showwarning = _show_warning
     try:
         result = app(args=list(arguments), prog_name="inferencekey", standalone_mode=False)
     except InferenceKeyError as error:
-        return fail(str(error))
+        return fail(error, json=json)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # Whoever read our output has left; so do we, without a word to a pipe that is gone.
+        # Whoever read our output (a help text; the commands' own is in output.py) has left; that is no error.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return 1
+        return 0
+    except OSError as error:
+        return fail(error, json=json)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        return fail(f"this command needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'")
+        missing = f"this command needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'"
+        return fail(CommandError(missing), json=json)
     except Exception as error:
-        # Wrong usage. The class is click's own or, in newer versions of typer, one of a click inside typer.
-        show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
-        if show is None or not isinstance(code, int):
-            raise
-        show()
-        return code
+        return _wrong_usage(error, json=json)
     return result if isinstance(result, int) else 0
+
+
+def _wrong_usage(error: Exception, *, json: bool) -> int:
+    # The class is click's own or, in newer versions of typer, one of a click inside typer.
+    message, show = getattr(error, "format_message", None), getattr(error, "show", None)
+    if message is None or show is None:
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        show()
+        return 1
+    context = getattr(error, "ctx", None)
+    if getattr(error, "possibilities", None):
+        from inferencekey.models.nearest import nearest
+
+        # Options are alike by their dashes alone: only what is alike without them was meant.
+        given = str(getattr(error, "option_name", "")).strip("-")
+        known = (str(name).strip("-") for name in getattr(error, "possibilities", ()))
+        near = nearest(given, known, likeness=0.7)
+        setattr(error, "possibilities", [] if near is None else [f"--{near}"])  # noqa: B010 (the class is not known)
+    path = "inferencekey" if context is None else context.command_path
+    return fail(CommandError(f"{message().rstrip('.')}; see `{path} --help`"), json=json)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    warning(str(message))

@@ -2,39 +2,134 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from typing import Any
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-import orjson
-from rich.console import Console
-from rich.markup import escape
+from inferencekey.config import redact
+from inferencekey.errors import InferenceKeyError
 
-__all__ = ["console", "fail", "note", "print_json", "progress_console"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "console",
+    "note",
+    "plain_text",
+    "print_bytes",
+    "print_json",
+    "print_text",
+    "progress_console",
+    "unheard",
+    "warning",
+]
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def console() -> Console:
     """Return the console of stdout."""
-    return Console(highlight=False, soft_wrap=True)
+    from rich.console import Console
+
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would leave in the middle of the work.
+            _reader_left()
+
+    return Results(highlight=False, soft_wrap=True)
 
 
 def progress_console() -> Console:
     """Return the console of stderr."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich.console import Console
+
+    class Progress(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would leave, and take stdout with it.
+            raise BrokenPipeError
+
+    return Progress(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Print a line about the work."""
-    progress_console().print(escape(text), style="dim")
+    """Print a line about the work. If nobody reads it any more, the work goes on."""
+    with unheard():
+        progress_console().print(plain_text(text), style="dim", markup=False)
 
 
-def fail(text: str) -> int:
-    """Print an error as one line and return the exit code 1."""
-    line = " ".join(text.split())
-    progress_console().print(f"[bold red]error:[/bold red] {escape(line)}")
-    return 1
+def warning(text: str) -> None:
+    """Print a warning as one line. If nobody reads it any more, the work goes on."""
+    with unheard():
+        out = progress_console()
+        out.print("warning:", style="bold yellow", end=" ")
+        out.print(plain_text(" ".join(text.split())), markup=False)
 
 
-def print_json(value: Any) -> None:
-    """Print one line of JSON."""
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
-    sys.stdout.flush()
+@contextmanager
+def unheard() -> Generator[None]:
+    """Go on without stderr if whoever read it has left."""
+    try:
+        yield
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
+
+
+def plain_text(text: str) -> str:
+    """Return *text* without what would steer a terminal and without credentials: it may come from anywhere."""
+    return redact(_CONTROLS.sub("", _ESCAPES.sub("", text)))
+
+
+def print_text(text: str) -> bool:
+    """Print a result as it is, with no terminal's width in mind; say whether anybody reads it."""
+    return _write(plain_text(text) + "\n")
+
+
+def print_bytes(data: bytes) -> None:
+    """Print a document, byte for byte."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+
+
+def print_json(value: Any, *, secret: bool = False) -> bool:
+    """Print one line of JSON, credentials redacted unless *secret* says that they are what was asked for.
+
+    Returns:
+        Whether anybody reads it.
+
+    Raises:
+        InferenceKeyError: what a server sent is nested too deeply.
+    """
+    import orjson
+
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise InferenceKeyError(f"what the platform answered cannot be printed as JSON: {error}") from None
+    # What a redacted token is made of needs no escaping in JSON.
+    return _write((text if secret else redact(text)) + "\n")
+
+
+def _write(text: str) -> bool:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+        return False
+    return True
+
+
+def _reader_left() -> None:
+    """Print nowhere from now on: who has read enough, as ``head`` does, makes no error of the work."""
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
+    with suppress(OSError):  # stdout may be no file
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # what is buffered goes the same way
+    sys.stdout = nowhere

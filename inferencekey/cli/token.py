@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.output import console, fail, note, print_json
-from inferencekey.local.defaults import default_data_dir
-from inferencekey.local.store import open_store
-from inferencekey.local.tokens import ALL_SCOPES, DEFAULT_SCOPES, Token, token_id
+from inferencekey.cli.output import console, note, print_json
+
+if TYPE_CHECKING:
+    from inferencekey.local.tokens import Token
 
 __all__ = ["app"]
 
@@ -20,9 +21,15 @@ app = typer.Typer(
 )
 
 
+# inferencekey.local.tokens knows them, and is not imported for a --help.
+SCOPES = "workload:write, assignment:write, workload:read"
+
+
 def _show(token: str, data: Path | None, json: bool) -> None:
+    from inferencekey.local.defaults import default_data_dir
+
     if json:
-        print_json({"token": token})
+        print_json({"token": token}, secret=True)
     else:
         console().print(token, markup=False)
         note(f"It is shown this once. It is for the platform whose data is in {data or default_data_dir()}.")
@@ -31,13 +38,14 @@ def _show(token: str, data: Path | None, json: bool) -> None:
 @app.command("sdk")
 def sdk(
     project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project it provisions.")],
-    scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {', '.join(ALL_SCOPES)}; may be repeated.")
-    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {SCOPES}; may be repeated.")] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
+    from inferencekey.local.store import open_store
+    from inferencekey.local.tokens import DEFAULT_SCOPES
+
     with open_store(data) as store:
         _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, data, json)
 
@@ -51,6 +59,8 @@ def live(
     json: Json = False,
 ) -> None:
     """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
+    from inferencekey.local.store import open_store
+
     with open_store(data) as store:
         _show(store.mint_live_token(*grants).text, data, json)
 
@@ -58,6 +68,8 @@ def live(
 @app.command("list")
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens; never their secrets."""
+    from inferencekey.local.store import open_store
+
     with open_store(data) as store:
         tokens = store.tokens()
     if json:
@@ -94,11 +106,14 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Revoke a token; it is refused from the next request on."""
+    from inferencekey.local.store import open_store
+    from inferencekey.local.tokens import token_id
+
     name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
     with open_store(data) as store:
         found = store.revoke_token(name) or any(known.id == name for known in store.tokens())
     if not found:
-        raise typer.Exit(fail(f"there is no token {name[:8]!r}; `inferencekey token list` shows them"))
+        raise CommandError(f"there is no token {name[:8]!r}; `inferencekey token list` shows them")
     if json:
         print_json({"revoked": name})
     else:

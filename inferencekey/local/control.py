@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.errors import ValidationError
+from inferencekey.local.assignment import assigned
 from inferencekey.local.defaults import CONTROL_BODY_BYTES, HEARTBEAT_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
 from inferencekey.local.guard import bearer, read_json
 from inferencekey.local.lifecycle import Lifecycle
-from inferencekey.local.refusals import Refused
+from inferencekey.local.manager.cron import check_schedule
+from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.store import Store, StoredWorkload
-from inferencekey.local.tokens import READERS, WRITERS, Need, Token, authorise
+from inferencekey.local.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
 from inferencekey.local.workload_body import parse_create, parse_update
 from inferencekey.local.writer import Writer
 
 __all__ = ["Control"]
-
-_LAUNCHED_WITH: Final = ("backend", "model_name", "config", "worker_id", "gpu_resource_id")
-"""What an engine is started with: a change of these starts it anew."""
 
 
 class Control:
@@ -60,7 +59,7 @@ class Control:
         """``GET /api/projects/{project}/workloads``."""
         project = request.match_info["project"]
         self._admit(request, Need("sdk", project, READERS))
-        return _json([workload.to_wire() for workload in self._store.workloads(project)])
+        return json_answer([workload.to_wire() for workload in self._store.workloads(project)])
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST /api/projects/{project}/workloads``; with an ``Idempotency-Key``, the same twice is one workload."""
@@ -72,8 +71,10 @@ class Control:
         body = await read_json(request, CONTROL_BODY_BYTES)
         try:
             slug, fields = parse_create(body)
+            check_schedule(fields)
         except ValidationError as error:
             raise Refused(400, _plain(error)) from None
+        self._may_assign(request, project, assigned(fields))
 
         def create() -> StoredWorkload:
             return self._store.create_workload(project, slug, fields, idempotency_key=key)
@@ -81,33 +82,36 @@ class Control:
         def launch(workload: StoredWorkload) -> None:
             # The same key again: it is on its way already.
             if self._lifecycle.stage(workload.id) is None:
-                self._lifecycle.launch(workload)
+                self._lifecycle.apply(workload)
 
         try:
             workload = await self._write(create, launch)
         except IdempotencyConflict as error:
             raise Refused(409, str(error)) from None
-        return _json(workload.to_wire(), status=201)
+        return json_answer(workload.to_wire(), status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """``PATCH /api/workloads/{id}``: only the fields sent; ``config`` is replaced whole."""
         workload = self._admitted_workload(request)
         body = await read_json(request, CONTROL_BODY_BYTES)
 
-        def update() -> tuple[StoredWorkload, StoredWorkload] | None:
-            return self._store.update_workload(workload.id, lambda current: parse_update(body, current))
+        def decide(current: StoredWorkload) -> dict[str, Any]:
+            changes = parse_update(body, current)
+            check_schedule(changes)
+            self._may_assign(request, workload.project, assigned(changes, current))
+            return changes
 
-        def relaunch(change: tuple[StoredWorkload, StoredWorkload] | None) -> None:
-            if change is not None and self._needs_launch(*change):
-                self._lifecycle.launch(change[1])
+        def apply(change: tuple[StoredWorkload, StoredWorkload] | None) -> None:
+            if change is not None:
+                self._lifecycle.apply(change[1])
 
         try:
-            change = await self._write(update, relaunch)
+            change = await self._write(lambda: self._store.update_workload(workload.id, decide), apply)
         except ValidationError as error:
             raise Refused(400, _plain(error)) from None
         if change is None:
             raise _no_workload(workload.id)
-        return _json(change[1].to_wire())
+        return json_answer(change[1].to_wire())
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE /api/workloads/{id}``."""
@@ -161,15 +165,13 @@ class Control:
             raise _no_workload(request.match_info["id"])
         return workload
 
-    def _needs_launch(self, before: StoredWorkload, after: StoredWorkload) -> bool:
-        """Whether a change means another engine; after an error, any change is worth another try."""
-        stage = self._lifecycle.stage(after.id)
-        failed = stage is None or stage.phase == "error"
-        return failed or any(getattr(before, name) != getattr(after, name) for name in _LAUNCHED_WITH)
-
-
-def _json(value: Any, *, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+    def _may_assign(self, request: web.Request, project: str, fields: tuple[str, ...]) -> None:
+        """Refuse to put a workload on a machine of the caller's choice, unless the token may."""
+        if not fields:
+            return
+        refusal = authorise(self._known(request), Need("sdk", project, ASSIGNERS))
+        if refusal is not None:
+            raise Refused(refusal.status, f"{refusal.message}, which {fields[0]} needs", code=refusal.code)
 
 
 def _no_workload(workload_id: str) -> Refused:

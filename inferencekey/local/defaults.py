@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
     "DEFAULT_PROJECT",
+    "DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
     "HOLD_SECONDS",
     "IDEMPOTENCY_SECONDS",
@@ -33,6 +34,9 @@ HEARTBEAT_SECONDS: Final = 10.0
 
 CLOSE_SECONDS: Final = 3.0
 """What calls in flight get when the platform stops."""
+
+DRAIN_SECONDS: Final = 60.0
+"""What calls in flight get when their engine is replaced, or their workload deleted or stopped by its schedule."""
 
 IDEMPOTENCY_SECONDS: Final = 24 * 3600.0
 """How long an idempotency key is remembered."""

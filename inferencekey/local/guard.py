@@ -18,7 +18,7 @@ from inferencekey.config import redact, redact_token
 from inferencekey.local.hosts import HostRules
 from inferencekey.local.refusals import Refused
 
-__all__ = ["Guard", "bearer", "read_body", "read_json", "stamp"]
+__all__ = ["Guard", "as_json", "bearer", "read_body", "read_json", "stamp"]
 
 
 @attrs.define
@@ -143,7 +143,15 @@ async def read_json(request: web.Request, limit: int) -> dict[str, object]:
     Raises:
         Refused: 413 when it is too long, 400 when it is not a JSON object in UTF-8.
     """
-    body = await read_body(request, limit)
+    return as_json(await read_body(request, limit))
+
+
+def as_json(body: bytes) -> dict[str, object]:
+    """Return a body as a JSON object.
+
+    Raises:
+        Refused: 400 when it is not one, in UTF-8.
+    """
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:

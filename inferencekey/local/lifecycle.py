@@ -1,69 +1,30 @@
-"""Workloads on their way to ready.
+"""All workloads of a platform: what happens to each, where it is, and the engine that takes a call.
 
-One task for each workload walks it through the contract's phases: ``scheduling`` (which engine?), ``provisioning`` (its
-model), ``bootstrapping`` (its process), ``ready``; or ``error``. When the engine dies, it is back to ``bootstrapping``.
-Whoever watches gets every stage from the current one on; the store gets the latest.
+Each is managed by a loop of its own (see ``manager``), on the contract's way to ready: ``scheduling`` (which engine?),
+``provisioning`` (its model), ``bootstrapping`` (its process), ``ready``; or ``error``. Whoever watches gets every stage
+from the current one on; the store gets the latest.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.to_thread
-import attrs
 
 from inferencekey.local.background import Background
 from inferencekey.local.choose import Choose, RunningEngine
-from inferencekey.local.errors import EngineError
+from inferencekey.local.clock import Clock, SystemClock
+from inferencekey.local.defaults import DRAIN_SECONDS
+from inferencekey.local.manager.policy import most_replicas
+from inferencekey.local.manager.refusal import NotServing
+from inferencekey.local.manager.stages import Stage
+from inferencekey.local.manager.workload import Managed, Means
 from inferencekey.local.store import Status, StoredWorkload
-from inferencekey.models import Phase
 
 __all__ = ["Lifecycle", "NotServing", "Stage"]
-
-KEPT_STAGES = 512
-NOTICE_SECONDS = 5.0
-
-
-@attrs.frozen
-class Stage:
-    """One readiness event. ``elapsed_ms`` counts from when the workload was last launched."""
-
-    phase: Phase
-    message: str
-    elapsed_ms: int
-    step: str | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing follows unless something happens."""
-        return self.phase in (Phase.READY, Phase.ERROR)
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the event's JSON."""
-        wire: dict[str, Any] = {
-            "phase": str(self.phase),
-            "message": self.message,
-            "elapsed_ms": self.elapsed_ms,
-        }
-        return wire if self.step is None else {**wire, "step": self.step}
-
-
-class NotServing(Exception):
-    """A workload cannot answer now.
-
-    Args:
-        message: why, for people.
-        temporary: whether it is worth trying again soon.
-    """
-
-    def __init__(self, message: str, *, temporary: bool) -> None:
-        super().__init__(message)
-        self.message = message
-        self.temporary = temporary
 
 
 class Lifecycle:
@@ -74,16 +35,37 @@ class Lifecycle:
         choose: which engine serves a workload.
         save: stores statuses, by workload id; called in a thread.
         log: gets what should not have happened.
+        clock: for what takes long.
+        drain: seconds that calls in flight get when their engine is to go.
+        max_replicas: engines of one workload, at most; default: one for each processor, and at least 4.
+        on_forgotten: told of each workload that is deleted, by its id.
     """
 
     def __init__(
-        self, tasks: Background, choose: Choose, save: Callable[[dict[str, Status]], None], log: logging.Logger
+        self,
+        tasks: Background,
+        choose: Choose,
+        save: Callable[[dict[str, Status]], None],
+        log: logging.Logger,
+        *,
+        clock: Clock | None = None,
+        drain: float = DRAIN_SECONDS,
+        max_replicas: int | None = None,
+        on_forgotten: Callable[[str], None] | None = None,
     ) -> None:
         self._tasks = tasks
-        self._choose = choose
         self._save = save
         self._log = log
-        self._units: dict[str, _Unit] = {}
+        self._on_forgotten = on_forgotten
+        self._means = Means(
+            tasks=tasks,
+            choose=choose,
+            clock=clock if clock is not None else SystemClock(),
+            log=log,
+            drain=drain,
+            most=max_replicas if max_replicas is not None else most_replicas(),
+        )
+        self._managed: dict[str, Managed] = {}
         self._unsaved: dict[str, Status] = {}
         self._wake_saver = anyio.Event()
         self.closing = False
@@ -92,108 +74,79 @@ class Lifecycle:
         """Begin with the workloads that are stored."""
         self._tasks.start(self._keep_saving)
         for workload in workloads:
-            self.launch(workload)
+            self.apply(workload)
 
-    def launch(self, workload: StoredWorkload) -> None:
-        """Bring up a new workload, or a changed one anew."""
-        unit = self._units.get(workload.id)
-        if unit is None:
-            unit = self._units[workload.id] = _Unit(lambda status: self._changed(workload.id, status))
-        unit.scope.cancel()
-        unit.begin(workload)
-        self._tasks.start(self._run, unit, unit.scope, workload)
+    def apply(self, workload: StoredWorkload) -> None:
+        """Take a workload as it is to be: new, or changed. What it has already is kept where it can be."""
+        managed = self._managed.get(workload.id)
+        if managed is not None:
+            managed.apply(workload)
+            return
+        managed = Managed(workload, self._means, lambda status: self._changed(workload.id, status))
+        self._managed[workload.id] = managed
+        self._tasks.start(managed.run)
 
     def forget(self, workload_id: str) -> None:
-        """A workload is deleted: give its engine back and tell those who watch."""
-        unit = self._units.pop(workload_id, None)
-        if unit is not None:
-            unit.scope.cancel()
-            unit.enter(Phase.ERROR, "the workload was deleted")
+        """A workload is deleted: take no more calls, let those in flight finish, and tell those who watch."""
+        managed = self._managed.pop(workload_id, None)
+        if managed is not None:
+            managed.delete()
             self._unsaved.pop(workload_id, None)
+        if self._on_forgotten is not None:
+            self._on_forgotten(workload_id)
 
     def close(self) -> None:
         """Let go of everybody who waits or watches: the platform is stopping."""
         self.closing = True
-        for unit in self._units.values():
-            unit.notify()
+        for managed in self._managed.values():
+            managed.stop()
 
     def stage(self, workload_id: str) -> Stage | None:
         """Return where a workload is now."""
-        unit = self._units.get(workload_id)
-        return None if unit is None else unit.current
+        managed = self._managed.get(workload_id)
+        return None if managed is None else managed.stages.current
+
+    def stand_in(self, workload_id: str) -> bool:
+        """Whether it is known that a stand-in answers the next call."""
+        managed = self._managed.get(workload_id)
+        return managed is not None and managed.stand_in
 
     async def stages(self, workload_id: str, beat: float) -> AsyncGenerator[Stage | None]:
         """Yield the current stage and those that follow, to the first that is final, or until the platform stops.
 
         ``None`` is yielded whenever nothing has happened for *beat* seconds.
         """
-        unit = self._units.get(workload_id)
-        if unit is None:
-            return
-        seen = unit.count - 1
-        while not self.closing:
-            seen, fresh = unit.since(seen)
-            if not fresh and not await unit.changes_within(beat):
-                yield None
-            for stage in fresh:
-                seen += 1
+        managed = self._managed.get(workload_id)
+        if managed is not None:
+            async for stage in managed.stages.follow(beat, lambda: self.closing):
                 yield stage
-                if stage.final:
-                    return
 
-    async def engine(self, workload_id: str, patience: float) -> RunningEngine:
-        """Return the engine that serves a workload; wait for it while the workload comes up.
+    @asynccontextmanager
+    async def borrow(
+        self, workload_id: str, patience: float, avoid: Collection[RunningEngine] = ()
+    ) -> AsyncGenerator[RunningEngine]:
+        """Give the block the engine that is to answer a call; it has the call until the block ends.
 
         Args:
-            workload_id: which.
-            patience: seconds.
+            workload_id: which workload.
+            patience: seconds to wait while the workload comes up.
+            avoid: engines that could not be reached a moment ago.
 
         Raises:
-            NotServing: it is in ``error``, is deleted, or did not become ready in time.
+            NotServing: there is no engine, and either there will be none or it took too long.
         """
-        unit = self._units.get(workload_id)
-        if unit is None:
-            raise NotServing("the workload is being deleted", temporary=False)
-        with anyio.move_on_after(patience):
-            while not self.closing:
-                if unit.engine is not None:
-                    return unit.engine
-                if unit.current.phase is Phase.ERROR:
-                    raise NotServing(unit.current.message, temporary=False)
-                await unit.changed.wait()
-        if self.closing:
-            raise NotServing("the platform is stopping", temporary=True)
-        raise NotServing(f"still coming up ({unit.current.phase}: {unit.current.message})", temporary=True)
-
-    async def lost(self, workload_id: str, engine: RunningEngine) -> bool:
-        """Whether *engine* no longer serves the workload: its end is noticed a moment after it is felt."""
-        unit = self._units.get(workload_id)
-        with anyio.move_on_after(NOTICE_SECONDS):
-            while unit is not None and unit.engine is engine:
-                await unit.changed.wait()
-            return True
-        return False
-
-    async def _run(self, unit: _Unit, scope: anyio.CancelScope, workload: StoredWorkload) -> None:
-        with scope:
-            if scope.cancel_called:
-                return  # launched anew before it began
+        managed = self._managed.get(workload_id)
+        if managed is None:
+            raise NotServing("the workload was deleted", "deleted")
+        managed.arrive()
+        try:
+            lent = await managed.lend(patience, avoid)
             try:
-                await self._serve(unit, workload)
-            except EngineError as error:
-                unit.enter(Phase.ERROR, f"{error} (tried again when the workload is updated or the platform restarts)")
-            except Exception:
-                self._log.exception("unexpected, while serving %s/%s", workload.project, workload.slug)
-                unit.enter(Phase.ERROR, "internal error; the platform's log says more")
-
-    async def _serve(self, unit: _Unit, workload: StoredWorkload) -> None:
-        choice = self._choose(workload)
-        unit.enter(Phase.PROVISIONING, f"getting an engine for {workload.backend} {workload.model_name}")
-        while True:
-            async with choice.hold(unit.step) as engine:
-                unit.ready(engine, choice.ready(engine.model_name))
-                await engine.exited.wait()
-                unit.enter(Phase.BOOTSTRAPPING, f"{engine.describe_exit()}; starting it again")
+                yield lent.engine
+            finally:
+                lent.give_back()
+        finally:
+            managed.depart()
 
     def _changed(self, workload_id: str, status: Status) -> None:
         self._unsaved[workload_id] = status
@@ -209,66 +162,3 @@ class Lifecycle:
                 await anyio.to_thread.run_sync(self._save, statuses)
             except Exception:
                 self._log.exception("cannot store the status of workloads")
-
-
-class _Unit:
-    """One workload's way: its stages so far, its engine, and a bell for those who watch."""
-
-    def __init__(self, on_change: Callable[[Status], None]) -> None:
-        self._on_change = on_change
-        self._stages: list[Stage] = []
-        self._dropped = 0
-        self._began = time.monotonic()
-        self.scope = anyio.CancelScope()
-        self.engine: RunningEngine | None = None
-        self.changed = anyio.Event()
-
-    @property
-    def current(self) -> Stage:
-        return self._stages[-1]
-
-    @property
-    def count(self) -> int:
-        """How many stages there have been."""
-        return self._dropped + len(self._stages)
-
-    def since(self, seen: int) -> tuple[int, list[Stage]]:
-        """Return the stages after the first *seen*, and how many came before them: more, where old ones are dropped."""
-        first = max(seen, self._dropped)
-        return first, self._stages[first - self._dropped :]
-
-    def begin(self, workload: StoredWorkload) -> None:
-        self._began = time.monotonic()
-        self.scope = anyio.CancelScope()
-        self.enter(Phase.SCHEDULING, f"looking for an engine for {workload.backend} {workload.model_name}")
-
-    def step(self, phase: str, message: str, step: str | None) -> None:
-        """Take what an engine says about its coming up."""
-        self.enter(Phase(phase), message, step)
-
-    def ready(self, engine: RunningEngine, message: str) -> None:
-        self.enter(Phase.READY, message, engine=engine)
-
-    def enter(
-        self, phase: Phase, message: str, step: str | None = None, *, engine: RunningEngine | None = None
-    ) -> None:
-        self.engine = engine
-        self._stages.append(Stage(phase, message, round((time.monotonic() - self._began) * 1000), step))
-        if len(self._stages) > 2 * KEPT_STAGES:
-            self._dropped += KEPT_STAGES
-            del self._stages[:KEPT_STAGES]
-        served_by = None if engine is None else engine.model_name
-        self._on_change(Status(phase=str(phase), message=message, step=step, served_by=served_by))
-        self.notify()
-
-    async def changes_within(self, seconds: float) -> bool:
-        """Wait for the next change; whether there was one."""
-        with anyio.move_on_after(seconds):
-            await self.changed.wait()
-            return True
-        return False
-
-    def notify(self) -> None:
-        """Wake everybody who waits for a change."""
-        self.changed.set()
-        self.changed = anyio.Event()

@@ -17,16 +17,19 @@ from aiohttp import web
 
 from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
-from inferencekey.local.choose import stand_in_for
+from inferencekey.local.choose import Choose, Engines
+from inferencekey.local.clock import Clock
 from inferencekey.local.control import Control
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
     DATA_BODY_BYTES,
     DEFAULT_HOST,
     DEFAULT_PORT,
+    DRAIN_SECONDS,
     HOLD_SECONDS,
     default_data_dir,
 )
+from inferencekey.local.engine_connection import EngineConnector
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
@@ -34,6 +37,8 @@ from inferencekey.local.hosts import HostRules
 from inferencekey.local.lifecycle import Lifecycle
 from inferencekey.local.listen import BACKLOG, base_url, listen
 from inferencekey.local.logfile import platform_log
+from inferencekey.local.logs import Logs
+from inferencekey.local.programs.running import InstalledPrograms, programs_allowed
 from inferencekey.local.reap import reap
 from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file
 from inferencekey.local.standin import StandInEngines
@@ -56,7 +61,11 @@ class LocalPlatform:
         port: 0 takes any free one.
         cache_dir: where models are kept; default: the user's cache.
         hold: seconds a call waits for a workload that is still coming up.
+        drain: seconds that calls in flight get when their engine is replaced, or their workload deleted or stopped by
+            its schedule.
         close_seconds: what calls in flight get when the platform stops.
+        max_replicas: engines of one workload, at most; default: one for each processor, and at least 4.
+        clock: for schedules and everything else that takes long; default: the machine's.
 
     Raises:
         PlatformError: on entering: the data directory cannot be used or is in use, the port is taken, or the host is not
@@ -72,14 +81,20 @@ class LocalPlatform:
         port: int = DEFAULT_PORT,
         cache_dir: Path | None = None,
         hold: float = HOLD_SECONDS,
+        drain: float = DRAIN_SECONDS,
         close_seconds: float = CLOSE_SECONDS,
+        max_replicas: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._data_dir = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
         self._host = host
         self._port = port
         self._cache_dir = cache_dir
         self._hold = hold
+        self._drain = drain
         self._close_seconds = close_seconds
+        self._max_replicas = max_replicas
+        self._clock = clock
         self._base_url: str | None = None
         self._store: Store | None = None
         self._stack: AsyncExitStack | None = None
@@ -161,13 +176,27 @@ class LocalPlatform:
         store.clear_engines()
 
         engines = StandInEngines(self._data_dir, cache_dir=self._cache_dir, on_started=store.add_engine)
-        stack.push_async_callback(_stop_engines, engines, store)
+        programs = InstalledPrograms(
+            self._data_dir, allowed=programs_allowed(exposed=self.exposed), on_started=store.add_engine
+        )
+        stack.push_async_callback(_stop_engines, engines, programs, store)
+        choose = Engines(engines, programs)
+        programs.keep_logs(workload.id for workload in store.workloads())
         session = await stack.enter_async_context(_engine_session())
         tasks = Background(log)
         stack.push_async_callback(tasks.aclose)
-        lifecycle = Lifecycle(tasks, stand_in_for(engines), store.set_statuses, log)
+        lifecycle = Lifecycle(
+            tasks,
+            choose,
+            store.set_statuses,
+            log,
+            clock=self._clock,
+            drain=self._drain,
+            max_replicas=self._max_replicas,
+            on_forgotten=choose.forget,
+        )
         lifecycle.start(store.workloads())
-        app = self._application(store, Writer(tasks), lifecycle, session, log)
+        app = self._application(store, Writer(tasks), lifecycle, choose, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
         self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
@@ -180,6 +209,7 @@ class LocalPlatform:
         store: Store,
         write: Writer,
         lifecycle: Lifecycle,
+        choose: Choose,
         session: aiohttp.ClientSession,
         log: logging.Logger,
     ) -> web.Application:
@@ -188,6 +218,7 @@ class LocalPlatform:
         app.on_response_prepare.append(stamp)
         app.add_routes([web.get("/healthz", _healthz)])
         app.add_routes(Control(store, write, lifecycle).routes())
+        app.add_routes(Logs(store, choose).routes())
         app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
 
         async def let_finish(_: web.Application) -> None:
@@ -210,18 +241,17 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def _stop_engines(engines: StandInEngines, store: Store) -> None:
+async def _stop_engines(engines: StandInEngines, programs: InstalledPrograms, store: Store) -> None:
+    await programs.aclose()
     await engines.aclose()
     store.clear_engines()
 
 
 @asynccontextmanager
 async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
-    # A connection each: llama.cpp closes idle ones when it likes, and a request that meets that would fail for nothing.
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(
-        connector=connector,
+        connector=EngineConnector(),
         timeout=timeout,
         trust_env=False,
         auto_decompress=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 
 from inferencekey.local.environment import engine_environment
 from inferencekey.local.errors import EngineError
+from inferencekey.local.log_text import read_tail
+from inferencekey.local.programs.table import Health
 from inferencekey.local.reap import EngineRecord, kill_group
 
 __all__ = ["EngineDied", "EngineProcess"]
@@ -24,6 +27,21 @@ LOG_BYTES = 5 * 1024 * 1024
 TAIL_BYTES = 16 * 1024
 PROBE_SECONDS = 2.0
 POLL_SECONDS = 0.05
+LONGEST_POLL_SECONDS = 0.5
+LAST_WORDS = 5
+LAST_WORD_LETTERS = 300
+
+# A program of somebody else's does not watch its stdin: a shell in its process group does, away from its parent, and
+# takes the group along when the platform is gone. The program itself takes the place of the shell that starts it.
+LIFELINE = """
+exec 3<&0 </dev/null
+( ( while read -r _ <&3; do :; done; kill -KILL 0 ) >/dev/null 2>&1 & )
+exec 3<&-
+exec "$@"
+"""
+
+
+HEALTH = Health()
 
 
 class EngineProcess:
@@ -32,15 +50,19 @@ class EngineProcess:
     An engine of ours is told where to report: `--report-fd N` is appended to its command, and it writes one JSON line
     there, `{"address": …}` or `{"error": …}`. Any other program is given its port in its command, and `address` here.
 
-    Its stdin is a pipe that nothing is written to: it reaches its end when this process dies, in whatever way.
+    The stdin of an engine of ours is a pipe that nothing is written to: it reaches its end when this process dies, in
+    whatever way. Any other program is killed then.
 
     Args:
         argv: the command, without a shell.
-        folder: the engine's own folder: its home, its temporary files, its working directory. Made if it is absent.
+        folder: the engine's own folder: the working directory of one of ours. Made if it is absent.
         log: the file its stdout and stderr are appended to (mode 0600; one older file is kept, `….1`, above 5 MB).
-        env: variables besides the few that pass (see `environment.py`).
-        address: where it will listen, e.g. `http://127.0.0.1:8081`; None: it reports it.
+        env: its whole environment (see `environment.py`); default: an engine's of ours, at home in its folder.
+        address: where it will listen, e.g. `http://127.0.0.1:8081`; None: it is one of ours, and reports it.
         name: how messages call it.
+        health: how it is seen that it answers.
+        heading: a line to write to the log first.
+        secrets: what its messages leave out.
     """
 
     def __init__(
@@ -52,6 +74,9 @@ class EngineProcess:
         env: Mapping[str, str] | None = None,
         address: str | None = None,
         name: str = "the engine",
+        health: Health = HEALTH,
+        heading: str = "",
+        secrets: Sequence[str] = (),
     ) -> None:
         self.argv = tuple(argv)
         self.folder = folder
@@ -59,7 +84,11 @@ class EngineProcess:
         self.name = name
         self.address = address
         self.exited = asyncio.Event()
-        self._env = dict(env or {})
+        self.env = dict(engine_environment(folder) if env is None else env)
+        self._health = health
+        self._heading = heading
+        self._secrets = tuple(secrets)
+        self._theirs = address is not None
         self._child: asyncio.subprocess.Process | None = None
         self._create_time = 0.0
         self._lifeline = -1
@@ -83,6 +112,11 @@ class EngineProcess:
         return EngineRecord(self.pid, self.create_time)
 
     @property
+    def log_start(self) -> int:
+        """Where in the log what it prints begins, in bytes."""
+        return self._log_start
+
+    @property
     def returncode(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
         return self._started.returncode
@@ -100,6 +134,10 @@ class EngineProcess:
             EngineError: the program is not there or may not be run, or its folder or log cannot be written.
         """
         argv = list(self.argv)
+        if self._theirs:
+            if shutil.which(argv[0], path=self.env.get("PATH")) is None:
+                raise EngineError(f"cannot start {self.name}: {argv[0]} is not a program on the PATH")
+            argv = ["/bin/sh", "-c", LIFELINE, "sh", *argv]
         stdin, lifeline = os.pipe()
         to_close = [stdin]
         passed: list[int] = []
@@ -117,8 +155,9 @@ class EngineProcess:
                 stdin=stdin,
                 stdout=output,
                 stderr=output,
-                cwd=self.folder,
-                env=engine_environment(self.folder, self._env),
+                # A relative path in somebody's command means what it meant when the platform was started.
+                cwd=None if self._theirs else self.folder,
+                env=self.env,
                 pass_fds=passed,
                 start_new_session=True,
             )
@@ -141,7 +180,7 @@ class EngineProcess:
         self._watch = asyncio.create_task(self._watch_exit(self._child))
 
     async def wait_healthy(self, timeout: float) -> str:
-        """Wait until `GET {address}/health` answers 200, and return the address. The process is left as it is on error.
+        """Wait until it answers, and return the address. The process is left as it is on error.
 
         Args:
             timeout: in seconds, for everything: reporting, loading, answering.
@@ -150,18 +189,22 @@ class EngineProcess:
             EngineDied: it ended; with its last words.
             EngineError: it said itself why it cannot run, or took too long.
         """
-        status = "no answer"
+        status, pause = "no answer", POLL_SECONDS
         try:
             async with asyncio.timeout(timeout):
                 if self.address is None:
                     self.address = await self._reported_address()
                 limit = aiohttp.ClientTimeout(total=PROBE_SECONDS)
                 async with aiohttp.ClientSession(timeout=limit) as session:
-                    while (status := await probe(session, self.address)) != "200":
-                        if await self._exits_within(POLL_SECONDS):
+                    while (status := await probe(session, self.address, self._health)) != "200":
+                        if await self._exits_within(pause):
                             raise EngineDied(self.describe_exit())
+                        pause = min(LONGEST_POLL_SECONDS, pause * 1.1)
+                # Somebody else may have been faster to take the port, and answer there while ours is about to end.
+                if self._theirs and await self._exits_within(POLL_SECONDS):
+                    raise EngineDied(self.describe_exit())
         except TimeoutError:
-            words = "" if self.address is None else f" ({self.address}/health: {status})"
+            words = "" if self.address is None else f" ({self.address}{self._health.paths[0]}: {status})"
             raise EngineError(
                 f"{self.name} did not become healthy within {timeout:g} s{words}{self._last_words()}"
             ) from None
@@ -191,21 +234,17 @@ class EngineProcess:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines it printed since it was started; at most 16 KiB."""
-        try:
-            with self.log.open("rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(self._log_start, end - TAIL_BYTES))
-                text = file.read(TAIL_BYTES).decode(errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-lines:])
+        part = read_tail(self.log, lines, start=self._log_start, limit=TAIL_BYTES, secrets=self._secrets)
+        return "\n".join(part.lines)
 
     def describe_exit(self) -> str:
         """How it ended, with its last words, in one line."""
         return f"{self.name} ended with {exit_words(self.returncode)}{self._last_words()}"
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self.log_tail(3).splitlines() if line.strip()]
+        lines = [line.strip()[:LAST_WORD_LETTERS] for line in self.log_tail().splitlines() if line.strip()][
+            -LAST_WORDS:
+        ]
         said = f"; it said last: {' / '.join(lines)}" if lines else ""
         return f"{said} (log: {self.log})"
 
@@ -215,7 +254,15 @@ class EngineProcess:
             if self.log.stat().st_size > LOG_BYTES:
                 self.log.replace(self.log.with_name(self.log.name + ".1"))
         descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._log_start = os.fstat(descriptor).st_size
+        try:
+            if self._heading:
+                # Its predecessor may have died in the middle of a line.
+                fresh = ends_in_newline(self.log)
+                os.write(descriptor, f"{'' if fresh else chr(10)}{self._heading}\n".encode())
+            self._log_start = os.fstat(descriptor).st_size
+        except BaseException:  # a full disk
+            os.close(descriptor)
+            raise
         return descriptor
 
     async def _reported_address(self) -> str:
@@ -265,13 +312,18 @@ class EngineDied(EngineError):
     """The process ended without saying why it cannot run: trying again may help."""
 
 
-async def probe(session: aiohttp.ClientSession, address: str) -> str:
-    """What `GET {address}/health` answers, as a word for messages: `200`, `503`, or why there is no answer."""
+async def probe(session: aiohttp.ClientSession, address: str, health: Health = HEALTH) -> str:
+    """What the engine's health is, as a word for messages: `200`, `503`, or why there is no answer."""
+    status = 0
     try:
-        async with session.get(f"{address}/health") as answer:
-            return str(answer.status)
+        for path in health.paths:
+            async with session.get(address + path, allow_redirects=False) as answer:
+                status = answer.status
+            if status != 404:
+                break
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return type(error).__name__
+    return "200" if health.any_answer and status < 500 else str(status)
 
 
 def exit_words(code: int | None) -> str:
@@ -284,3 +336,12 @@ def exit_words(code: int | None) -> str:
         return f"signal {signal.Signals(-code).name}"
     except ValueError:
         return f"signal {-code}"
+
+
+def ends_in_newline(path: Path) -> bool:
+    """Whether a text can go on with a line of its own: so it can in an empty one."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

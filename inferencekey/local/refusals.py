@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
 from aiohttp import web
 
-__all__ = ["Refused", "error_body", "is_data_plane"]
+__all__ = ["RETRY_AFTER", "Refused", "error_body", "is_data_plane", "json_answer"]
+
+RETRY_AFTER: Final = {"Retry-After": "2"}
+"""For what is over in a moment."""
 
 _TYPES: Final = {
     400: "invalid_request_error",
@@ -27,7 +31,7 @@ class Refused(Exception):
     Args:
         status: the answer's status.
         message: one line for people.
-        code: the machine's word; on the control plane's 403 it is all that is sent.
+        code: the machine's word; on the control plane it is sent with a 403 only, as `error`, the message beside it.
         headers: such as ``Retry-After``.
     """
 
@@ -46,7 +50,8 @@ class Refused(Exception):
         if is_data_plane(path):
             body = error_body(self.message, type_=self.type, code=self.code or None)
         else:
-            body = {"error": self.code if self.status == 403 and self.code else self.message}
+            denied = self.status == 403 and self.code
+            body = {"error": self.code, "message": self.message} if denied else {"error": self.message}
         return web.json_response(body, status=self.status, headers=self.headers)
 
 
@@ -58,3 +63,8 @@ def error_body(message: str, *, type_: str, code: str | None) -> dict[str, Any]:
 def is_data_plane(path: str) -> bool:
     """Whether errors on this path have OpenAI's shape; everything else is the control plane's."""
     return path.startswith("/endpoint/")
+
+
+def json_answer(value: Any, *, status: int = 200) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

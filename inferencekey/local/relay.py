@@ -6,68 +6,60 @@ lets an error be told as an event of its own when the engine dies in the middle 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey._core.sse import MAX_EVENT_SIZE
+from inferencekey.local.engine_connection import EngineConnection
+from inferencekey.local.passing import Passing, WholeEvents
 from inferencekey.local.refusals import error_body
 
-__all__ = ["WholeEvents", "relay"]
+__all__ = ["relay"]
 
-_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
-
-
-class WholeEvents:
-    """Bytes in, the whole events among them out, byte for byte."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self.complete = False
-        """Whether the last event says that the answer is over: ``[DONE]``, or an error."""
-
-    def feed(self, part: bytes) -> bytes:
-        """Return the events that *part* completes.
-
-        An event longer than any real one is dropped: the answer will not be complete.
-        """
-        data = self._rest + part if self._rest else part
-        cut = max(found + len(end) if (found := data.rfind(end)) >= 0 else 0 for end in _ENDS)
-        self._rest = data[cut:]
-        if len(self._rest) > MAX_EVENT_SIZE:
-            self._rest = b""
-        events = data[:cut]
-        if events:
-            self.complete = _ends_answer(events)
-        return events
+# In a JSON text the quotes would be escaped.
+_FINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*"|data: ?\[DONE\]\s*\Z')
 
 
-def _ends_answer(events: bytes) -> bool:
-    last = events.rstrip()
-    last = last[max(last.rfind(b"\n"), last.rfind(b"\r")) + 1 :]
-    return last.removeprefix(b"data:").strip() == b"[DONE]" or last.startswith(b'data: {"error"')
-
-
-async def relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def relay(
+    request: web.Request,
+    answer: aiohttp.ClientResponse,
+    *,
+    ends_with_done: bool = True,
+    ends_with_reason: bool = False,
+) -> web.StreamResponse:
     """Send the engine's stream to the caller.
 
     When the engine dies on the way, the caller gets an error event, and then a cut connection: nobody can take half an
     answer for a whole one.
+
+    Args:
+        request: the caller's.
+        answer: the engine's, at its headers.
+        ends_with_done: whether only a stream that ends with ``[DONE]`` or an error is whole; else one whose connection
+            ended as it should is, too.
+        ends_with_reason: whether that other one must have said a ``finish_reason``; of one that is not chunked.
     """
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     )
-    await response.prepare(request)
+    writer = await response.prepare(request)
+    engine, caller = EngineConnection.of(answer), request.transport
+    broken: bool | None = None
     events = WholeEvents()
-    async with aclosing(_parts(answer)) as parts:
-        async for part in parts:
-            if whole := events.feed(part):
-                await response.write(whole)
-    if not events.complete:
+    if engine is not None and caller is not None and writer is not None and "Transfer-Encoding" in response.headers:
+        flow = _Flow(request, caller, engine)
+        broken = await flow.run(writer.drain)
+        events = flow.passing.events if broken is not None else events
+    if broken is None:
+        broken = await _read_and_written(answer, response, events, ends_with_reason=ends_with_reason)
+    if not events.complete and not (broken or ends_with_done):
+        await response.write(events.rest)
+    elif not events.complete:
         error = error_body("the engine died in the middle of its answer", type_="server_error", code="engine_died")
         await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
         if request.transport is not None:
@@ -76,13 +68,69 @@ async def relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.Str
     return response
 
 
-async def _parts(answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-    """Yield what the engine sends, until it ends or breaks: which of the two it was, the events say."""
+async def _read_and_written(
+    answer: aiohttp.ClientResponse, response: web.StreamResponse, events: WholeEvents, *, ends_with_reason: bool
+) -> bool:
+    """Pass on what need not be chunked on both sides; whether the engine's connection broke."""
+    finished = not ends_with_reason
     while True:
         try:
             part = await answer.content.readany()
         except (aiohttp.ClientError, OSError):
-            return
+            return True
         if not part:
-            return
-        yield part
+            return not (finished or _FINISHED.search(events.rest))
+        if whole := events.feed(part):
+            finished = finished or _FINISHED.search(whole) is not None
+            await response.write(whole)
+
+
+class _Flow:
+    """From the engine's socket to the caller's in one turn of the loop: no task wakes for an event."""
+
+    def __init__(self, request: web.Request, caller: asyncio.Transport, engine: EngineConnection) -> None:
+        self.passing = Passing()
+        self._protocol = request.protocol
+        self._caller = caller
+        self._engine = engine
+        self._broken = False
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    async def run(self, drain: Callable[[], Awaitable[None]]) -> bool | None:
+        """Pass everything on; whether the engine's connection broke. ``None``: it could not be taken over.
+
+        Args:
+            drain: waits until the caller's connection takes more.
+        """
+        if not self._engine.take(self._read, self._lost):
+            return None
+        try:
+            while True:
+                await self._wake.wait()
+                if self._ended:
+                    return self._broken
+                self._wake.clear()
+                await drain()
+                self._engine.go_on()
+        finally:
+            self._engine.let_go()
+
+    def _read(self, data: bytes) -> None:
+        passing = self.passing
+        chunk = passing.feed(data)
+        if chunk and not self._caller.is_closing():
+            self._caller.write(chunk)
+        if passing.over:
+            self._ended = True
+            self._wake.set()
+        elif passing.bad:
+            self._lost()
+        elif self._protocol.writing_paused:
+            self._engine.hold()
+            self._wake.set()
+
+    def _lost(self) -> None:
+        if not self._ended:
+            self._ended = self._broken = True
+            self._wake.set()

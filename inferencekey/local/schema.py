@@ -74,6 +74,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (pid, create_time)
         )""",
     ),
+    (
+        "ALTER TABLE status ADD COLUMN running INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE status ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

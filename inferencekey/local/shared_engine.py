@@ -42,13 +42,23 @@ class SharedEngine:
         name: how messages call it.
         linger: seconds it is kept after its last user has gone.
         pause: seconds before the first restart; each further one waits twice as long.
+        on_idle: called when nobody uses it and its process has ended.
     """
 
-    def __init__(self, launch: Launch, *, name: str, linger: float = 5.0, pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        name: str,
+        linger: float = 5.0,
+        pause: float = 1.0,
+        on_idle: Callable[[], None] | None = None,
+    ) -> None:
         self._launch = launch
         self._name = name
         self._linger = linger
         self._pause = pause
+        self._on_idle = on_idle
         self._closed = False
         self._waiting: list[OnStep] = []
         self._leases: set[Lease] = set()
@@ -59,6 +69,11 @@ class SharedEngine:
         self._deaths = 0
         self._last_death = ""
         self._healthy_since = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses it and nothing runs: it may be forgotten."""
+        return not (self._waiting or self._leases or self._stopping) and self._current is None
 
     async def acquire(self, on_step: OnStep) -> Lease:
         """Return a hold on the running process; bring it up first if it does not run.
@@ -169,7 +184,12 @@ class SharedEngine:
             task = asyncio.create_task(stop(self._current))
             self._current = None
             self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            task.add_done_callback(self._stopped)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        self._stopping.discard(task)
+        if self.idle and self._on_idle is not None:
+            self._on_idle()
 
 
 def failed(task: asyncio.Task[EngineProcess]) -> bool:

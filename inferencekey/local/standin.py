@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from inferencekey.local.environment import engine_environment
 from inferencekey.local.errors import EngineError
 from inferencekey.local.model_files import ensure_model
 from inferencekey.local.model_table import MINILM, SMOLLM2, Model
@@ -49,9 +50,10 @@ class Recipe:
     options: tuple[str, ...]
 
 
+SLOTS = 4
 RECIPES = {
-    Kind.CHAT: Recipe(SMOLLM2, ("--parallel", "4", "--ctx", "8192")),
-    Kind.EMBEDDING: Recipe(MINILM, ("--embedding", "--parallel", "4", "--ctx", "2048")),
+    Kind.CHAT: Recipe(SMOLLM2, ("--parallel", str(SLOTS), "--ctx", "8192")),
+    Kind.EMBEDDING: Recipe(MINILM, ("--embedding", "--parallel", str(SLOTS), "--ctx", "2048")),
 }
 
 KIND_OF_TASK = {
@@ -81,6 +83,7 @@ class Engine:
         api_key: what it wants as `Authorization: Bearer …`.
         model_name: which model really answers.
         kind: what it can do.
+        replica: which of its kind's processes it is, from 0.
         exited: set when its process has ended; release it then, and acquire again.
     """
 
@@ -88,8 +91,24 @@ class Engine:
     api_key: str
     model_name: str
     kind: Kind
+    replica: int
     exited: asyncio.Event
     _lease: Lease
+
+    @property
+    def slots(self) -> int:
+        """How many requests it computes at once."""
+        return SLOTS
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is a program of this machine's own."""
+        return False
+
+    @property
+    def streams_only(self) -> bool:
+        """Whether it stops computing when a stream is closed, and at nothing else."""
+        return True
 
     def describe_exit(self) -> str:
         """How the process ended, with its last words, in one line."""
@@ -97,7 +116,7 @@ class Engine:
 
 
 class StandInEngines:
-    """The stand-ins of one platform: at most one process for each model, shared by all workloads that need it.
+    """The stand-ins of one platform: one process for each model and replica, shared by all workloads that need it.
 
     Args:
         data_dir: the platform's data directory; engines live in `engines/`, their logs in `logs/`.
@@ -117,55 +136,82 @@ class StandInEngines:
         self._data_dir = data_dir.absolute()
         self._cache_dir = cache_dir
         self._on_started = on_started
+        self._linger = linger
         self._api_key = secrets.token_hex(32)
-        self._shared = {kind: self._share(kind, linger) for kind in Kind}
+        self._closed = False
+        self._shared: dict[tuple[Kind, int], SharedEngine] = {}
+        self._log_starts: dict[tuple[Kind, int], int] = {}
 
-    async def acquire(self, kind: Kind, on_step: OnStep) -> Engine:
+    async def acquire(self, kind: Kind, on_step: OnStep, replica: int = 0) -> Engine:
         """Return the running engine; fetch its model and start it first, where needed.
 
         Args:
+            kind: what it must be able to do.
             on_step: called in the event loop with a readiness phase (`provisioning`, then `bootstrapping`), a message,
                 and a step or None; never after this has returned.
+            replica: which of several processes of the kind, from 0.
 
         Raises:
             ModelFetchError: its model cannot be had.
             EngineError: it cannot be started, or died too often.
         """
-        lease = await self._shared[kind].acquire(on_step)
+        shared = self._shared.get((kind, replica))
+        if shared is None:
+            shared = self._shared[kind, replica] = self._share(kind, replica)
+        lease = await shared.acquire(on_step)
         process = lease.process
         if process.address is None:
             raise EngineError(f"{process.name} has no address")
-        return Engine(process.address, self._api_key, RECIPES[kind].model.name, kind, process.exited, lease)
+        return Engine(process.address, self._api_key, RECIPES[kind].model.name, kind, replica, process.exited, lease)
 
     def release(self, engine: Engine) -> None:
         """Give an engine back; a second time is nothing."""
-        self._shared[engine.kind].release(engine._lease)
+        self._shared[engine.kind, engine.replica].release(engine._lease)
+
+    def model(self, kind: Kind) -> str:
+        """The name of the model that a kind answers with."""
+        return RECIPES[kind].model.name
+
+    def log(self, kind: Kind, replica: int = 0) -> Path:
+        """The file that an engine writes to: of each kind's first, `KIND.log`."""
+        return self._data_dir / "logs" / f"{_process_name(kind, replica)}.log"
+
+    def log_start(self, kind: Kind, replica: int = 0) -> int:
+        """Where in that file the process begins that was started last; those before it may have been others' alone."""
+        return self._log_starts.get((kind, replica), 0)
 
     async def aclose(self) -> None:
-        """Stop all engines, whoever uses them."""
+        """Stop all engines, whoever uses them, and start none again."""
+        self._closed = True
         await asyncio.gather(*(shared.aclose() for shared in self._shared.values()))
 
-    def _share(self, kind: Kind, linger: float) -> SharedEngine:
+    def _share(self, kind: Kind, replica: int) -> SharedEngine:
+        name = f"the stand-in {RECIPES[kind].model.name}"
+        if self._closed:
+            raise EngineError(f"{name} is shut down")
+
         async def launch(tell: OnStep) -> EngineProcess:
-            return await self._launch(kind, tell)
+            return await self._launch(kind, replica, tell)
 
-        return SharedEngine(launch, name=f"the stand-in {RECIPES[kind].model.name}", linger=linger)
+        return SharedEngine(launch, name=name, linger=self._linger)
 
-    async def _launch(self, kind: Kind, tell: OnStep) -> EngineProcess:
+    async def _launch(self, kind: Kind, replica: int, tell: OnStep) -> EngineProcess:
         recipe = RECIPES[kind]
         path = await model_path(recipe.model, self._cache_dir, tell)
         tell("bootstrapping", f"starting xllamacpp with {recipe.model.name}", None)
         # By path, not by `-m`: it finds itself from any working directory, and loads nothing of ours.
         # `-P` keeps its folder off the module path, where a file named like a module of the library would shadow it.
         command = [sys.executable, "-P", str(PROGRAM), "--model", str(path), "--alias", recipe.model.name]
+        folder = self._data_dir / "engines" / _process_name(kind, replica)
         process = EngineProcess(
             [*command, *recipe.options, "--threads", str(thread_count())],
-            folder=self._data_dir / "engines" / kind.value,
-            log=self._data_dir / "logs" / f"{kind.value}.log",
-            env={"INFERENCEKEY_ENGINE_KEY": self._api_key, **user_packages()},
+            folder=folder,
+            log=self.log(kind, replica),
+            env=engine_environment(folder, {"INFERENCEKEY_ENGINE_KEY": self._api_key, **user_packages()}),
             name=f"the stand-in {recipe.model.name}",
         )
         await process.start()
+        self._log_starts[kind, replica] = process.log_start
         try:
             if self._on_started is not None:
                 self._on_started(process.record)
@@ -174,6 +220,10 @@ class StandInEngines:
             await process.stop(grace=0)
             raise
         return process
+
+
+def _process_name(kind: Kind, replica: int) -> str:
+    return kind.value if replica == 0 else f"{kind.value}-{replica}"
 
 
 async def model_path(model: Model, cache_dir: Path | None, tell: OnStep) -> Path:

@@ -27,6 +27,8 @@ class WorkloadStatus:
         phase: ``scheduling``, ``provisioning``, ``bootstrapping``, ``ready`` or ``error``; ``stopped`` while no platform runs.
         message: one line for people.
         served_by: the model that really answers; ``None`` while none does.
+        running: engines that answer.
+        wanted: engines that there are to be: the policy's word, its schedule's or the load's.
         updated_at: RFC 3339, UTC.
     """
 
@@ -38,7 +40,14 @@ class WorkloadStatus:
     phase: str
     message: str
     served_by: str | None
+    running: int
+    wanted: int
     updated_at: str
+
+    @property
+    def line(self) -> str:
+        """The phase, with the engines that answer of those that there are to be: ``ready 2/2``."""
+        return f"{self.phase} {self.running}/{self.wanted}" if self.running or self.wanted else self.phase
 
 
 @attrs.frozen(kw_only=True)
@@ -109,6 +118,8 @@ def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
                 phase=status.phase,
                 message=status.message,
                 served_by=status.served_by,
+                running=status.running,
+                wanted=status.wanted,
                 updated_at=status.updated_at or workload.updated_at,
             )
         )

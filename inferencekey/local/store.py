@@ -88,6 +88,8 @@ class Status:
         message: one line for people.
         step: a finer position within the phase.
         served_by: the model that really answers, once there is one.
+        running: engines that answer.
+        wanted: engines that there are to be.
         updated_at: RFC 3339, UTC.
     """
 
@@ -95,6 +97,8 @@ class Status:
     message: str
     step: str | None = None
     served_by: str | None = None
+    running: int = 0
+    wanted: int = 0
     updated_at: str = ""
 
 
@@ -230,7 +234,7 @@ class Store:
     def workloads(self, project: str | None = None) -> list[StoredWorkload]:
         """Return the workloads of one project, or all, oldest first."""
         rows = self._rows(
-            "SELECT * FROM workloads WHERE ?1 IS NULL OR project = ?1 ORDER BY created_at, slug", (project,)
+            "SELECT * FROM workloads WHERE ? IS NULL OR project = ? ORDER BY created_at, slug", (project, project)
         )
         return [_workload(row) for row in rows]
 
@@ -240,11 +244,22 @@ class Store:
         """Remember where workloads are, by id; those that are gone are passed over."""
         with self._transaction() as write:
             write.executemany(
-                "INSERT INTO status SELECT id, ?, ?, ?, ?, ? FROM workloads WHERE id = ? "
+                "INSERT INTO status (workload_id, phase, message, step, served_by, running, wanted, updated_at) "
+                "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM workloads WHERE id = ? "
                 "ON CONFLICT (workload_id) DO UPDATE SET phase = excluded.phase, message = excluded.message, "
-                "step = excluded.step, served_by = excluded.served_by, updated_at = excluded.updated_at",
+                "step = excluded.step, served_by = excluded.served_by, running = excluded.running, "
+                "wanted = excluded.wanted, updated_at = excluded.updated_at",
                 [
-                    (status.phase, status.message, status.step, status.served_by, _now(), workload_id)
+                    (
+                        status.phase,
+                        status.message,
+                        status.step,
+                        status.served_by,
+                        status.running,
+                        status.wanted,
+                        _now(),
+                        workload_id,
+                    )
                     for workload_id, status in statuses.items()
                 ],
             )
@@ -257,6 +272,8 @@ class Store:
                 message=row["message"],
                 step=row["step"],
                 served_by=row["served_by"],
+                running=row["running"],
+                wanted=row["wanted"],
                 updated_at=row["updated_at"],
             )
             for row in self._rows("SELECT * FROM status")

@@ -22,6 +22,7 @@ from inferencekey.errors import ValidationError
 
 __all__ = [
     "ALL_SCOPES",
+    "ASSIGNERS",
     "DEFAULT_SCOPES",
     "Minted",
     "Need",
@@ -43,6 +44,7 @@ DEFAULT_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write")
 
 READERS: Final = frozenset({"workload:read", "workload:write"})
 WRITERS: Final = frozenset({"workload:write"})
+ASSIGNERS: Final = frozenset({"assignment:write"})
 
 _SHAPE = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
 

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from inferencekey._core.policies import check_policy
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.config import is_secret
 from inferencekey.errors import ValidationError
-from inferencekey.local.policies import check_policy
 from inferencekey.local.store import StoredWorkload
 from inferencekey.models import TaskType, member
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from inferencekey.errors import ValidationError
+from inferencekey.models.nearest import did_you_mean
 
 __all__ = ["Backend", "ExecutionPolicy", "OnDrift", "Phase", "TaskType", "known_or_text", "member"]
 
@@ -74,13 +75,14 @@ def member(kind: type[E], value: object, argument: str) -> E:
     """Return the member of *kind* for a member or its wire string.
 
     Raises:
-        ValidationError: *value* is neither; the message lists what is allowed.
+        ValidationError: *value* is neither; the message lists what is allowed, and names what is most like it.
     """
     try:
         return kind(str(value))
     except ValueError:
         allowed = ", ".join(str(m) for m in kind)
-        raise ValidationError(f"validation error: {argument} must be one of {allowed}; got {value!r}") from None
+        meant = did_you_mean(value, kind) if isinstance(value, str) else ""
+        raise ValidationError(f"validation error: {argument} must be one of {allowed}; got {value!r}{meant}") from None
 
 
 def known_or_text(kind: type[E], value: str) -> E | str:

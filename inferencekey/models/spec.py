@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict, Unpack, cast
 
 import attrs
 
+from inferencekey.errors import ValidationError
 from inferencekey.models.enums import Backend, ExecutionPolicy, TaskType, known_or_text
+from inferencekey.models.nearest import one_of_these
+from inferencekey.models.toml import toml_text
 
-__all__ = ["WorkloadSpec"]
+__all__ = ["SpecChanges", "WorkloadSpec"]
+
+
+class SpecChanges(TypedDict, total=False):
+    """What :meth:`WorkloadSpec.evolve` takes: the fields of a spec, each optional."""
+
+    name: str
+    slug: str
+    model: str
+    backend: Backend | str
+    task_type: TaskType | str
+    description: str | None
+    command: str | None
+    vllm_version: str | None
+    config: Mapping[str, Any] | None
+    worker_id: str | None
+    gpu_resource_id: str | None
+    execution_policy: ExecutionPolicy | str | None
+    execution_policy_config: Mapping[str, Any] | None
+    project: str | None
 
 
 def _backend(value: Backend | str) -> Backend | str:
@@ -62,6 +84,89 @@ class WorkloadSpec:
     execution_policy_config: Mapping[str, Any] | None = None
     project: str | None = None
 
-    def evolve(self, **changes: Any) -> WorkloadSpec:
-        """Return a copy with the given fields replaced."""
+    def evolve(self, **changes: Unpack[SpecChanges]) -> WorkloadSpec:
+        """Return a copy with the given fields replaced.
+
+        Raises:
+            ValidationError: there is no such field; the message names the one most like it.
+        """
+        _refuse(_unknown(changes))
         return attrs.evolve(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declared fields as plain values: enums as wire strings, mappings as dicts, what is ``None`` left out."""
+        values = {name: _plain(getattr(self, name)) for name in _NAMES}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WorkloadSpec:
+        """Return the spec with these fields.
+
+        Args:
+            values: fields by name, as :meth:`to_dict` gives them; enums as members or wire strings.
+
+        Raises:
+            ValidationError: a field is unknown, missing or of the wrong type; the message names every one.
+        """
+        if not isinstance(cast("object", values), Mapping):
+            raise ValidationError(f"validation error: a spec must be a mapping; got {type(values).__name__}")
+        wrong = _unknown(values)
+        wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
+        for name, value in values.items():
+            kind, what = (Mapping, "mapping") if name in _MAPPINGS else (str, "text")
+            if name in _NAMES and value is not None and not isinstance(value, kind):
+                wrong.append(f"{name} must be a {what}; got {type(value).__name__}")
+        _refuse(wrong)
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
+    def to_toml(self) -> str:
+        """Return the declared fields as a TOML document; texts of several lines stay readable.
+
+        Raises:
+            ValidationError: a mapping holds what TOML cannot carry, such as null; the message names it.
+        """
+        return toml_text(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, text: str) -> WorkloadSpec:
+        """Return the spec that a TOML document describes.
+
+        Raises:
+            ValidationError: it is not TOML, or not a spec (as for :meth:`from_dict`).
+        """
+        import tomllib
+
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValidationError(f"validation error: the spec is not TOML: {error}") from None
+        return cls.from_dict(values)
+
+
+_FIELDS: Final[tuple[attrs.Attribute[Any], ...]] = attrs.fields(WorkloadSpec)
+_NAMES: Final = tuple(field.name for field in _FIELDS)
+_REQUIRED: Final = tuple(field.name for field in _FIELDS if field.default is attrs.NOTHING)
+_MAPPINGS: Final = ("config", "execution_policy_config")
+
+
+def _unknown(given: Iterable[object]) -> list[str]:
+    return [
+        f"{_shown(name)} is not a field of a spec{one_of_these(name, _NAMES)}" for name in given if name not in _NAMES
+    ]
+
+
+def _shown(name: object) -> str:
+    return "ik…" if "ik_" in str(name) else str(name)
+
+
+def _refuse(wrong: list[str]) -> None:
+    if wrong:
+        raise ValidationError("validation error: " + "; ".join(wrong))
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return str(value) if isinstance(value, str) else value

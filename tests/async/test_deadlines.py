@@ -227,19 +227,19 @@ def test_a_timeout_that_is_none(timeout: Any) -> None:
 
 @WAYS
 def test_a_deadline_counts_the_waits_between_attempts(way: str) -> None:
-    """Each attempt is silent for less than the total, all of them together are not."""
+    """Each attempt is silent for less than the total, all of them together are not; a slow machine makes fewer of them."""
 
     async def late_and_busy(connection: Connection, request: Request, body: bytes) -> None:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.8)
         await f.refuses(503, retry_after="0")(connection, request, body)
 
     from inferencekey import RetryPolicy
 
     with Lab(late_and_busy) as lab:
-        error, seconds, _ = call(way, lab.url, False, "call", 0.6, retry=RetryPolicy(max_attempts=20, base=0.0))
+        error, seconds, _ = call(way, lab.url, False, "call", 2.0, retry=RetryPolicy(max_attempts=20, base=0.0))
         assert type(error) is RequestTimeout
-        assert seconds < 3
-        assert len(lab.hits) == 3
+        assert seconds < 6
+        assert 1 < len(lab.hits) <= 3
 
 
 PROVISIONING = b'data: {"phase": "provisioning", "message": "soon", "elapsed_ms": 1}\n\n'

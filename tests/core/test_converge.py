@@ -1,4 +1,4 @@
-"""What ensure does next, row by row of its table; and many callers at once against a server that misbehaves."""
+"""What ensure and apply do next, row by row of their tables; and many callers at once against a server that misbehaves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferencekey._core.converge import Converge, Create, Discard, Fail, Finish, Read, Step, Update
-from inferencekey._core.reconcile import create_body
+from inferencekey._core.converge import Apply, Converge, Create, Discard, Fail, Finish, Machine, Read, Step, Update
+from inferencekey._core.reconcile import create_body, make_plan, patch_body
 from inferencekey._core.wire import find_workload, slugs_of, workload
 from inferencekey.errors import ApiError, DriftError, TransportError
-from inferencekey.models import OnDrift, Workload, WorkloadSpec
+from inferencekey.models import OnDrift, Plan, Workload, WorkloadSpec
 
 SPEC = WorkloadSpec(name="Bot", slug="Support Bot", model="m", backend="vllm", command="new")
 LOST = TransportError("network error: reset")
@@ -61,6 +61,21 @@ def test_read_equal_finishes(mode: OnDrift) -> None:
 
 def test_drift_is_reconciled_with_exactly_the_drifted_fields() -> None:
     assert machine().read(DRIFTED) == Update("w-1", {"name": "Bot", "config": {"command": "new"}})
+
+
+def test_what_no_update_can_change_is_noted() -> None:
+    step = machine().read(live(task_type="embedding"))
+    assert isinstance(step, Finish)
+    assert step.plan.action == "none"
+    assert [note[:52] for note in step.notes] == ["workload 'support-bot': task_type is 'embedding' liv"]
+    made = machine()
+    made.read(live(task_type="embedding", name="Other"))
+    step = made.updated(live(task_type="embedding"))
+    assert isinstance(step, Finish)
+    assert len(step.notes) == 1
+    step = machine().read(live())
+    assert isinstance(step, Finish)
+    assert step.notes == ()
 
 
 def test_drift_fails() -> None:
@@ -235,6 +250,157 @@ def test_a_slug_that_is_never_given_ends_after_three_creates_naming_both() -> No
     )
 
 
+def test_the_slugs_are_gone_through_only_after_a_loss() -> None:
+    def never() -> Iterator[str]:
+        raise AssertionError("nobody needs them")
+        yield
+
+    assert isinstance(machine().read(live(), never()), Finish)
+    made = machine()
+    assert isinstance(made.read(None, never()), Create)
+    assert isinstance(made.created(live()), Finish)
+
+
+# Apply.
+
+CREATE = make_plan(SPEC, None, project="acme")
+UPDATE = make_plan(SPEC, DRIFTED, project="acme")
+NONE = make_plan(SPEC, live(), project="acme")
+
+
+def applying(plan: Plan) -> Apply:
+    made = Apply(plan)
+    assert made.start() == Read()
+    return made
+
+
+def refused(step: Step, why: str) -> DriftError:
+    assert isinstance(step, Fail)
+    assert isinstance(step.error, DriftError)
+    assert str(step.error) == f"workload drifted from plan: 'support-bot' {why}. Plan again."
+    return step.error
+
+
+def test_a_create_plan_creates() -> None:
+    made = applying(CREATE)
+    assert made.read(None) == Create(create_body(SPEC))
+    assert made.created(live(id="w-7")) == Finish("support-bot", attrs.evolve(CREATE, workload_id="w-7"))
+
+
+def test_an_update_plan_updates_exactly_what_it_says() -> None:
+    made = applying(UPDATE)
+    assert made.read(DRIFTED) == Update("w-1", {"name": "Bot", "config": {"command": "new"}})
+    assert made.updated(live()) == Finish("support-bot", UPDATE)
+
+
+def test_a_plan_of_nothing_does_nothing() -> None:
+    assert applying(NONE).read(live()) == Finish("support-bot", NONE)
+
+
+@pytest.mark.parametrize(
+    ("plan", "there", "why"),
+    [
+        (CREATE, live(), "exists now"),
+        (CREATE, DRIFTED, "exists now"),
+        (UPDATE, None, "does not exist any more"),
+        (UPDATE, live(), "was changed since: name, config"),
+        (UPDATE, live(config={"command": "old"}, name="Other", id="w-2"), "was deleted and created again since"),
+        (NONE, None, "does not exist any more"),
+        (NONE, live(description="d"), "was changed since: description"),
+        (NONE, DRIFTED, "was changed since: name, config"),
+    ],
+)
+def test_what_has_moved_is_refused(plan: Plan, there: Workload | None, why: str) -> None:
+    refused(applying(plan).read(there), why)
+
+
+def test_a_create_plan_that_another_caller_was_faster_with() -> None:
+    made = applying(CREATE)
+    made.read(None)
+    assert made.created(live("support-bot-1", "w-2")) == Discard("w-2")
+    assert made.discarded() == Read()
+    error = refused(made.read(live()), "exists now")
+    assert error.plan is not None
+    assert error.plan.action == "none"
+
+
+def test_a_create_plan_whose_answer_was_lost_finds_its_own_workload() -> None:
+    made = applying(CREATE)
+    made.read(None)
+    assert made.unknown(LOST) == Read(0.25)
+    assert made.read(live(id="w-9")) == Create(create_body(SPEC)), "whose is it?"
+    assert made.created(live(id="w-9")) == Finish("support-bot", attrs.evolve(CREATE, workload_id="w-9"))
+
+
+def test_a_create_plan_whose_answer_was_lost_where_keys_mean_nothing() -> None:
+    made = applying(CREATE)
+    made.read(None)
+    made.unknown(LOST)
+    made.read(live(id="w-9"))
+    assert made.created(live("support-bot-1", "w-10")) == Discard("w-10")
+    made.discarded()
+    assert made.read(live(id="w-9")) == Read(1.0), "what was lost may still arrive"
+    step = made.read(live(id="w-9"), ["support-bot", "support-bot-2"])
+    assert step == Finish("support-bot", CREATE, leftovers=("support-bot-2",)), "no id: it may be another caller's"
+
+
+def test_a_create_plan_whose_answer_was_lost_does_not_take_what_differs_for_its_own() -> None:
+    made = applying(CREATE)
+    made.read(None)
+    made.unknown(LOST)
+    made.read(DRIFTED)
+    made.created(live("support-bot-1", "w-10"))
+    made.discarded()
+    refused(made.read(DRIFTED), "exists now")
+
+
+def test_a_create_plan_refused_as_a_conflict() -> None:
+    made = applying(CREATE)
+    made.read(None)
+    assert made.conflict(ApiError("api error (status 409): spoken for", status=409)) == Read(0.25)
+    refused(made.read(live()), "exists now")
+
+
+def test_an_update_plan_whose_answer_was_lost_finds_its_own_change() -> None:
+    made = applying(UPDATE)
+    made.read(DRIFTED)
+    assert made.unknown(LOST) == Read(0.25)
+    assert made.read(live(description="somebody else's")) == Finish("support-bot", UPDATE)
+
+
+def test_an_update_plan_whose_answer_was_lost_and_that_was_not_carried_out() -> None:
+    made = applying(UPDATE)
+    for _ in range(3):
+        assert isinstance(made.read(DRIFTED), Update)
+        made.unknown(LOST)
+    assert made.read(DRIFTED) == Fail(LOST)
+
+
+def test_an_update_plan_whose_workload_was_replaced() -> None:
+    made = applying(UPDATE)
+    made.read(DRIFTED)
+    made.unknown(LOST)
+    refused(made.read(live(id="w-2")), "was deleted and created again since")
+
+
+def test_an_update_plan_whose_workload_is_gone() -> None:
+    made = applying(UPDATE)
+    made.read(DRIFTED)
+    assert made.gone() == Read()
+    refused(made.read(None), "does not exist any more")
+
+
+def test_a_create_plan_whose_slug_is_never_given() -> None:
+    made = applying(CREATE)
+    for round in range(3):
+        assert isinstance(made.read(None), Create)
+        assert isinstance(made.created(live("support-bot-1", f"w-{round}")), Discard)
+        made.discarded()
+    step = made.read(None)
+    assert isinstance(step, Fail)
+    assert "could not be ensured" in str(step.error)
+
+
 # Many callers at once.
 
 
@@ -264,11 +430,11 @@ class Server:
 
 
 class Caller:
-    """One ensure: each step it takes is one request, and anything may happen between two."""
+    """One ensure or apply: each step it takes is one request, and anything may happen between two."""
 
-    def __init__(self, server: Server, command: str) -> None:
+    def __init__(self, server: Server, machine: Machine) -> None:
         self.server = server
-        self.machine = Converge(attrs.evolve(SPEC, command=command), OnDrift.RECONCILE, "acme")
+        self.machine = machine
         self.step = self.machine.start()
         self.late: list[tuple[int, dict[str, Any]]] = []
         self.lost_creates = 0
@@ -330,7 +496,9 @@ def test_any_interleaving_ends_with_exactly_one(
     for slug in taken:
         server.create((0, len(server.owners)), {**create_body(SPEC), "slug": slug})
     before = dict(server.rows)
-    callers = [Caller(server, command) for command in commands]
+    callers = [
+        Caller(server, Converge(attrs.evolve(SPEC, command=command), OnDrift.RECONCILE, "acme")) for command in commands
+    ]
     for who, fault, lands in schedule:
         caller = callers[who % len(callers)]
         if not caller.done:
@@ -361,3 +529,78 @@ def test_any_interleaving_ends_with_exactly_one(
     # A caller stops asking when three answers in a row were lost; short of that, an honoured key leaves nothing over.
     if honours_keys and len(finished) == len(callers) and all(caller.lost_creates < 3 for caller in callers):
         assert len(ours) == 1
+
+
+@settings(max_examples=300)
+@given(
+    honours_keys=st.booleans(),
+    there=st.sampled_from([None, "a", "b"]),
+    wanted=st.lists(st.sampled_from("abc"), min_size=1, max_size=3),
+    schedule=st.lists(st.tuples(st.integers(0, 2), FAULTS), max_size=30),
+    changes=st.sets(st.integers(0, 30), max_size=2),
+)
+def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
+    honours_keys: bool, there: str | None, wanted: list[str], schedule: list[tuple[int, str]], changes: set[int]
+) -> None:
+    server = Server(honours_keys)
+    if there is not None:
+        server.create((0, 0), create_body(attrs.evolve(SPEC, command=there)))
+    before = find_workload(list(server.rows.values()), "support-bot")
+    plans = [make_plan(attrs.evolve(SPEC, command=command), before, project="acme") for command in wanted]
+    callers = [Caller(server, Apply(plan)) for plan in plans]
+    disturbed = False
+    turns = [*schedule, *[(who, "none") for _ in range(40) for who in range(3)]]
+    for turn, (who, fault) in enumerate(turns):
+        if turn in changes and server.rows:
+            # Somebody else changes what is there.
+            disturbed = True
+            for row in server.rows.values():
+                row["description"] = "somebody else's"
+        caller = callers[who % len(callers)]
+        if not caller.done:
+            caller.go(fault)
+    losses = sum(caller.lost_creates for caller in callers)
+    for caller, plan in zip(callers, plans, strict=True):
+        step = caller.step
+        assert caller.done
+        if isinstance(step, Finish):
+            assert (step.slug, step.plan.action, patch_body(step.plan)) == (
+                "support-bot",
+                plan.action,
+                patch_body(plan),
+            )
+            if plan.action == "create" and step.plan.workload_id is not None:
+                # Who keeps a record of what is its own to delete goes by this.
+                assert server.owners[step.plan.workload_id][0] == id(caller)
+        elif isinstance(step, Fail):
+            assert isinstance(step.error, DriftError) or step.error is LOST
+    finished = [caller.step for caller in callers if isinstance(caller.step, Finish)]
+    mains = [row for row in server.rows.values() if row["slug"] == "support-bot"]
+    # Each stored command is one that was there or that some plan said; and only one of several creates got the slug.
+    assert all(row["config"]["command"] in {there, *wanted} for row in server.rows.values())
+    assert len(mains) <= 1
+    if finished:
+        assert len(mains) == 1
+    if there is None and not losses and not disturbed:
+        assert len(finished) == 1, "one create is carried out, the others are refused"
+        assert len(server.rows) == 1, "and leave nothing behind"
+
+
+def test_a_lost_answer_may_have_been_done_until_the_server_has_said() -> None:
+    made = machine()
+    assert not made.maybe_done
+    made.read(None)
+    made.unknown(LOST)
+    assert made.maybe_done
+    made.read(live())  # whose is it?
+    assert made.maybe_done
+    made.created(live())
+    assert not made.maybe_done
+
+    made = machine()
+    made.read(DRIFTED)
+    made.unknown(LOST)
+    assert made.maybe_done
+    made.read(DRIFTED)
+    made.updated(live())
+    assert not made.maybe_done

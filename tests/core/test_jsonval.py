@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import UserList
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,26 @@ def test_plain_is_what_the_server_will_give_back() -> None:
     assert plain == {"a": ["red", "vllm"], "1": {"b": None}}
     assert type(plain["a"][0]) is str
     assert jsonval.plain(None, "config") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (float("nan"), "config"),
+        ({"a": [None, {"b": float("inf")}]}, "config.a.1.b"),
+        ({"a": (None, -math.inf)}, "config.a.1"),
+        ({1: numpy.array([1.0, numpy.nan])}, "config.1.1"),
+        ({"a": numpy.float32("inf")}, "config.a"),
+    ],
+)
+def test_what_json_has_no_number_for_is_refused_and_not_null(value: Any, where: str) -> None:
+    with pytest.raises(ValidationError, match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$"):
+        jsonval.plain(value, "config")
+
+
+def test_null_is_null() -> None:
+    value = {"a": None, "b": ["null", 1.5, numpy.float32(1)], "c": Colour.RED, "d": numpy.array([1])}
+    assert jsonval.plain(value, "config") == {"a": None, "b": ["null", 1.5, 1.0], "c": "red", "d": [1]}
 
 
 JSON = st.recursive(

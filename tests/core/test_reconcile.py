@@ -5,14 +5,26 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.reconcile import ORDER, create_body, declared, drift_error, make_plan, patch_body
+from inferencekey._core.reconcile import (
+    ORDER,
+    create_body,
+    declared,
+    drift_error,
+    holds,
+    make_plan,
+    moved_error,
+    patch_body,
+    plan_warnings,
+    state_of,
+)
 from inferencekey._core.wire import workload
-from inferencekey.errors import ValidationError
+from inferencekey.errors import ResponseFormatError, ValidationError
 from inferencekey.models import Backend, ExecutionPolicy, FieldDiff, Plan, TaskType, Workload, WorkloadSpec
 
 BASE = {"name": "Bot", "slug": "Support Bot", "model": "m", "backend": "vllm"}
@@ -63,12 +75,7 @@ def test_the_order_is_the_contracts() -> None:
 def test_absent_is_a_create_of_every_declared_field() -> None:
     wanted = spec(command="vllm serve m", config={"a": 1})
     plan = make_plan(wanted, None, project="acme")
-    assert (plan.action, plan.project_slug, plan.workload_slug, plan.workload_id) == (
-        "create",
-        "acme",
-        "support-bot",
-        None,
-    )
+    assert attrs.evolve(plan, changes=()) == Plan("create", (), "acme", "support-bot", None, None)
     assert patch_body(plan) == create_body(wanted)
     assert all(change.before is None for change in plan.changes)
 
@@ -143,7 +150,7 @@ def test_a_body_is_plain_json() -> None:
 )
 def test_no_drift(given: dict[str, Any], there: dict[str, Any]) -> None:
     plan = make_plan(spec(**given), live(**there), project="acme")
-    assert plan == Plan("none", (), "acme", "support-bot", "w-1")
+    assert plan == Plan("none", (), "acme", "support-bot", "w-1", state_of(live(**there)))
 
 
 @pytest.mark.parametrize(
@@ -224,6 +231,8 @@ def test_a_diff_tells_before_and_after_in_plain_values() -> None:
     assert drift_error(plan).plan is plan
 
 
+SORTED = orjson.OPT_SORT_KEYS
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["a", "1"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
@@ -296,3 +305,120 @@ def test_an_update_carried_out_leaves_nothing_to_do_and_loses_nothing(
 @given(SPECS)
 def test_a_workload_just_created_has_no_drift(wanted: WorkloadSpec) -> None:
     assert make_plan(wanted, workload({"id": "w-1", **create_body(wanted)}), project="acme").action == "none"
+
+
+# What a plan was made from.
+
+
+def test_the_state_is_of_the_id_and_of_every_field_that_can_drift() -> None:
+    there = live(config={"b": 1, "a": 2}, description="d")
+    state = state_of(there)
+    assert len(state) == 80
+    assert int(state, 16) >= 0
+    assert state == state_of(live(description="d", config={"a": 2, "b": 1}, task_type="reranker", updated_at=None))
+    others: dict[str, Any] = {field: {"c": 1} if "config" in field else "other" for field in ("id", *ORDER)}
+    assert len({state, *(state_of(attrs.evolve(there, **{field: value})) for field, value in others.items())}) == 11
+
+
+def test_a_create_holds_as_long_as_nothing_is_there() -> None:
+    plan = make_plan(spec(command="c"), None, project="acme")
+    assert moved_error(plan, None) is None
+    error = moved_error(plan, live(name="Other"))
+    assert str(error) == "workload drifted from plan: 'support-bot' exists now. Plan again."
+    assert error is not None
+    assert error.plan is not None
+    assert [change.field for change in error.plan.changes] == ["name", "config"]
+    assert (error.plan.action, error.plan.workload_id) == ("update", "w-1")
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        ({"description": "d"}, "was changed since: description"),
+        ({"name": "B", "config": {"command": "b"}}, "was changed since: name, config"),
+        ({"id": "w-2"}, "was deleted and created again since"),
+        (None, "does not exist any more"),
+    ],
+)
+@pytest.mark.parametrize("wanted", [{"command": "c"}, {}])
+def test_what_has_moved_since_a_plan(wanted: dict[str, Any], there: dict[str, Any] | None, why: str) -> None:
+    plan = make_plan(spec(**wanted), live(), project="acme")
+    assert moved_error(plan, live(task_type="reranker", updated_at="2026-11-21T20:00:00Z")) is None
+    error = moved_error(plan, None if there is None else live(**there))
+    assert str(error) == f"workload drifted from plan: 'support-bot' {why}. Plan again."
+    assert error is not None
+    assert (error.plan is None) == (there is None or not wanted)
+
+
+@given(SPECS, STORED, STORED)
+def test_a_plan_is_refused_exactly_when_something_that_can_drift_has_moved(
+    wanted: WorkloadSpec, stored: dict[str, Any], now: dict[str, Any]
+) -> None:
+    plan = make_plan(wanted, workload(stored), project="acme")
+    fields = [
+        field
+        for field in ORDER
+        if orjson.dumps(stored[field], option=SORTED) != orjson.dumps(now[field], option=SORTED)
+    ]
+    error = moved_error(plan, workload(now))
+    assert (error is None) == (not fields)
+    if error is not None:
+        assert f"was changed since: {', '.join(fields)}. Plan again." in str(error)
+
+
+@given(SPECS, STORED)
+def test_a_plan_that_was_carried_out_holds(wanted: WorkloadSpec, stored: dict[str, Any]) -> None:
+    plan = make_plan(wanted, workload(stored), project="acme")
+    assert holds(plan, workload(stored)) == (plan.action == "none")
+    assert holds(plan, workload({**stored, **patch_body(plan)}))
+    assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
+
+
+CREATABLE = SPECS.filter(lambda spec: spec.execution_policy is not None or spec.execution_policy_config is None)
+
+
+@given(CREATABLE)
+def test_a_create_that_was_carried_out_holds(wanted: WorkloadSpec) -> None:
+    plan = make_plan(wanted, None, project="acme")
+    assert holds(plan, workload({"id": "w-1", **create_body(wanted)}))
+    assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
+
+
+@given(SPECS, STORED)
+def test_a_printed_plan_shows_every_change(wanted: WorkloadSpec, stored: dict[str, Any]) -> None:
+    plan = make_plan(wanted, workload(stored), project="acme")
+    lines = plan.lines()
+    assert str(plan).split("\n") == [str(line) for line in lines]
+    for change in plan.changes:
+        assert any(line.text.lstrip().startswith(change.field) for line in lines[1:]), change
+
+
+@pytest.mark.parametrize("config", [None, {"a": 1}])
+def test_what_is_nested_too_deeply_to_be_written_is_the_servers_mistake(config: dict[str, Any] | None) -> None:
+    deep = orjson.loads(b'{"a":' * 300 + b"1" + b"}" * 300)
+    wanted = WorkloadSpec(name="a", slug="a", model="m", backend="vllm", config=config)
+    with pytest.raises(ResponseFormatError, match="the config of workload 'a' is nested too deeply"):
+        make_plan(wanted, workload({**create_body(wanted), "id": "w-1", "config": deep}), project="acme")
+
+
+@pytest.mark.parametrize("config", [{"max_workers": 3}, {}])
+def test_settings_without_a_kind_can_update_and_cannot_create(config: dict[str, Any]) -> None:
+    wanted = spec(execution_policy_config=config)
+    with pytest.raises(ValidationError) as caught:
+        make_plan(wanted, None, project="acme")
+    assert str(caught.value) == (
+        "validation error: the workload 'support-bot' does not exist yet, and its execution_policy_config needs "
+        "execution_policy; add it"
+    )
+    there = live(execution_policy="autoscaling", execution_policy_config={"max_workers": 2, "min_workers": 1})
+    assert make_plan(wanted, there, project="acme").action == ("update" if config else "none")
+
+
+def test_what_no_plan_can_change_is_warned_of() -> None:
+    other = spec(task_type="embedding")
+    assert plan_warnings(spec(), live()) == plan_warnings(other, None) == ()
+    assert plan_warnings(other, live()) == (
+        "workload 'support-bot': task_type is 'text2text' live, and the spec says 'embedding'; it cannot be changed: delete the "
+        "workload, or use another slug",
+    )
+    assert make_plan(other, live(), project="acme").action == make_plan(spec(), live(), project="acme").action

@@ -51,7 +51,8 @@ def test_a_checked_slug_is_canonical() -> None:
 def test_nothing_left_of_a_slug(text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         checked_slug(text, "workload")
-    assert str(caught.value) == f"validation error: workload must not be empty; got {text!r}"
+    wrong = "must not be empty" if not text.strip() else f"must hold a letter (a to z) or a digit; got {text!r}"
+    assert str(caught.value) == f"validation error: workload {wrong}"
 
 
 @pytest.mark.parametrize("value", [None, 5, b"bot", ["bot"]])

@@ -10,7 +10,7 @@ import pytest
 
 from inferencekey._core import wire
 from inferencekey.errors import ResponseFormatError
-from inferencekey.models import Backend, ExecutionPolicy, Phase, ReadinessEvent, TaskType
+from inferencekey.models import Backend, EngineLog, ExecutionPolicy, Phase, ReadinessEvent, TaskType
 
 SMALL: dict[str, Any] = {"id": "w-1", "slug": "support-bot"}
 
@@ -123,8 +123,43 @@ def test_finding_one_structures_only_that_one() -> None:
 
 @pytest.mark.parametrize("raw", [None, "bot", ["bot"]])
 def test_a_list_of_something_else(raw: Any) -> None:
-    with pytest.raises(ResponseFormatError, match="a workload in the list is not a JSON object"):
-        wire.find_workload([raw], "bot")
+    for find in (lambda: wire.find_workload([raw], "bot"), lambda: wire.workloads_by_slug([raw])):
+        with pytest.raises(ResponseFormatError, match="a workload in the list is not a JSON object"):
+            find()
+
+
+def test_finding_many() -> None:
+    first, named = {"id": "w-1", "slug": "bot"}, {"id": "w-2", "workload_slug": "other"}
+    twin, blank = {"id": "w-3", "slug": "bot"}, {"id": "w-4", "slug": "", "workload_slug": "blank"}
+    strange: list[Any] = [{"id": "w-5"}, {"slug": ["a"]}, {"slug": None}]
+    found = wire.workloads_by_slug([first, named, twin, blank, *strange])
+    assert found == {"bot": first, "other": named, "blank": blank}
+    assert wire.find_workload([first, blank], "blank") is not None
+    assert list(wire.slugs_of([first, named, twin, blank, *strange, "no workload"])) == ["bot", "other", "bot", "blank"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "log"),
+    [
+        ({"lines": [], "next": 0, "engine": None}, EngineLog((), 0)),
+        ({"lines": ["a", ""], "next": 12, "engine": "vllm", "new": 1}, EngineLog(("a", ""), 12, "vllm")),
+        ({"lines": ["a"], "next": 12.0, "engine": 5}, EngineLog(("a",), 12)),
+    ],
+)
+def test_an_engines_log(sent: dict[str, Any], log: EngineLog) -> None:
+    assert wire.engine_log(sent) == log
+
+
+@pytest.mark.parametrize("sent", [None, [], {}, {"lines": "a", "next": 1}, {"lines": [5], "next": 1}])
+def test_a_log_without_lines(sent: Any) -> None:
+    with pytest.raises(ResponseFormatError, match="an engine's log: lines must be a list of texts"):
+        wire.engine_log(sent)
+
+
+@pytest.mark.parametrize("position", [None, "5", True, 1.5])
+def test_a_log_without_a_position(position: Any) -> None:
+    with pytest.raises(ResponseFormatError, match="an engine's log: next must be a whole number"):
+        wire.engine_log({"lines": [], "next": position})
 
 
 @pytest.mark.parametrize(

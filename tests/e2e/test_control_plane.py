@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import warnings
 from collections.abc import AsyncIterator
@@ -23,11 +24,13 @@ from inferencekey import (
     NotFoundError,
     OnDrift,
     PermissionDenied,
+    Plan,
     ReadinessError,
     ReadinessEvent,
     ReadinessTimeout,
     TaskType,
     ValidationError,
+    WaitAllError,
     WorkloadDriftWarning,
     WorkloadSpec,
 )
@@ -140,6 +143,18 @@ async def test_delete(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
     assert await mgmt.delete(spec.slug) is False
 
 
+async def test_delete_of_one_that_was_seen_before(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    await mgmt.ensure(spec)
+    seen = await mgmt.get_workload(spec.slug)
+    await mgmt.delete(spec.slug)
+    assert await mgmt.delete(spec.slug, id=seen.id) is False
+    await mgmt.ensure(spec)
+    with pytest.raises(DriftError, match=r"is another than the one with the id .* It was left alone\.$"):
+        await mgmt.delete(spec.slug, id=seen.id)
+    now = await mgmt.get_workload(spec.slug)
+    assert await mgmt.delete(spec.slug, id=now.id) is True
+
+
 async def test_readiness(mgmt: AsyncManagementClient, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]) -> None:
     await mgmt.ensure(spec)
     seen: list[ReadinessEvent] = []
@@ -223,3 +238,58 @@ async def test_bad_specs_are_refused_before_any_request(
     async with nowhere:
         with pytest.raises(error, match=text):
             await nowhere.ensure(spec.evolve(**change), project="acme")
+
+
+async def test_a_plan_goes_through_a_file_and_is_applied_once(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    plan = Plan.from_dict(json.loads(json.dumps((await mgmt.plan(spec)).to_dict())))
+    ref = await mgmt.apply(plan)
+    live = await mgmt.get_workload(spec.slug)
+    assert (ref, ref.plan and ref.plan.workload_id) == (EndpointRef("acme", spec.slug), live.id)
+    with pytest.raises(DriftError, match="exists now. Plan again."):
+        await mgmt.apply(plan)
+    update = await mgmt.plan(spec.evolve(command="vllm serve m/one --x"))
+    await mgmt.ensure(spec.evolve(description="d"))
+    with pytest.raises(DriftError, match="was changed since: description. Plan again.") as caught:
+        await mgmt.apply(update)
+    assert caught.value.plan is not None
+    assert [change.field for change in caught.value.plan.changes] == ["config"]
+    await mgmt.apply(await mgmt.plan(spec.evolve(command="vllm serve m/one --x")))
+    live = await mgmt.get_workload(spec.slug)
+    assert (live.config or {})["command"] == "vllm serve m/one --x"
+
+
+async def test_callers_of_one_plan_leave_one(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    plan = await mgmt.plan(spec)
+    outcomes = await asyncio.gather(*(mgmt.apply(plan) for _ in range(20)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes].count(EndpointRef) == 1
+    assert [type(outcome) for outcome in outcomes].count(DriftError) == 19
+    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+
+
+async def test_many_workloads(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    specs = [spec.evolve(slug=f"{spec.slug}-{n}", name=f"{n}", task_type=task) for n, task in enumerate(TaskType)]
+    refs = await mgmt.ensure_all(specs)
+    assert [ref.workload_slug for ref in refs] == [one.slug for one in specs]
+    assert {ref.plan.action for ref in refs if ref.plan is not None} == {"create"}
+    again = await mgmt.ensure_all(specs)
+    assert {ref.plan.action for ref in again if ref.plan is not None} == {"none"}
+    with pytest.raises(WaitAllError) as caught:
+        await mgmt.wait_all([ref.workload_slug for ref in refs], silent=True, timeout=60)
+    ready = {one.slug for one, event in zip(specs, caught.value.results, strict=True) if event is not None}
+    failed = {error.workload for error in caught.value.exceptions if isinstance(error, ReadinessError)}
+    assert ready | failed == {one.slug for one in specs}
+    assert specs[0].slug in ready
+    for one in specs:
+        await mgmt.delete(one.slug)
+
+
+async def test_the_log_of_an_engine(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+    await mgmt.ensure(spec)
+    await mgmt.wait_until_ready(spec.slug, silent=True)
+    log = await mgmt.logs(spec.slug, lines=5)
+    assert log.engine
+    assert 0 < len(log.lines) <= 5
+    later = await mgmt.logs(spec.slug, after=log.next)
+    assert later.next >= log.next
+    with pytest.raises(NotFoundError, match="has no workload 'absent'"):
+        await mgmt.logs("absent")

@@ -1,4 +1,4 @@
-"""``ensure`` converges: a model of what may happen, against the real platform with losses in between.
+"""``ensure`` and ``apply`` converge: a model of what may happen, against the real platform with losses in between.
 
 Any number of callers, requests and answers lost at any moment, requests that arrive late, other people's workloads beside
 ours, deleted or changed under our hands. Whatever the order: exactly one workload, and nobody else's is touched.
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from platforms.background import platform_in_background
 
-from inferencekey import ManagementClient, RetryPolicy, WorkloadSpec
+from inferencekey import DriftError, ManagementClient, RetryPolicy, WorkloadSpec
 from inferencekey._core import converge
 
 pytestmark = pytest.mark.timeout(240)
@@ -84,6 +84,35 @@ class Callers(RuleBasedStateMachine):
             ]
         assert {call.result().workload_slug for call in calls} == {SLUG}
         self.wanted = set(commands)
+
+    @rule(command=st.sampled_from("ab"), losses=LOSSES)
+    def a_plan_is_applied(self, command: str, losses: list[Loss | None]) -> None:
+        plan = self.direct.plan(spec(SLUG, command))
+        self.between.lose(*losses)
+        assert self.through[0].apply(plan).workload_slug == SLUG
+        self.wanted = {command}
+
+    @rule(commands=st.lists(st.sampled_from("ab"), min_size=2, max_size=3), losses=LOSSES)
+    def plans_are_applied_at_once(self, commands: list[str], losses: list[Loss | None]) -> None:
+        plans = [self.direct.plan(spec(SLUG, command)) for command in commands]
+        self.between.lose(*losses)
+        with ThreadPoolExecutor(len(plans)) as pool:
+            calls = [pool.submit(client.apply, plan) for client, plan in zip(self.through, plans, strict=False)]
+        failures = [call.exception() for call in calls]
+        assert all(failure is None or isinstance(failure, DriftError) for failure in failures), failures
+        assert None in failures
+        self.wanted = set(commands)
+
+    @rule()
+    def a_plan_that_is_too_late_changes_nothing(self) -> None:
+        plan = self.direct.plan(spec(SLUG, "a"))
+        # What was changed and changed back is as it was: that would be no move.
+        there = {w.slug: w.config for w in self.direct.list_workloads()}.get(SLUG)
+        command = "z" if there != {"command": "z"} else "zz"
+        self.direct.ensure(spec(SLUG, command))
+        with pytest.raises(DriftError):
+            self.direct.apply(plan)
+        self.wanted = {command}
 
     @rule()
     def somebody_deletes_it(self) -> None:

@@ -80,9 +80,16 @@ class FaultServer:
     """Runs scripts: the n-th request gets the n-th script, the last one every request after.
 
     Use as a context manager; ``url`` is its address, ``requests`` and ``connections`` what came.
+
+    Args:
+        scripts: the scripts.
+        host: the address it listens on.
+        room: bytes of the kernel's buffer for what it has not read yet.
     """
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, host: str = "127.0.0.1", room: int | None = None) -> None:
+        self._host = host
+        self._room = room
         self.scripts: Sequence[Script] = scripts
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
@@ -128,9 +135,14 @@ class FaultServer:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=1024)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        listening = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+        if self._room is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
+        listening.bind((self._host, 0))
+        # Its reader takes little at a time where the room is small, so that what is not read stays outside.
+        server = await asyncio.start_server(accept, sock=listening, backlog=1024, limit=self._room or 2**18)
+        self.port: int = listening.getsockname()[1]
+        self.url = f"http://[{self._host}]:{self.port}" if ":" in self._host else f"http://{self._host}:{self.port}"
         self._ready.set()
         await self._stop.wait()
         server.close()

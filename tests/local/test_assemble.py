@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inferencekey._core.sse import Event, SSEDecoder
 from inferencekey.local.assemble import Assembly, StreamError
-from inferencekey.local.relay import WholeEvents
+from inferencekey.local.passing import WholeEvents
 from inferencekey.local.rerank import cosine, ranked
 
 

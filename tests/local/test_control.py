@@ -279,7 +279,7 @@ async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> N
         phases = [event["phase"] for event in events]
         assert phases == sorted(phases, key=order.index)
         assert phases[-1] == "ready"
-        assert events[-1]["message"] == "all-MiniLM-L6-v2 embeds as a stand-in for big/model (no sglang launched here)"
+        assert events[-1]["message"] == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
         elapsed = [event["elapsed_ms"] for event in events]
         assert elapsed == sorted(elapsed)
 
@@ -335,13 +335,52 @@ async def test_the_authorisation_matrix(local: Running) -> None:
             for method, path, body in calls:
                 answer = await local.call(method, path, token=tokens[who], json=body)
                 if isinstance(expected, str):
-                    assert (answer.status, answer.body) == (403, {"error": expected}), (who, method, path)
+                    assert (answer.status, answer.body["error"]) == (403, expected), (who, method, path)
+                    assert set(answer.body) == {"error", "message"}
                 elif expected == 401:
                     assert answer.status == 401, (who, method, path)
                     assert set(answer.body) == {"error"}
                     assert answer.headers["WWW-Authenticate"] == "Bearer"
                 else:
                     assert answer.status in (200, 201, 204), (who, method, path)
+
+
+PRIVATE = {"source": "private", "private_worker_ids": ["rack-1"]}
+SCALED = {"min_workers": 0, "max_workers": 1, "workers": PRIVATE}
+ASSIGNING: list[dict[str, Any]] = [
+    {"worker_id": "rack-1"},
+    {"gpu_resource_id": "gpu-0"},
+    {"execution_policy": "autoscaling", "execution_policy_config": SCALED},
+]
+
+
+@pytest.mark.parametrize("fields", ASSIGNING, ids=lambda fields: next(iter(fields)))
+async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, Any]) -> None:
+    writer = local.platform.mint_sdk_token("acme", ("workload:write",))
+    refused = await local.call("POST", WORKLOADS, token=writer, json=workload_body(**fields))
+    assert (refused.status, refused.body["error"]) == (403, "scope_insufficient")
+    assert "assignment:write" in refused.body["message"]
+    assert next(iter(fields)) in refused.body["message"] or "private_worker_ids" in refused.body["message"]
+    assert (await local.call("GET", WORKLOADS)).body == []
+    bare = await local.call("POST", WORKLOADS, token=writer, json=workload_body("bare"))
+    path = f"/api/workloads/{bare.body['id']}"
+    refused = await local.call("PATCH", path, token=writer, json={"name": "changed", **fields})
+    assert (refused.status, refused.body["error"]) == (403, "scope_insufficient")
+    assert (await local.call("GET", WORKLOADS)).body == [bare.body], "nothing of it was done"
+    given = await local.call("PATCH", path, json=fields)
+    assert given.status == 200
+    assert (await local.call("PATCH", path, token=writer, json=fields)).status == 200, "sent again, it is no change"
+    assert (await local.call("PATCH", path, token=writer, json={"name": "changed"})).status == 200
+    freed = await local.call("PATCH", path, token=writer, json=dict.fromkeys(fields))
+    assert freed.status == 200, "taken away, it is no assignment"
+
+
+async def test_other_policies_need_no_assignment(local: Running) -> None:
+    writer = local.platform.mint_sdk_token("acme", ("workload:write",))
+    pool = {"gpu_pool": ["L4"], "max_hourly_cost_usd": 1.0, "max_instances": 1}
+    cloud = {**SCALED, "max_hourly_cost_usd": 1.0, "workers": {"source": "cloud", "cloud_pool": pool}}
+    body = workload_body(execution_policy="autoscaling", execution_policy_config=cloud, worker_id=None)
+    assert (await local.call("POST", WORKLOADS, token=writer, json=body)).status == 201
 
 
 async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) -> None:
@@ -359,7 +398,10 @@ async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(loc
     assert (await local.call("DELETE", path)).status == 404
     assert (await local.call("DELETE", path, token="")).status == 401
     reader = local.platform.mint_sdk_token("acme", READ_ONLY)
-    assert (await local.call("DELETE", path, token=reader)).body == {"error": "scope_insufficient"}
+    assert (await local.call("DELETE", path, token=reader)).body == {
+        "error": "scope_insufficient",
+        "message": "this token lacks the scope workload:write",
+    }
 
 
 async def test_a_caller_that_leaves_leaves_no_half_change(local: Running) -> None:

@@ -161,6 +161,7 @@ async def test_unknown_paths_and_methods_speak_the_planes_language(local: Runnin
     wrong = await local.call("PUT", WORKLOADS)
     assert (wrong.status, wrong.body) == (405, {"error": "method not allowed"})
     assert "POST" in wrong.headers["Allow"]
+    await local.create("bot")
     nowhere = await local.call("POST", "/endpoint/acme/bot/v1/nope")
     assert nowhere.body == {"error": {"message": "no such path", "type": "not_found_error", "code": None}}
     wrong = await local.call("GET", CHAT)

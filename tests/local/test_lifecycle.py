@@ -1,32 +1,43 @@
-"""Workloads on their way, with engines that do exactly what a test wants."""
+"""Workloads on their way, with engines that do exactly what a test wants, at the time that it wants."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 import pytest
 
 from inferencekey.local.background import Background
 from inferencekey.local.choose import Choice, RunningEngine
+from inferencekey.local.clock import ManualClock
 from inferencekey.local.errors import EngineError
 from inferencekey.local.lifecycle import Lifecycle, NotServing, Stage
+from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
 from inferencekey.local.standin import OnStep
 from inferencekey.local.store import Status, StoredWorkload
 
 pytestmark = pytest.mark.anyio
+
+DRAIN = 60.0
 
 
 @attrs.define(eq=False)
 class Engine:
     """An engine without a process: it runs until it is told to die."""
 
+    model_name: str = "real-model"
+    replica: int = 0
     address: str = "http://127.0.0.1:1"
     api_key: str = "k"
-    model_name: str = "real-model"
+    slots: int = 2
+    installed: bool = False
+    streams_only: bool = True
     exited: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     def describe_exit(self) -> str:
@@ -34,39 +45,76 @@ class Engine:
 
 
 class Workshop:
-    """Makes engines, as many and as fast as a test says."""
+    """Makes engines, as many and as fast as a test says. A model's name may say that it fails, or how long it waits."""
 
     def __init__(self) -> None:
         self.made: list[Engine] = []
-        self.held = 0
+        self.held: list[Engine] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
+        self.failing: set[int] = set()
+        self.steps = 0
+        self.looking = threading.Event()
+        self.look = threading.Event()
+        self.look.set()
+
+    @property
+    def models(self) -> list[str]:
+        return sorted(engine.model_name for engine in self.held)
 
     def choose(self, workload: StoredWorkload) -> Choice:
+        self.looking.set()
+        assert self.look.wait(5)
         if workload.task_type == "forecast":
             raise EngineError("nothing serves forecast here")
-        return Choice(self.hold, lambda model: f"{model} answers")
+        if workload.model_name == "a bug":
+            raise LookupError("a bug")
 
-    @asynccontextmanager
-    async def hold(self, on_step: OnStep) -> AsyncGenerator[RunningEngine]:
-        on_step("provisioning", "downloading", "download 50 %")
-        await self.gate.wait()
-        if self.failure is not None:
-            raise self.failure
-        on_step("bootstrapping", "starting", None)
-        engine = Engine()
-        self.made.append(engine)
-        self.held += 1
-        try:
-            yield engine
-        finally:
-            self.held -= 1
+        @asynccontextmanager
+        async def hold(on_step: OnStep, replica: int) -> AsyncGenerator[RunningEngine]:
+            on_step("provisioning", "downloading", "download 50 %")
+            await self.gate.wait()
+            for number in range(self.steps):
+                on_step("provisioning", f"step {number}", None)
+            if self.failure is not None:
+                raise self.failure
+            if workload.model_name == "broken" or replica in self.failing:
+                raise EngineError(f"{workload.model_name} died 5 times in a row; it said last: out of memory")
+            on_step("bootstrapping", "starting", None)
+            engine = Engine(workload.model_name, replica)
+            self.made.append(engine)
+            self.held.append(engine)
+            try:
+                yield engine
+            finally:
+                self.held.remove(engine)
+
+        return Choice(
+            hold,
+            lambda model: f"{model} answers",
+            lambda replica: None,
+            "a tiny one",
+            installed=workload.backend == "own",
+        )
 
 
-def workload(name: str = "w1", **fields: str) -> StoredWorkload:
-    given = {"task_type": "text2text", "backend": "vllm", "model_name": "m", **fields}
+def workload(name: str = "w1", **fields: Any) -> StoredWorkload:
+    given = {"task_type": "text2text", "backend": "vllm", "model_name": "real-model", **fields}
     return StoredWorkload(id=name, project="acme", slug=name, name=name, created_at="", updated_at="", **given)
+
+
+def fixed(replicas: int, **fields: Any) -> StoredWorkload:
+    return workload(execution_policy="fixed", execution_policy_config={"replicas": replicas}, **fields)
+
+
+def scheduled(**when: str) -> StoredWorkload:
+    return workload(execution_policy="scheduled", execution_policy_config=when)
+
+
+def scaled(low: int, high: int) -> StoredWorkload:
+    config = {"min_workers": low, "max_workers": high, "workers": {"source": "private", "private_worker_ids": ["w"]}}
+    return workload(execution_policy="autoscaling", execution_policy_config=config)
 
 
 @pytest.fixture
@@ -80,14 +128,46 @@ def saved() -> dict[str, Status]:
 
 
 @pytest.fixture
-async def lifecycle(shop: Workshop, saved: dict[str, Status], anyio_backend: str) -> AsyncIterator[Lifecycle]:
+def clock() -> ManualClock:
+    return ManualClock(datetime(2025, 11, 21, 19, 0, tzinfo=UTC))  # a Friday, 20:00 in Madrid
+
+
+@pytest.fixture
+async def lifecycle(
+    shop: Workshop, saved: dict[str, Status], clock: ManualClock, anyio_backend: str
+) -> AsyncIterator[Lifecycle]:
     log = logging.Logger("test")
     tasks = Background(log)
-    made = Lifecycle(tasks, shop.choose, saved.update, log)
+    made = Lifecycle(tasks, shop.choose, saved.update, log, clock=clock, drain=DRAIN, max_replicas=4)
     made.start([])
     yield made
+    made.close()
     await tasks.aclose()
-    assert shop.held == 0
+    assert shop.held == []
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what must come."""
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - the conditions of a test have no event
+            await asyncio.sleep(0.001)
+
+
+async def borrowed(lifecycle: Lifecycle, patience: float = 5, avoid: list[Engine] | None = None) -> RunningEngine:
+    """The engine that a call would get, given back at once."""
+    async with lifecycle.borrow("w1", patience, avoid or ()) as engine:
+        return engine
+
+
+def now(lifecycle: Lifecycle) -> Stage:
+    stage = lifecycle.stage("w1")
+    assert stage is not None
+    return stage
+
+
+async def answering(lifecycle: Lifecycle, shop: Workshop, *models: str) -> None:
+    """Wait until exactly these engines are there, and the workload says that it is ready."""
+    await until(lambda: shop.models == sorted(models) and now(lifecycle).phase == "ready")
 
 
 async def watch(lifecycle: Lifecycle, name: str = "w1", beat: float = 60) -> list[Stage | None]:
@@ -95,8 +175,11 @@ async def watch(lifecycle: Lifecycle, name: str = "w1", beat: float = 60) -> lis
         return [stage async for stage in stages]
 
 
+# Up
+
+
 async def test_the_way_to_ready(lifecycle: Lifecycle, shop: Workshop, saved: dict[str, Status]) -> None:
-    lifecycle.launch(workload())
+    lifecycle.apply(workload())
     stages = [stage for stage in await watch(lifecycle) if stage is not None]
     assert [stage.phase for stage in stages] == ["scheduling", "provisioning", "provisioning", "bootstrapping", "ready"]
     assert stages[2].to_wire() == {
@@ -106,13 +189,15 @@ async def test_the_way_to_ready(lifecycle: Lifecycle, shop: Workshop, saved: dic
         "step": "download 50 %",
     }
     assert stages[-1].message == "real-model answers"
-    assert await lifecycle.engine("w1", 0.1) is shop.made[0]
-    await asyncio.sleep(0.05)
-    assert (saved["w1"].phase, saved["w1"].served_by) == ("ready", "real-model")
+    assert await borrowed(lifecycle) is shop.made[0]
+    await until(lambda: saved.get("w1") and saved["w1"].phase == "ready")
+    assert saved["w1"] == Status(
+        phase="ready", message="real-model answers", served_by="real-model", running=1, wanted=1
+    )
 
 
 async def test_who_comes_late_sees_where_it_is_now(lifecycle: Lifecycle) -> None:
-    lifecycle.launch(workload())
+    lifecycle.apply(workload())
     await watch(lifecycle)
     [stage] = await watch(lifecycle)
     assert stage is not None
@@ -120,135 +205,560 @@ async def test_who_comes_late_sees_where_it_is_now(lifecycle: Lifecycle) -> None
 
 
 async def test_what_nothing_serves_is_an_error(lifecycle: Lifecycle) -> None:
-    lifecycle.launch(workload(task_type="forecast"))
+    lifecycle.apply(workload(task_type="forecast"))
     last = (await watch(lifecycle))[-1]
     assert last is not None
     assert last.phase == "error"
     assert last.message.startswith("nothing serves forecast here")
     with pytest.raises(NotServing, match="nothing serves forecast") as raised:
-        await lifecycle.engine("w1", 1)
-    assert not raised.value.temporary
+        await borrowed(lifecycle)
+    assert (raised.value.because, raised.value.retry_after) == ("unserved", None)
 
 
 async def test_silence_is_broken_by_heartbeats(lifecycle: Lifecycle, shop: Workshop) -> None:
     shop.gate.clear()
-    lifecycle.launch(workload())
-    task = asyncio.create_task(watch(lifecycle, beat=0.01))
-    await asyncio.sleep(0.1)
-    shop.gate.set()
-    stages = await task
-    assert stages.count(None) >= 3
-    assert stages[-1] is not None
+    lifecycle.apply(workload())
+    seen: list[Stage | None] = []
+    async with aclosing(lifecycle.stages("w1", 0.01)) as stages:
+        async for stage in stages:
+            seen.append(stage)
+            if seen.count(None) == 3:
+                shop.gate.set()
+    assert seen.count(None) >= 3
+    assert seen[-1] is not None
+    assert seen[-1].phase == "ready"
 
 
 async def test_a_call_waits_for_an_engine_but_not_for_ever(lifecycle: Lifecycle, shop: Workshop) -> None:
     shop.gate.clear()
-    lifecycle.launch(workload())
+    lifecycle.apply(workload())
+    await until(lambda: now(lifecycle).message == "downloading")
     with pytest.raises(NotServing, match="still coming up \\(provisioning: downloading\\)") as raised:
-        await lifecycle.engine("w1", 0.05)
-    assert raised.value.temporary
-    call = asyncio.create_task(lifecycle.engine("w1", 5))
-    await asyncio.sleep(0.01)
+        await borrowed(lifecycle, 0.05)
+    assert (raised.value.because, raised.value.retry_after) == ("not_ready", 2)
+    call = asyncio.create_task(borrowed(lifecycle))
+    await asyncio.sleep(0)
     shop.gate.set()
     assert await call is shop.made[0]
 
 
+# Engines that die
+
+
 async def test_an_engine_that_dies_is_replaced(lifecycle: Lifecycle, shop: Workshop) -> None:
-    lifecycle.launch(workload())
-    first = await lifecycle.engine("w1", 1)
+    lifecycle.apply(workload())
+    await borrowed(lifecycle)
     shop.gate.clear()
     shop.made[0].exited.set()
-    assert await lifecycle.lost("w1", first)
-    stage = lifecycle.stage("w1")
-    assert stage is not None
-    assert stage.phase in ("bootstrapping", "provisioning")
+    await until(lambda: now(lifecycle).phase != "ready")
+    assert now(lifecycle).phase in ("bootstrapping", "provisioning")
+    call = asyncio.create_task(borrowed(lifecycle))
+    await asyncio.sleep(0)
     shop.gate.set()
-    second = await lifecycle.engine("w1", 1)
-    assert second is shop.made[1]
-    assert shop.held == 1
+    assert await call is shop.made[1]
+    await until(lambda: len(shop.held) == 1)
+
+
+async def test_a_call_that_finds_its_engine_gone_gets_the_next(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(workload())
+    await borrowed(lifecycle)
+    call = asyncio.create_task(borrowed(lifecycle, avoid=[shop.made[0]]))
+    await asyncio.sleep(0.01)
+    assert not call.done()
+    shop.made[0].exited.set()
+    assert await call is shop.made[1]
+
+
+async def test_an_engine_that_is_there_and_does_not_answer(
+    lifecycle: Lifecycle, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferencekey.local.manager.workload.NOTICE_SECONDS", 0.02)
+    lifecycle.apply(workload())
+    await borrowed(lifecycle)
+    with pytest.raises(NotServing, match="does not answer") as raised:
+        await borrowed(lifecycle, avoid=[shop.made[0]])
+    assert raised.value.because == "died"
 
 
 async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(lifecycle: Lifecycle, shop: Workshop) -> None:
-    lifecycle.launch(workload())
-    engine = await lifecycle.engine("w1", 1)
+    lifecycle.apply(workload())
+    await borrowed(lifecycle)
     shop.failure = EngineError("died 5 times in a row; it said last: out of memory")
     shop.made[0].exited.set()
-    assert await lifecycle.lost("w1", engine)
+    await until(lambda: now(lifecycle).phase == "error")
+    with pytest.raises(NotServing, match="out of memory") as raised:
+        await borrowed(lifecycle)
+    assert raised.value.because == "error"
+
+
+async def test_who_waits_is_told_that_it_will_not_come(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.gate.clear()
+    lifecycle.apply(workload(model_name="broken"))
+    call = asyncio.create_task(borrowed(lifecycle, 60))
+    await until(lambda: now(lifecycle).message == "downloading")
+    shop.gate.set()
     with pytest.raises(NotServing, match="out of memory"):
-        await lifecycle.engine("w1", 1)
+        await asyncio.wait_for(call, 5)
 
 
-async def test_an_unexpected_failure_is_an_error_too(lifecycle: Lifecycle, shop: Workshop) -> None:
-    shop.failure = RuntimeError("a bug")
-    lifecycle.launch(workload())
+@pytest.mark.parametrize("where", ["hold", "choose"])
+async def test_an_unexpected_failure_is_an_error_and_the_others_live(
+    lifecycle: Lifecycle, shop: Workshop, where: str
+) -> None:
+    if where == "hold":
+        shop.failure = LookupError("a bug")
+    lifecycle.apply(workload(model_name="a bug" if where == "choose" else "m"))
     last = (await watch(lifecycle))[-1]
     assert last is not None
-    assert (last.phase, "a bug" in last.message) == ("error", False)
+    assert (last.phase, "internal error" in last.message, "a bug" in last.message) == ("error", True, False)
+    shop.failure = None
+    lifecycle.apply(workload("w2"))
+    lifecycle.apply(workload())
+    assert (await watch(lifecycle, "w2"))[-1].phase == "ready"  # type: ignore[union-attr]
+    await answering(lifecycle, shop, "real-model", "real-model")
 
 
-async def test_a_change_launches_anew_and_lets_the_old_engine_go(lifecycle: Lifecycle, shop: Workshop) -> None:
-    lifecycle.launch(workload())
-    await lifecycle.engine("w1", 1)
-    lifecycle.launch(workload(model_name="other"))
+async def test_a_policy_that_a_newer_version_refuses_is_an_error(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(scheduled(window="whenever"))
     last = (await watch(lifecycle))[-1]
     assert last is not None
-    assert last.phase == "ready"
-    assert shop.held == 1
-    assert await lifecycle.engine("w1", 1) is shop.made[-1]
+    assert (last.phase, "window" in last.message) == ("error", True)
+    lifecycle.apply(workload())
+    await answering(lifecycle, shop, "real-model")
 
 
-async def test_launches_on_top_of_each_other_leave_one(lifecycle: Lifecycle, shop: Workshop) -> None:
-    for _ in range(5):
-        lifecycle.launch(workload())
-    await lifecycle.engine("w1", 1)
+# Changes
+
+
+async def test_the_old_engine_answers_until_the_new_one_does(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(workload(model_name="old"))
+    await borrowed(lifecycle)
+    shop.gate.clear()
+    lifecycle.apply(workload(model_name="new"))
+    assert now(lifecycle).phase == "scheduling", "who waits for ready from now on waits for the new one"
+    await until(lambda: now(lifecycle).message == "downloading")
+    async with lifecycle.borrow("w1", 0.1) as engine:
+        assert engine.model_name == "old"
+        shop.gate.set()
+        last = (await watch(lifecycle))[-1]
+        assert last is not None
+        assert (last.phase, last.message) == ("ready", "new answers")
+        assert (await borrowed(lifecycle)).model_name == "new"
+        assert shop.models == ["new", "old"], "the old one has a call"
+    await answering(lifecycle, shop, "new")
+
+
+async def test_a_drain_does_not_take_for_ever(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+    lifecycle.apply(workload(model_name="old"))
+    async with lifecycle.borrow("w1", 5) as engine:
+        assert engine.model_name == "old"
+        lifecycle.apply(workload(model_name="new"))
+        await answering(lifecycle, shop, "new", "old")
+        await clock.advance(DRAIN - 1)
+        assert shop.models == ["new", "old"]
+        await clock.advance(1)
+        await answering(lifecycle, shop, "new")
+
+
+async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
+    lifecycle: Lifecycle, shop: Workshop, saved: dict[str, Status]
+) -> None:
+    lifecycle.apply(workload(model_name="old"))
+    await borrowed(lifecycle)
+    lifecycle.apply(workload(model_name="broken"))
+    last = (await watch(lifecycle))[-1]
+    assert last is not None
+    assert last.phase == "error"
+    assert last.message.startswith("broken died 5 times in a row; it said last: out of memory")
+    assert "the engine from before the change goes on answering" in last.message
+    assert (await borrowed(lifecycle)).model_name == "old"
+    await until(lambda: saved["w1"].phase == "error")
+    assert (saved["w1"].served_by, saved["w1"].running) == ("old", 1)
+    lifecycle.apply(workload(model_name="new"))
+    await answering(lifecycle, shop, "new")
+
+
+async def test_a_change_to_what_nothing_serves_leaves_the_old_engine_answering(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
+    lifecycle.apply(workload(model_name="old"))
+    await borrowed(lifecycle)
+    lifecycle.apply(workload(task_type="forecast", model_name="new"))
+    await until(lambda: now(lifecycle).phase == "error")
+    assert (await borrowed(lifecycle)).model_name == "old"
+    lifecycle.apply(workload(model_name="old"))
+    await answering(lifecycle, shop, "old")
+
+
+async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(workload(model_name="old"))
+    await borrowed(lifecycle)
+    shop.gate.clear()
+    lifecycle.apply(workload(model_name="new"))
+    await until(lambda: now(lifecycle).message == "downloading")
+    shop.made[0].exited.set()
+    await until(lambda: not shop.held)
+    shop.gate.set()
+    await answering(lifecycle, shop, "new")
+
+
+async def test_what_no_engine_is_launched_with_changes_nothing(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(workload())
+    await borrowed(lifecycle)
+    lifecycle.apply(workload(description="another"))
+    lifecycle.apply(fixed(1))
     await asyncio.sleep(0.02)
-    assert shop.held == 1
-    stage = lifecycle.stage("w1")
-    assert stage is not None
-    assert stage.phase == "ready"
+    assert now(lifecycle).phase == "ready"
+    assert len(shop.made) == 1
+
+
+async def test_a_stand_in_is_known_before_it_runs_and_not_while_that_may_change(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
+    assert not lifecycle.stand_in("w1")
+    lifecycle.apply(scaled(0, 1))
+    assert not lifecycle.stand_in("w1")
+    await until(lambda: now(lifecycle).phase == "ready")
+    assert lifecycle.stand_in("w1")
+    await borrowed(lifecycle)
+    shop.gate.clear()
+    lifecycle.apply(attrs.evolve(scaled(0, 1), backend="own"))
+    assert not lifecycle.stand_in("w1")
+    await until(lambda: now(lifecycle).message == "downloading")
+    assert not lifecycle.stand_in("w1")
+    shop.gate.set()
+    await until(lambda: now(lifecycle).phase == "ready")
+    assert not lifecycle.stand_in("w1")
+
+
+async def test_changes_on_top_of_each_other_leave_the_last(lifecycle: Lifecycle, shop: Workshop) -> None:
+    for number in range(5):
+        lifecycle.apply(workload(model_name=f"m{number}"))
+        if number == 2:
+            await borrowed(lifecycle)
+    await answering(lifecycle, shop, "m4")
+
+
+async def test_a_change_while_a_bug_is_met_is_not_lost(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.look.clear()
+    lifecycle.apply(workload(model_name="a bug"))
+    await until(shop.looking.is_set)
+    lifecycle.apply(workload(model_name="new"))
+    shop.look.set()
+    await answering(lifecycle, shop, "new")
+
+
+async def test_any_change_tries_a_failed_workload_again(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.failure = EngineError("no memory")
+    lifecycle.apply(workload())
+    await until(lambda: now(lifecycle).phase == "error")
+    shop.failure = None
+    lifecycle.apply(workload())
+    await answering(lifecycle, shop, "real-model")
+
+
+# Replicas
+
+
+async def test_calls_go_to_the_engine_with_the_fewest(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(fixed(3))
+    await until(lambda: len(shop.held) == 3 and "3 of 3" in now(lifecycle).message)
+    assert sorted(engine.replica for engine in shop.held) == [0, 1, 2]
+    async with AsyncExitStack() as calls:
+        got = [await calls.enter_async_context(lifecycle.borrow("w1", 1)) for _ in range(6)]
+        assert sorted(engine.replica for engine in shop.made) == sorted({id(e): e.replica for e in got}.values())  # type: ignore[attr-defined]
+        assert all(got.count(engine) == 2 for engine in shop.made)
+        async with lifecycle.borrow("w1", 1) as seventh, lifecycle.borrow("w1", 1) as eighth:
+            assert seventh is not eighth
+    in_turn = [await borrowed(lifecycle) for _ in range(6)]
+    assert all(in_turn.count(engine) == 2 for engine in shop.made), "all idle: each in turn"
+
+
+async def test_a_change_of_their_number_leaves_the_others_alone(
+    lifecycle: Lifecycle, shop: Workshop, saved: dict[str, Status]
+) -> None:
+    lifecycle.apply(fixed(1))
+    await borrowed(lifecycle)
+    lifecycle.apply(fixed(3))
+    await until(lambda: "3 of 3" in now(lifecycle).message)
+    assert now(lifecycle).phase == "ready"
+    assert shop.made[0] in shop.held
+    await until(lambda: (saved["w1"].running, saved["w1"].wanted) == (3, 3))
+    last = next(engine for engine in shop.made if engine.replica == 2)
+    others = [engine for engine in shop.held if engine is not last]
+    async with AsyncExitStack() as calls:
+        while await calls.enter_async_context(lifecycle.borrow("w1", 1)) is not last:
+            pass
+        lifecycle.apply(fixed(2))
+        await until(lambda: "2 of 2" in now(lifecycle).message)
+        assert last in shop.held, "it has a call"
+        assert {id(await borrowed(lifecycle)) for _ in range(8)} <= {id(engine) for engine in others}
+    await until(lambda: shop.held == others)
+
+
+async def test_one_of_two_that_dies_leaves_the_other_answering(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(fixed(2))
+    await until(lambda: "2 of 2" in now(lifecycle).message)
+    shop.gate.clear()
+    dead, alive = shop.made
+    dead.exited.set()
+    await until(lambda: "1 of 2" in now(lifecycle).message)
+    assert now(lifecycle).phase == "ready"
+    assert {id(await borrowed(lifecycle)) for _ in range(4)} == {id(alive)}
+    shop.gate.set()
+    await until(lambda: "2 of 2" in now(lifecycle).message)
+
+
+async def test_one_of_two_that_cannot_come_up_is_said(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.failing = {1}
+    lifecycle.apply(fixed(2))
+    await until(lambda: "1 of 2 replicas (real-model died 5 times" in now(lifecycle).message)
+    assert now(lifecycle).phase == "ready"
+    assert (await borrowed(lifecycle)) is shop.made[0]
+    shop.failing = set()
+    lifecycle.apply(fixed(2, description="try again"))
+    await until(lambda: "2 of 2" in now(lifecycle).message)
+    assert len(shop.made) == 2, "the one that answers is left alone"
+
+
+async def test_a_change_moves_all_replicas_at_once_and_none_where_one_fails(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
+    lifecycle.apply(fixed(2, model_name="old"))
+    await until(lambda: "2 of 2" in now(lifecycle).message)
+    shop.failing = {1}
+    lifecycle.apply(fixed(2, model_name="new"))
+    await until(lambda: now(lifecycle).phase == "error")
+    await until(lambda: shop.models == ["old", "old"])
+    shop.failing = set()
+    lifecycle.apply(fixed(2, model_name="new"))
+    await answering(lifecycle, shop, "new", "new")
+
+
+async def test_no_more_than_this_machine_runs(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(fixed(100))
+    await until(lambda: "4 of 4" in now(lifecycle).message)
+    assert "100 were asked for, this machine runs at most 4 of a workload" in now(lifecycle).message
+    assert len(shop.held) == 4
+
+
+# Schedules
+
+
+async def test_a_window_opens_and_closes(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+    lifecycle.apply(scheduled(window="Mon-Fri 08:00-20:00 Europe/Madrid"))
+    await until(lambda: "outside its window" in now(lifecycle).message)
+    assert now(lifecycle).phase == "scheduling"
+    assert now(lifecycle).message.endswith("; starts Mon 2025-11-24 08:00 Europe/Madrid")
+    with pytest.raises(NotServing, match="outside its window") as raised:
+        await borrowed(lifecycle)
+    assert (raised.value.because, raised.value.retry_after) == ("not_scheduled", 3600)
+    assert not shop.made
+    await clock.advance(60 * 3600 - 30)
+    with pytest.raises(NotServing) as raised:
+        await borrowed(lifecycle)
+    assert raised.value.retry_after == 30
+    await clock.advance(30)
+    assert (await borrowed(lifecycle)) is shop.made[0]
+    async with lifecycle.borrow("w1", 1):
+        await clock.advance(12 * 3600)
+        assert now(lifecycle).phase == "scheduling"
+        with pytest.raises(NotServing, match="starts Tue 2025-11-25 08:00"):
+            await borrowed(lifecycle)
+        assert shop.held, "a call in flight is not cut"
+    await until(lambda: not shop.held)
+
+
+async def test_a_cron_starts_and_stops_when_nobody_calls(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
+    lifecycle.apply(scheduled(cron="0 2 * * *"))
+    await until(lambda: now(lifecycle).message.endswith("starts Sat 2025-11-22 02:00 UTC"))
+    with pytest.raises(NotServing) as raised:
+        await borrowed(lifecycle)
+    assert raised.value.because == "not_scheduled"
+    await clock.advance(7 * 3600)
+    await answering(lifecycle, shop, "real-model")
+    await clock.advance(200)
+    async with lifecycle.borrow("w1", 1):
+        await clock.advance(1000)
+        assert shop.held, "it has a call"
+    await clock.advance(299)
+    assert shop.held
+    await clock.advance(2)
+    await until(lambda: not shop.held)
+    assert now(lifecycle).message.endswith("starts Sun 2025-11-23 02:00 UTC")
+
+
+async def test_a_change_outside_the_schedule_starts_nothing(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
+    lifecycle.apply(scheduled(cron="0 2 * * *"))
+    await until(lambda: now(lifecycle).phase == "scheduling" and "between" in now(lifecycle).message)
+    lifecycle.apply(attrs.evolve(scheduled(cron="0 2 * * *"), model_name="new"))
+    await until(lambda: "between" in now(lifecycle).message)
+    assert not shop.made
+    await clock.advance(7 * 3600)
+    await answering(lifecycle, shop, "new")
+
+
+async def test_a_failed_start_is_tried_again_at_the_next(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
+    lifecycle.apply(scheduled(cron="0 2 * * *"))
+    await until(lambda: "between" in now(lifecycle).message)
+    shop.failure = EngineError("no memory")
+    await clock.advance(7 * 3600)
+    await until(lambda: now(lifecycle).phase == "error")
+    shop.failure = None
+    await clock.advance(3600)
+    await until(lambda: now(lifecycle).phase == "scheduling")
+    await clock.advance(23 * 3600)
+    await answering(lifecycle, shop, "real-model")
+
+
+# Load
+
+
+async def test_a_workload_at_rest_is_started_by_a_call(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock, saved: dict[str, Status]
+) -> None:
+    lifecycle.apply(scaled(0, 3))
+    await until(lambda: now(lifecycle).phase == "ready")
+    assert now(lifecycle).message == "scaled to zero; the next call starts it"
+    assert not shop.made
+    assert (await borrowed(lifecycle)) is shop.made[0]
+    await answering(lifecycle, shop, "real-model")
+    await clock.advance(IDLE_SECONDS - 1)
+    assert (await borrowed(lifecycle)) is shop.made[0]
+    await clock.advance(IDLE_SECONDS - 1)
+    assert shop.held
+    await clock.advance(1)
+    await until(lambda: not shop.held)
+    assert now(lifecycle).phase == "ready"
+    await until(lambda: (saved["w1"].running, saved["w1"].wanted) == (0, 0))
+
+
+async def test_a_cold_call_waits_no_longer_than_it_is_held(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.gate.clear()
+    lifecycle.apply(scaled(0, 1))
+    await until(lambda: now(lifecycle).phase == "ready")
+    with pytest.raises(NotServing, match="still coming up") as raised:
+        await borrowed(lifecycle, 0.05)
+    assert raised.value.because == "not_ready"
+    shop.gate.set()
+    await answering(lifecycle, shop, "real-model")
+
+
+async def test_a_cold_start_that_fails_is_tried_by_the_next_call_after_the_rest(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
+    shop.failure = EngineError("no memory")
+    lifecycle.apply(scaled(0, 1))
+    await until(lambda: now(lifecycle).phase == "ready")
+    with pytest.raises(NotServing, match="no memory"):
+        await borrowed(lifecycle)
+    assert now(lifecycle).phase == "error"
+    await clock.advance(IDLE_SECONDS)
+    await until(lambda: now(lifecycle).phase == "ready")
+    assert now(lifecycle).message.endswith("(the last start failed: no memory)")
+    shop.failure = None
+    assert (await borrowed(lifecycle)) is shop.made[0]
+
+
+async def test_engines_follow_the_load(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+    """Each engine computes two calls at once."""
+    lifecycle.apply(scaled(1, 3))
+    await answering(lifecycle, shop, "real-model")
+    async with AsyncExitStack() as calls:
+        for _ in range(5):
+            await calls.enter_async_context(lifecycle.borrow("w1", 1))
+        await clock.advance(UP_SECONDS / 2)
+        assert len(shop.held) == 1
+        await clock.advance(UP_SECONDS / 2)
+        await until(lambda: "3 of 3" in now(lifecycle).message)
+        for _ in range(20):
+            await calls.enter_async_context(lifecycle.borrow("w1", 1))
+        await clock.advance(10 * UP_SECONDS)
+        assert len(shop.held) == 3, "never more than the most"
+    await clock.advance(DOWN_SECONDS)
+    await until(lambda: len(shop.held) == 1)
+    await clock.advance(10 * IDLE_SECONDS)
+    assert len(shop.held) == 1, "never fewer than the fewest"
+
+
+# Ends
 
 
 async def test_a_deleted_workload_lets_go_of_everything(lifecycle: Lifecycle, shop: Workshop) -> None:
     shop.gate.clear()
-    lifecycle.launch(workload())
+    lifecycle.apply(workload())
     watcher = asyncio.create_task(watch(lifecycle))
-    caller = asyncio.create_task(lifecycle.engine("w1", 5))
-    await asyncio.sleep(0.01)
+    caller = asyncio.create_task(borrowed(lifecycle))
+    await until(lambda: now(lifecycle).message == "downloading")
     lifecycle.forget("w1")
     last = (await asyncio.wait_for(watcher, 1))[-1]
     assert last is not None
     assert (last.phase, last.message) == ("error", "the workload was deleted")
-    with pytest.raises(NotServing, match="deleted"):
+    with pytest.raises(NotServing, match="deleted") as raised:
         await asyncio.wait_for(caller, 1)
+    assert raised.value.because == "deleted"
     assert lifecycle.stage("w1") is None
     with pytest.raises(NotServing):
-        await lifecycle.engine("w1", 1)
+        await borrowed(lifecycle)
     assert await watch(lifecycle) == []
+
+
+async def test_a_deleted_workload_finishes_its_calls(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+    lifecycle.apply(workload())
+    async with lifecycle.borrow("w1", 5):
+        lifecycle.forget("w1")
+        await asyncio.sleep(0.01)
+        assert shop.held
+        with pytest.raises(NotServing):
+            await borrowed(lifecycle)
+        await clock.advance(DRAIN)
+        await until(lambda: not shop.held)
+
+
+async def test_deleted_before_it_began(lifecycle: Lifecycle, shop: Workshop) -> None:
+    lifecycle.apply(workload())
+    lifecycle.forget("w1")
+    await asyncio.sleep(0.02)
+    assert not shop.made
+
+
+async def test_deleted_while_an_engine_is_looked_for(lifecycle: Lifecycle, shop: Workshop) -> None:
+    shop.look.clear()
+    lifecycle.apply(workload())
+    await until(shop.looking.is_set)
+    lifecycle.forget("w1")
+    shop.look.set()
+    lifecycle.apply(workload("w2", model_name="another"))
+    assert (await watch(lifecycle, "w2"))[-1].phase == "ready"  # type: ignore[union-attr]
+    assert shop.models == ["another"]
 
 
 async def test_a_stop_lets_go_of_everybody(lifecycle: Lifecycle, shop: Workshop) -> None:
     shop.gate.clear()
-    lifecycle.launch(workload())
+    lifecycle.apply(workload())
     watcher = asyncio.create_task(watch(lifecycle))
-    caller = asyncio.create_task(lifecycle.engine("w1", 60))
-    await asyncio.sleep(0.01)
+    caller = asyncio.create_task(borrowed(lifecycle, 60))
+    await until(lambda: now(lifecycle).message == "downloading")
     lifecycle.close()
     stages = await asyncio.wait_for(watcher, 1)
     assert not [stage for stage in stages if stage and stage.final], "an end without a final phase is a drop"
     with pytest.raises(NotServing, match="stopping") as raised:
         await asyncio.wait_for(caller, 1)
-    assert raised.value.temporary
+    assert (raised.value.because, raised.value.retry_after) == ("stopping", 2)
 
 
 async def test_a_long_download_does_not_pile_up(lifecycle: Lifecycle, shop: Workshop) -> None:
     shop.gate.clear()
-    lifecycle.launch(workload())
-    await asyncio.sleep(0.01)
-    unit = lifecycle._units["w1"]
+    shop.steps = 5000
+    lifecycle.apply(workload())
     async with aclosing(lifecycle.stages("w1", 60)) as stages:
         await anext(stages)
-        for n in range(5000):
-            unit.step("provisioning", f"step {n}", None)
         shop.gate.set()
         rest = [stage async for stage in stages]
     assert len(rest) <= 1030

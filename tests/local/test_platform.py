@@ -394,7 +394,7 @@ async def test_a_stop_is_bounded_whatever_is_in_flight(tmp_path: Path) -> None:
             child.terminate()
             await asyncio.to_thread(child.wait, 20)
             assert child.returncode == 0
-            assert time.monotonic() - began < 7
+            assert time.monotonic() - began < 12, "3 s for the calls, and 5 s for the engines"
             await asyncio.wait(calls)
             for call in calls:
                 assert call.exception() is not None or call.result().status in (502, 503)

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from inferencekey.local.environment import engine_environment
 from inferencekey.local.errors import EngineError
 from inferencekey.local.process import LOG_BYTES, EngineDied, EngineProcess
 from inferencekey.local.reap import CLOCK_SLACK_SECONDS, EngineRecord, reap
@@ -38,7 +39,7 @@ async def new_engine(tmp_path: Path, anyio_backend: str) -> AsyncIterator[NewEng
             folder=tmp_path / "engine",
             log=tmp_path / "logs" / "engine.log",
             address=address,
-            env=env,
+            env=None if env is None else engine_environment(tmp_path / "engine", env),
             name="tiny",
         )
         made.append(engine)

@@ -273,7 +273,7 @@ def test_a_newer_store_is_left_alone(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 6}")
     connection.close()
-    with pytest.raises(StoreError, match=r"written by a newer inferencekey \(schema 7, this one knows 1\)"):
+    with pytest.raises(StoreError, match=r"written by a newer inferencekey \(schema 8, this one knows 2\)"):
         Store(path)
 
 

@@ -17,10 +17,15 @@ from inferencekey import (
     EmbeddingResult,
     Endpoint,
     EndpointRef,
+    EngineLog,
+    EnsureAllError,
     FieldDiff,
     ManagementClient,
+    ManyWorkloadsError,
     OnDrift,
     Plan,
+    PlanLine,
+    ReadinessError,
     ReadinessEvent,
     ReadinessStream,
     RerankItem,
@@ -33,12 +38,32 @@ from inferencekey import (
     TextStream,
     Timeouts,
     Usage,
+    WaitAllError,
     Workload,
     WorkloadSpec,
 )
+from inferencekey.manifest import Lock, dump_manifest, load_manifest, spec_of
 
 SPEC = WorkloadSpec(name="n", slug="s", model="m", backend=Backend.VLLM)
 WORDS = WorkloadSpec(name="n", slug="s", model="m", backend="my-backend", task_type="embedding", config={"a": 1})
+
+
+def values() -> None:
+    assert_type(SPEC.evolve(name="other", backend=Backend.OLLAMA, config=None), WorkloadSpec)
+    SPEC.evolve(modle="x")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    SPEC.evolve(name=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert_type(WorkloadSpec.from_dict(SPEC.to_dict()), WorkloadSpec)
+    assert_type(WorkloadSpec.from_toml(SPEC.to_toml()), WorkloadSpec)
+
+
+def manifests() -> None:
+    manifest = load_manifest("inferencekey.toml", environ={"A": "1"})
+    assert_type(manifest.specs, tuple[WorkloadSpec, ...])
+    assert_type(manifest.places[0].line, int | None)
+    assert_type(dump_manifest(manifest.project, manifest.specs, "yaml"), str)
+    dump_manifest(None, [], "xml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert_type(spec_of(Workload(id="1", slug="s")), WorkloadSpec)
+    assert_type(Lock.read(manifest.lock_path), Lock)
 
 
 async def asynchronous() -> None:
@@ -51,9 +76,16 @@ async def asynchronous() -> None:
         await mgmt.ensure(WORDS.evolve(name="other"), on_drift="warn", project="p")
         plan = await mgmt.plan(SPEC)
         assert_type(plan.changes, tuple[FieldDiff, ...])
+        assert_type(plan.lines(), tuple[PlanLine, ...])
+        assert_type(Plan.from_dict(plan.to_dict()), Plan)
+        assert_type(await mgmt.apply(plan), EndpointRef)
+        assert_type(await mgmt.ensure_all((SPEC, WORDS), on_drift="fail", max_concurrency=3), list[EndpointRef])
+        assert_type(await mgmt.wait_all({"s"}, timeout=None, on_progress=print), list[ReadinessEvent])
+        assert_type(await mgmt.logs("s", after=3), EngineLog)
         assert_type(await mgmt.list_workloads(), list[Workload])
         assert_type(await mgmt.get_workload("s"), Workload)
         assert_type(await mgmt.delete("s"), bool)
+        assert_type(await mgmt.delete("s", id="w-1"), bool)
         events = mgmt.readiness_events("s")
         assert_type(events, AsyncReadinessStream)
         async for event in events:
@@ -81,6 +113,10 @@ def synchronous() -> None:
     with ManagementClient(project="acme", sdk_token="ik_sdk_…", retry=RetryPolicy(max_attempts=5)) as mgmt:
         assert_type(mgmt.ensure(SPEC), EndpointRef)
         assert_type(mgmt.plan(SPEC), Plan)
+        assert_type(mgmt.apply(mgmt.plan(SPEC)), EndpointRef)
+        assert_type(mgmt.ensure_all([SPEC]), list[EndpointRef])
+        assert_type(mgmt.wait_all(["s"], silent=True), list[ReadinessEvent])
+        assert_type(mgmt.logs("s").lines, tuple[str, ...])
         events = mgmt.readiness_events("s")
         assert_type(events, ReadinessStream)
         for event in events:
@@ -107,3 +143,14 @@ def errors(error: DriftError, cut: StreamInterrupted) -> None:
     assert_type(cut.partial_text, str)
     assert_type(cut.result, TextResult | None)
     assert_type(TaskType("embedding"), TaskType)
+
+
+def groups(ensured: EnsureAllError, waited: WaitAllError, one: ReadinessError) -> None:
+    assert_type(ensured.results, tuple[EndpointRef | None, ...])
+    assert_type(waited.results, tuple[ReadinessEvent | None, ...])
+    assert_type(one.log, tuple[str, ...])
+    assert_type(one.workload, str | None)
+    group: ManyWorkloadsError = ensured
+    for error in group.exceptions:
+        if isinstance(error, DriftError):
+            assert_type(error.workload, str | None)

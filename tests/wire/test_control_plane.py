@@ -14,7 +14,17 @@ from inferencekey._core import wire
 from inferencekey._core.jsonval import dumps
 from inferencekey._core.reconcile import create_body, make_plan, patch_body
 from inferencekey._core.sse import SSEDecoder
-from inferencekey.models import Backend, ExecutionPolicy, Phase, ReadinessEvent, TaskType, Workload, WorkloadSpec
+from inferencekey.models import (
+    Backend,
+    EngineLog,
+    ExecutionPolicy,
+    Phase,
+    Plan,
+    ReadinessEvent,
+    TaskType,
+    Workload,
+    WorkloadSpec,
+)
 
 HERE = Path(__file__).parent
 
@@ -91,6 +101,7 @@ def test_what_updates_it_and_the_plan_of_it() -> None:
     assert json.loads(dumps(patch_body(plan))) == golden("patch_body")
     assert list(patch_body(plan)) == list(golden("patch_body"))
     assert json.loads(orjson.dumps(plan.to_dict())) == golden("plan")
+    assert Plan.from_dict(golden("plan")) == plan
 
 
 @pytest.mark.parametrize(("name", "slugs"), [("list_bare", 2), ("list_wrapped", 2), ("list_null", 0)])
@@ -109,3 +120,8 @@ def test_readiness_events() -> None:
         ReadinessEvent(Phase.BOOTSTRAPPING, "Loading the model", 42000),
         ReadinessEvent(Phase.READY, "Ready", 61000),
     ]
+
+
+def test_the_end_of_an_engines_log() -> None:
+    lines = ("main: server is listening on 127.0.0.1:40123", "srv  update_slots: all slots are idle")
+    assert wire.engine_log(golden("engine_log")) == EngineLog(lines, 12345, "llama-server")

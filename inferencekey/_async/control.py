@@ -1,0 +1,223 @@
+"""The control plane's requests, and the steps of ``ensure`` and ``apply`` carried out with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import anyio
+
+from inferencekey._async.readiness import AsyncReadinessStream
+from inferencekey._core import wire
+from inferencekey._core.converge import Create, Discard, Fail, Finish, Machine, Read, Step, Update
+from inferencekey._core.deadlines import for_stream, for_unary
+from inferencekey._core.jsonval import dumps, loads
+from inferencekey._core.readiness import LOG_LINES
+from inferencekey._http.body import ByteStream
+from inferencekey._http.credential import Credential
+from inferencekey._http.transport import Answer, Transport, idempotency_key
+from inferencekey.config import redact
+from inferencekey.errors import ApiError, InferenceKeyError, NotFoundError, ServerError, TransportError
+from inferencekey.models import EngineLog, Workload
+
+__all__ = ["Control", "Listing"]
+
+LAST_LINES_WAIT: Final = 5.0
+"""Seconds that an error waits for the end of a log at most."""
+
+
+class Listing:
+    """One answer to listing a project's workloads. Only those asked for become models.
+
+    Args:
+        raws: the raw workloads.
+        reading: tells an error of reading them where they came from.
+    """
+
+    def __init__(self, raws: list[Any], reading: Callable[[InferenceKeyError], None]) -> None:
+        self._raws = raws
+        self._reading = reading
+        self._by_slug: dict[str, Any] | None = None
+
+    def index(self) -> None:
+        """Be asked for many."""
+        with self._told():
+            self._by_slug = wire.workloads_by_slug(self._raws)
+
+    def find(self, slug: str) -> Workload | None:
+        """Return the workload with this canonical slug."""
+        with self._told():
+            if self._by_slug is None:
+                return wire.find_workload(self._raws, slug)
+            raw = self._by_slug.get(slug)
+            return None if raw is None else wire.workload(raw)
+
+    def all(self) -> list[Workload]:
+        """Return every workload."""
+        with self._told():
+            return [wire.workload(raw) for raw in self._raws]
+
+    def slugs(self) -> Iterator[str]:
+        """Yield every slug, as they are asked for."""
+        return wire.slugs_of(self._raws)
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
+        except InferenceKeyError as error:
+            self._reading(error)
+            raise
+
+
+class Control:
+    """What a management client asks of the platform.
+
+    Args:
+        transport: the way there.
+        credential: the control token.
+    """
+
+    def __init__(self, transport: Transport, credential: Credential) -> None:
+        self._transport = transport
+        self._credential = credential
+
+    async def list(self, project: str) -> Listing:
+        """List a project's workloads."""
+        answer = await self._request("GET", _workloads(project))
+        with self._reading(answer):
+            raws = wire.workload_list(loads(answer.body, "the list of workloads"))
+        return Listing(raws, lambda error: self._told(answer, error))
+
+    async def find(self, project: str, slug: str) -> Workload | None:
+        """Return the workload with this canonical slug."""
+        return (await self.list(project)).find(slug)
+
+    async def discard(self, id: str) -> None:
+        """Delete a workload; that it is gone already is what was wanted."""
+        try:
+            await self._request("DELETE", _workload(id))
+        except NotFoundError:
+            pass
+
+    async def converge(self, machine: Machine, project: str, first: Listing | None = None) -> Finish:
+        """Carry out an ``ensure`` or an ``apply``.
+
+        Args:
+            machine: says what to do next.
+            project: where.
+            first: answers the first read, instead of a request.
+        """
+        key = idempotency_key()
+        step = machine.start()
+        if first is not None:
+            step = machine.read(first.find(machine.slug), first.slugs())
+        try:
+            while not isinstance(step, Finish):
+                step = await self._carry_out(machine, step, project, key)
+        except InferenceKeyError as error:
+            error.maybe_done = machine.maybe_done
+            raise
+        return step
+
+    def readiness(self, project: str, slug: str) -> AsyncReadinessStream:
+        """Return the readiness events of a workload."""
+        path = f"{_workloads(project)}/{slug}/readiness-events"
+        timeouts = for_stream(None, self._transport.timeout)
+
+        async def connect() -> ByteStream:
+            return await self._transport.stream("GET", path, self._credential, timeouts, retry=False)
+
+        return AsyncReadinessStream(connect, self._credential.scrub)
+
+    async def log(self, project: str, slug: str, lines: int, after: int | None) -> EngineLog:
+        """Return the end of an engine's log, without credentials."""
+        query = f"lines={lines}" + ("" if after is None else f"&after={after}")
+        answer = await self._request("GET", f"{_workloads(project)}/{slug}/logs?{query}")
+        with self._reading(answer):
+            log = wire.engine_log(loads(answer.body, "the engine's log"))
+        secrets = (self._credential.reveal(),)
+        return EngineLog(tuple(redact(line, secrets) for line in log.lines), log.next, log.engine)
+
+    async def last_lines(self, project: str, slug: str) -> tuple[str, ...]:
+        """Return the last lines of an engine's log for an error to carry; none where they cannot be had soon."""
+        with anyio.move_on_after(LAST_LINES_WAIT):
+            try:
+                return (await self.log(project, slug, LOG_LINES, None)).lines[-LOG_LINES:]
+            except Exception:  # noqa: S110 (whatever it is, the error that this is for says more)
+                pass
+        return ()
+
+    async def _carry_out(self, machine: Machine, step: Step, project: str, key: str) -> Step:
+        match step:
+            case Read(delay):
+                if delay:
+                    await anyio.sleep(delay)
+                listing = await self.list(project)
+                return machine.read(listing.find(machine.slug), listing.slugs())
+            case Create(body, generation):
+                try:
+                    stored = await self._write("POST", _workloads(project), body, key=f"{key}-{generation}", once=True)
+                except (TransportError, ServerError) as error:
+                    return machine.unknown(error)
+                except ApiError as error:
+                    if error.status == 409:
+                        return machine.conflict(error)
+                    if error.status == 408:
+                        return machine.unknown(error)
+                    raise
+                return machine.created(stored)
+            case Update(id, body):
+                try:
+                    stored = await self._write("PATCH", _workload(id), body, key=None, once=False)
+                except NotFoundError:
+                    return machine.gone()
+                except (TransportError, ServerError) as error:
+                    return machine.unknown(error)
+                return machine.updated(stored)
+            case Discard(id, slug):
+                try:
+                    await self.discard(id)
+                except InferenceKeyError as error:
+                    error.args = (
+                        f"{error} (while deleting {slug!r}, a duplicate that this call had made; it may remain)",
+                    )
+                    raise
+                return machine.discarded()
+            case Fail(error):
+                raise error
+            case Finish():
+                return step
+
+    async def _write(self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool) -> Workload:
+        answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
+        with self._reading(answer):
+            return wire.workload(loads(answer.body, "the workload"))
+
+    @contextmanager
+    def _reading(self, answer: Answer) -> Generator[None]:
+        try:
+            yield
+        except InferenceKeyError as error:
+            self._told(answer, error)
+            raise
+
+    def _told(self, answer: Answer, error: InferenceKeyError) -> None:
+        answer.tell(error)
+        self._credential.scrub(error)
+
+    async def _request(
+        self, method: str, path: str, *, body: bytes | None = None, key: str | None = None, once: bool = False
+    ) -> Answer:
+        timeouts = for_unary(None, self._transport.timeout)
+        return await self._transport.request(method, path, self._credential, timeouts, body=body, key=key, once=once)
+
+
+def _workloads(project: str) -> str:
+    return f"/api/projects/{quote(project, safe='')}/workloads"
+
+
+def _workload(id: str) -> str:
+    return f"/api/workloads/{quote(id, safe='')}"

@@ -1,0 +1,87 @@
+"""``inferencekey export``: the live project as a manifest."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferencekey.cli.failures import CommandError
+from inferencekey.cli.options import BaseUrl, Json, Project
+from inferencekey.config import redact
+
+__all__ = ["export"]
+
+
+class Format(StrEnum):
+    """How the manifest is written."""
+
+    TOML = "toml"
+    YAML = "yaml"
+    JSON = "json"
+
+
+SUFFIXES = {".toml": Format.TOML, ".yaml": Format.YAML, ".yml": Format.YAML, ".json": Format.JSON}
+
+
+def export(
+    format: Annotated[
+        Format | None, typer.Option("--format", help="By default what -o's name says, else toml.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; by default to stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+    project: Project = None,
+    base_url: BaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Write the live project as a manifest that plans to no change.
+
+    Its workloads are not the manifest's own: --prune and `destroy` leave them alone. --json is --format json; with -o
+    it also prints what was written where. The name of FILE, --format and --json must not contradict each other.
+    """
+    import anyio
+
+    from inferencekey.cli.connect import connect, project_of
+    from inferencekey.cli.output import note, print_bytes, print_json
+    from inferencekey.manifest import dump_manifest, spec_of
+
+    kind = _format(format, output, json)
+    if output is not None and output.exists() and not force:
+        raise CommandError(f"{output} is there already; pass --force to overwrite it")
+
+    async def read() -> tuple[str, int]:
+        async with connect(base_url, project) as mgmt:
+            where = project_of(mgmt)
+            live = sorted(await mgmt.list_workloads(project=where), key=lambda workload: workload.slug)
+            return dump_manifest(where, [spec_of(workload) for workload in live], kind.value), len(live)
+
+    text, count = anyio.run(read)
+    if redact(text) != text:
+        raise CommandError("what is live holds a credential, which belongs in no manifest; nothing was written")
+    data = text.encode()
+    if output is None:
+        print_bytes(data)
+        return
+    output.write_bytes(data)
+    if json:
+        print_json({"written": str(output), "format": kind.value, "workloads": count})
+    else:
+        note(f"wrote {output}")
+
+
+def _format(format: Format | None, output: Path | None, json: bool) -> Format:
+    named = SUFFIXES.get(output.suffix.lower()) if output else None
+    asked = {
+        f"{output}": named,
+        "--format": format,
+        "--json": Format.JSON if json else None,
+    }
+    said = {who: kind for who, kind in asked.items() if kind is not None}
+    if len(set(said.values())) > 1:
+        words = " and ".join(f"{who} says {kind.value}" for who, kind in said.items())
+        raise CommandError(f"{words}; leave one out, or name the file after its format")
+    return next(iter(said.values()), Format.TOML)

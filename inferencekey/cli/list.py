@@ -1,0 +1,62 @@
+"""``inferencekey list``: the project's workloads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferencekey.cli.options import BaseUrl, Json, Project
+from inferencekey.cli.output import console, note, plain_text, print_json, print_text
+
+if TYPE_CHECKING:
+    from inferencekey.models import Workload
+
+__all__ = ["list_workloads"]
+
+COLUMNS = ("slug", "task", "backend", "model", "policy")
+
+
+def list_workloads(project: Project = None, base_url: BaseUrl = None, json: Json = False) -> None:
+    """List the project's workloads; in a pipe one line each, tab-separated: slug, task, backend, model, policy."""
+    import anyio
+
+    from inferencekey.cli.connect import connect, project_of
+    from inferencekey.cli.workload_view import workload_dict
+
+    async def read() -> list[Workload]:
+        async with connect(base_url, project) as mgmt:
+            return await mgmt.list_workloads(project=project_of(mgmt))
+
+    found = sorted(anyio.run(read), key=lambda workload: workload.slug)
+    if json:
+        print_json([workload_dict(workload) for workload in found])
+        return
+    if not found:
+        note("no workloads")
+        return
+    rows = [_row(workload) for workload in found]
+    out = console()
+    if not out.is_terminal:
+        for row in rows:
+            print_text("\t".join(row))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in COLUMNS:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def _row(workload: Workload) -> tuple[str, ...]:
+    cells = (
+        workload.slug,
+        workload.task_type,
+        workload.backend,
+        workload.model_name,
+        workload.execution_policy or "",
+    )
+    # What would break a line or a column apart is one space.
+    return tuple(plain_text(" ".join(str(cell).split())) for cell in cells)

@@ -1,0 +1,57 @@
+"""``inferencekey logs``: what a workload's engine prints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from inferencekey.cli.options import BaseUrl, Json, Project, Slug
+
+__all__ = ["logs"]
+
+POLL_SECONDS = 0.5
+
+
+def logs(
+    slug: Slug,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="The last N lines.", min=1, max=1000)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")] = False,
+    project: Project = None,
+    base_url: BaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Print the log of a workload's engine, where the platform offers it; the local platform does.
+
+    With --json there is one line for each answer: `lines`, `next` (the place to go on from) and `engine`. Ctrl-C is how
+    --follow is meant to end: the exit code is 0.
+    """
+    import anyio
+
+    from inferencekey.cli.connect import connect, project_of
+    from inferencekey.cli.output import note, print_json, print_text
+    from inferencekey.models import EngineLog
+
+    def show(log: EngineLog) -> bool:
+        if json:
+            return print_json({"lines": list(log.lines), "next": log.next, "engine": log.engine})
+        return not log.lines or print_text("\n".join(log.lines))
+
+    async def read() -> None:
+        async with connect(base_url, project) as mgmt:
+            where = project_of(mgmt)
+            log = await mgmt.logs(slug, project=where, lines=lines)
+            heard = show(log)
+            if not (log.lines or json):
+                note("its engine has written nothing yet")
+            while follow and heard:
+                await anyio.sleep(POLL_SECONDS)
+                log = await mgmt.logs(slug, project=where, lines=1000, after=log.next)
+                if log.lines:
+                    heard = show(log)
+
+    try:
+        anyio.run(read)
+    except KeyboardInterrupt:
+        if not follow:
+            raise

@@ -1,0 +1,67 @@
+"""Waiting for workloads of one or more projects, each to its end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import anyio
+
+from inferencekey import AsyncManagementClient
+from inferencekey.cli.failures import SeveralErrors, error_dict
+from inferencekey.cli.output import print_json
+from inferencekey.errors import InferenceKeyError, WaitAllError
+from inferencekey.models import ReadinessEvent
+
+__all__ = ["wait_for"]
+
+
+async def wait_for(
+    mgmt: AsyncManagementClient, workloads: Mapping[str, Sequence[str]], timeout: float, *, json: bool
+) -> None:
+    """Wait until each workload is ready or has failed, project by project.
+
+    Args:
+        mgmt: the client.
+        workloads: the slugs of each project.
+        timeout: seconds for all of it.
+        json: print one line of JSON for each event, instead of the display.
+
+    Raises:
+        InferenceKeyError: why the one that is not ready is not.
+        SeveralErrors: more than one is not ready.
+    """
+    failed: dict[str, InferenceKeyError] = {}
+    first = next(iter(workloads), None)
+    until = anyio.current_time() + timeout
+    for project, slugs in workloads.items():
+        left = timeout if project == first else max(until - anyio.current_time(), 0.1)
+        try:
+            await mgmt.wait_all(
+                slugs, project=project, timeout=left, on_progress=functools.partial(_tell, project) if json else None
+            )
+        except WaitAllError as error:
+            for inner in error.exceptions:
+                if not isinstance(inner, InferenceKeyError):
+                    raise inner from None
+                failed[f"{project}/{inner.workload}"] = inner
+                if json:
+                    print_json({"project": project, "slug": inner.workload, "error": error_dict(inner, log=False)})
+    if len(failed) == 1:
+        raise next(iter(failed.values()))
+    if failed:
+        count = sum(len(set(slugs)) for slugs in workloads.values())
+        raise SeveralErrors(f"{len(failed)} of {count} workloads are not ready", failed)
+
+
+def _tell(project: str, slug: str, event: ReadinessEvent) -> None:
+    print_json(
+        {
+            "project": project,
+            "slug": slug,
+            "phase": str(event.phase),
+            "step": event.step,
+            "message": event.message,
+            "elapsed_ms": event.elapsed_ms,
+        }
+    )

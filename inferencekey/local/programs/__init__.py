@@ -1,0 +1,1 @@
+"""Programs that are installed on this machine, launched as the engines of workloads."""

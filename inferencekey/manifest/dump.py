@@ -1,0 +1,132 @@
+"""Specs in, a manifest's text out; and live workloads as specs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, cast
+
+from inferencekey._core.jsonval import plain
+from inferencekey._core.policies import known_settings
+from inferencekey._core.specs import SECRET, spec_problems
+from inferencekey.config import redact
+from inferencekey.errors import ConfigurationError, ValidationError
+from inferencekey.manifest.variables import escaped
+from inferencekey.models import Backend, ExecutionPolicy, Workload, WorkloadSpec
+from inferencekey.models.toml import escaped_controls, toml_text
+
+__all__ = ["FORMATS", "Format", "dump_manifest", "spec_of"]
+
+Format = Literal["toml", "yaml", "json"]
+FORMATS: Final[tuple[Format, ...]] = ("toml", "yaml", "json")
+
+
+def dump_manifest(project: str | None, specs: Iterable[WorkloadSpec], format: Format = "toml") -> str:
+    """Return the text of a manifest that loads as these specs.
+
+    Args:
+        project: the manifest's project; a spec that names another keeps it.
+        specs: the workloads, in order.
+        format: ``"toml"``, ``"yaml"`` or ``"json"``.
+
+    Raises:
+        ConfigurationError: a spec holds a credential, or *format* is YAML and the library for it is not installed.
+        ValidationError: a spec is not valid, or holds what the format cannot carry (TOML has no null); the message names the
+            workload.
+    """
+    if format not in FORMATS:
+        raise ValidationError(f"validation error: format must be one of {', '.join(FORMATS)}; got {format!r}")
+    workloads = [_entry(spec, project) for spec in specs]
+    values: dict[str, Any] = {} if project is None else {"project": escaped(project)}
+    values["workloads"] = workloads
+    if format == "json":
+        return escaped_controls(json.dumps(values, indent=2, ensure_ascii=False)) + "\n"
+    if format == "yaml":
+        from inferencekey.manifest.yaml_format import yaml_text
+
+        return yaml_text(values)
+    for spec in workloads:
+        _check_toml(spec)
+    return toml_text(values, tables=("workloads",))
+
+
+def spec_of(workload: Workload) -> WorkloadSpec:
+    """Return the spec of a live workload; ``ensure`` of it changes nothing.
+
+    ``command`` and ``vllm_version`` are taken out of ``config``; what is null is left out, and so are a blank command and
+    settings of a policy that only the server knows.
+
+    Raises:
+        ConfigurationError: the workload holds a credential, which must not be written down.
+        ValidationError: the workload is of a kind that this version does not know, so that no spec says the same.
+    """
+    config = dict(cast("Mapping[str, Any]", _without_null(workload.config or {})))
+    lifted = ("command", "vllm_version") if workload.backend in (Backend.VLLM, Backend.VLLM_OMNI) else ("command",)
+    taken = {name: config.pop(name) for name in lifted if isinstance(config.get(name), str)}
+    policy, settings = workload.execution_policy, _without_null(workload.execution_policy_config)
+    if isinstance(policy, ExecutionPolicy) and settings is not None:
+        settings = known_settings(policy, settings)
+    spec = WorkloadSpec(
+        name=workload.name,
+        slug=workload.slug,
+        model=workload.model_name,
+        backend=workload.backend,
+        task_type=workload.task_type,
+        description=workload.description,
+        config=config or None,
+        worker_id=workload.worker_id,
+        gpu_resource_id=workload.gpu_resource_id,
+        execution_policy=policy,
+        execution_policy_config=settings,
+        **{name: text for name, text in taken.items() if text.strip()},
+    )
+    _check(spec)
+    return spec
+
+
+def _check(spec: WorkloadSpec) -> None:
+    problems = spec_problems(spec)
+    words = "; ".join(problem.message for problem in problems)
+    # A spec's text may mention a token; a file that is committed must not hold one.
+    told = [name for name, value in spec.to_dict().items() if isinstance(value, str) and redact(value) != value]
+    if told and not words:
+        words = f"{', '.join(told)} holds a token; {SECRET}"
+    if told or any(problem.secret for problem in problems):
+        raise ConfigurationError(f"configuration error: the workload {spec.slug!r} cannot be written down: {words}")
+    if problems:
+        raise ValidationError(f"validation error: the workload {spec.slug!r} cannot be written down: {words}")
+
+
+def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
+    _check(spec)
+    values = cast("dict[str, Any]", plain(spec.to_dict(), "the spec"))
+    if values.get("project") == project:
+        values.pop("project", None)
+    return cast("dict[str, Any]", _escaped(values))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, dict):
+        return {key: _escaped(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_escaped(inner) for inner in cast("list[Any]", value)]
+    return value
+
+
+def _without_null(value: Any) -> Any:
+    """Return a mapping without its nulls, and without those of mappings in it; lists are compared whole and stay."""
+    if not isinstance(value, Mapping):
+        return value
+    values = cast("Mapping[str, Any]", value)
+    return {key: _without_null(inner) for key, inner in values.items() if inner is not None}
+
+
+def _check_toml(values: dict[str, Any]) -> None:
+    try:
+        toml_text(values)
+    except ValidationError as error:
+        what = str(error).removeprefix("validation error: ")
+        message = f"validation error: the workload {values['slug']!r}: {what}; write it as yaml or json"
+        raise ValidationError(message) from None

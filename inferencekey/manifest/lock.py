@@ -1,0 +1,192 @@
+"""``inferencekey.lock``: which live workloads a manifest's applies recorded as its own.
+
+It stands beside the manifest and is meant to be committed. One workload is one line, in a stable order, so that two
+branches that add workloads merge. Each is recorded with the id it has on its platform: a workload that somebody deleted
+and made anew is another, and not the manifest's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, cast
+
+import attrs
+
+from inferencekey.errors import ConfigurationError
+from inferencekey.models import Workload
+from inferencekey.models.toml import toml_key, toml_text
+
+__all__ = ["Lock", "LockEntry"]
+
+_VERSION: Final = 1
+_HEAD: Final = f"""\
+# Written by `inferencekey apply`: the live workloads that this manifest's applies made, which alone `--prune` removes.
+# Commit it. Where two branches meet, keep the lines of both.
+version = {_VERSION}
+"""
+_CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
+
+
+@attrs.frozen(order=True)
+class LockEntry:
+    """One workload that an apply of the manifest recorded.
+
+    Args:
+        base_url: the platform it lives on.
+        project: the project it lives in.
+        slug: its slug.
+        id: its id on that platform.
+    """
+
+    base_url: str
+    project: str
+    slug: str
+    id: str
+
+
+@attrs.frozen
+class Lock:
+    """The recorded workloads. A value: :meth:`record` and :meth:`forget` return a new one, :meth:`write` saves it.
+
+    Args:
+        path: the lock file.
+        entries: what is recorded.
+    """
+
+    path: Path
+    entries: frozenset[LockEntry] = frozenset()
+
+    @classmethod
+    def read(cls, path: Path) -> Lock:
+        """Read a lock file; one that is not there holds nothing.
+
+        Raises:
+            ConfigurationError: it holds the marks of a merge conflict, or is not a lock file of this version; the message
+                has the line and what to do.
+            OSError: it cannot be read.
+        """
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            return cls(path)
+        except UnicodeDecodeError:
+            raise _broken(path, None, "is not a text in UTF-8") from None
+        for number, line in enumerate(text.splitlines(), 1):
+            if _CONFLICT.match(line):
+                raise _broken(path, number, "holds a merge conflict; keep the lines of both sides and drop the marks")
+        try:
+            values = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            _check_twice(path, text)
+            raise _broken(path, None, f"is not what apply wrote ({error})") from None
+        return cls(path, frozenset(_entries(path, values)))
+
+    def ids(self, base_url: str, project: str) -> Mapping[str, str]:
+        """Return the recorded ids of one project on one platform, by slug."""
+        return {
+            entry.slug: entry.id for entry in self.entries if (entry.base_url, entry.project) == (base_url, project)
+        }
+
+    def record(self, base_url: str, project: str, slug: str, id: str) -> Lock:
+        """Return the lock with this workload recorded as the manifest's own, in the place of an earlier one of its slug."""
+        entry = LockEntry(base_url, project, slug, id)
+        return attrs.evolve(self, entries=self.forget(base_url, project, slug).entries | {entry})
+
+    def forget(self, base_url: str, project: str, slug: str) -> Lock:
+        """Return the lock without this workload."""
+        gone = (base_url, project, slug)
+        return attrs.evolve(self, entries=frozenset(e for e in self.entries if (e.base_url, e.project, e.slug) != gone))
+
+    def prunable(
+        self, base_url: str, project: str, live: Iterable[Workload], wanted: Collection[str]
+    ) -> tuple[Workload, ...]:
+        """Return the live workloads that the manifest no longer wants and that are its own to remove.
+
+        Args:
+            base_url: the platform.
+            project: the project.
+            live: the project's workloads on it.
+            wanted: the canonical slugs that the manifest declares for the project.
+        """
+        ids = self.ids(base_url, project)
+        return tuple(one for one in live if one.slug not in wanted and ids.get(one.slug) == one.id)
+
+    def write(self) -> None:
+        """Save it, whole or not at all; whoever reads meanwhile gets the old one.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self.path.resolve()  # the lock file may be a link, which stays
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(beside, "w", encoding="utf-8", newline="\n") as file:
+                file.write(str(self))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+
+    def __str__(self) -> str:
+        lines = [_HEAD]
+        section: tuple[str, str] | None = None
+        for entry in sorted(self.entries):
+            if section != (entry.base_url, entry.project):
+                section = (entry.base_url, entry.project)
+                lines.append(f"\n[{'.'.join(map(toml_key, section))}]\n")
+            lines.append(toml_text({entry.slug: entry.id}))
+        return "".join(lines)
+
+
+def _entries(path: Path, values: Mapping[str, Any]) -> Iterator[LockEntry]:
+    platforms = dict(values)
+    version = platforms.pop("version", None)
+    if version != _VERSION:
+        raise _broken(path, None, f"is of version {version!r}, and this inferencekey reads version {_VERSION}")
+    for base_url, projects in platforms.items():
+        for project, ids in _table(path, projects, base_url).items():
+            for slug, id in _table(path, ids, f"{base_url} {project}").items():
+                if not isinstance(id, str):
+                    raise _broken(path, None, f"is not what apply wrote (the id of {slug} is no text)")
+                yield LockEntry(base_url, project, slug, id)
+
+
+def _check_twice(path: Path, text: str) -> None:
+    """Say which workload or section stands twice, as where two branches made the same: TOML's own words do not tell."""
+    section = ""
+    first: dict[tuple[str, str], str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("["):
+            section = line.strip()
+            if (section, "") in first:
+                raise _broken(path, number, f"{section} stands here twice; put its lines under one", restore=False)
+            first[section, ""] = section
+        key, equals, id = map(str.strip, line.partition(" = "))
+        if equals and section:
+            if (section, key) in first:
+                slug = key.strip('"')
+                what = f"{slug} stands here twice, as {first[section, key]} and as {id}; keep the line whose id is live"
+                raise _broken(path, number, f"{what} (`inferencekey get {slug} --json` shows it)", restore=False)
+            first[section, key] = id
+
+
+def _table(path: Path, value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise _broken(path, None, f"is not what apply wrote ({what} is no table)")
+    return cast("dict[str, object]", value)
+
+
+def _broken(path: Path, line: int | None, what: str, *, restore: bool = True) -> ConfigurationError:
+    place = str(path) if line is None else f"{path}:{line}"
+    advice = ""
+    if restore:
+        advice = " Restore it from version control, or delete it: then --prune removes none of what was made so far."
+    return ConfigurationError(f"configuration error: {place}: {what}.{advice}")

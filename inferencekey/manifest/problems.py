@@ -1,0 +1,47 @@
+"""What is wrong with a manifest: every mistake, with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from inferencekey.config import redact
+from inferencekey.errors import ValidationError
+
+__all__ = ["ManifestError", "ManifestProblem"]
+
+
+@attrs.frozen
+class ManifestProblem:
+    """One mistake.
+
+    Args:
+        path: the file (or, where no file is to blame, the directory).
+        line: the line, from 1; ``None`` where there is none to name.
+        message: what is wrong and what to write instead; tokens in it are redacted.
+    """
+
+    path: Path
+    line: int | None
+    message: str = attrs.field(converter=redact)
+
+    def __str__(self) -> str:
+        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+class ManifestError(ValidationError):
+    """A manifest cannot be used. Its text is all problems, one per line, as ``file:line: message``.
+
+    Attributes:
+        problems: all of them, by file and line.
+    """
+
+    problems: tuple[ManifestProblem, ...]
+
+    def __init__(self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **answer: Any) -> None:
+        super().__init__(message or "\n".join(map(str, problems)), **answer)
+        self.problems = tuple(problems)

@@ -1,0 +1,103 @@
+"""A manifest file: its values, and the line of each."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from inferencekey.manifest.json_lines import json_lines
+from inferencekey.manifest.problems import ManifestProblem
+from inferencekey.manifest.toml_lines import toml_lines
+
+__all__ = ["SUFFIXES", "Keys", "Source", "read_source"]
+
+SUFFIXES: Final = (".toml", ".yaml", ".yml", ".json")
+
+Keys = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indices of lists."""
+
+
+@attrs.frozen
+class Source:
+    """One file.
+
+    Args:
+        path: the file.
+        values: what it says, as JSON has it: dicts, lists, texts, numbers, booleans, ``None``.
+        lines: where each value stands; of a value in a mapping, the line of its key.
+        spoiled: the values with which something is wrong already.
+    """
+
+    path: Path
+    values: Any
+    lines: Mapping[Keys, int]
+    spoiled: frozenset[Keys] = frozenset()
+
+    def line(self, keys: Keys) -> int:
+        """Return the line of a value, or of the nearest around it that has one."""
+        ways = (keys[:length] for length in range(len(keys), -1, -1))
+        return next(self.lines[way] for way in ways if way in self.lines)
+
+    def problem(self, keys: Keys, message: str) -> ManifestProblem:
+        """Return a problem at a value."""
+        return ManifestProblem(self.path, self.line(keys), message)
+
+
+def read_source(path: Path) -> Source | list[ManifestProblem]:
+    """Read one file; return what is wrong with it where it cannot be understood.
+
+    Raises:
+        ConfigurationError: it is YAML, and the library for it is not installed.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        return [ManifestProblem(path, None, f"cannot be read: {error.strerror or error}")]
+    except UnicodeDecodeError as error:
+        return [ManifestProblem(path, error.object[: error.start].count(b"\n") + 1, "is not a text in UTF-8")]
+    if path.suffix == ".toml":
+        return _toml(path, text)
+    if path.suffix == ".json":
+        return _json(path, text)
+    from inferencekey.manifest.yaml_format import yaml_source
+
+    values, lines, wrong = yaml_source(text)
+    problems = [ManifestProblem(path, line, message) for line, message in wrong]
+    return problems or Source(path, values, lines)
+
+
+def _toml(path: Path, text: str) -> Source | list[ManifestProblem]:
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = _without_place(str(error), text)
+        return [ManifestProblem(path, line, f"is not TOML: {message}")]
+    except ValueError:
+        return [ManifestProblem(path, None, "a number in it has too many digits")]
+    return Source(path, values, toml_lines(text))
+
+
+def _without_place(message: str, text: str) -> tuple[str, int]:
+    what, _, place = message.rpartition(" (at ")
+    if place.startswith("line "):
+        return what, int(place.removeprefix("line ").partition(",")[0])
+    return what or message, text.rstrip("\n").count("\n") + 1  # "at end of document"
+
+
+def _json(path: Path, text: str) -> Source | list[ManifestProblem]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        return [ManifestProblem(path, error.lineno, f"is not JSON: {error.msg}")]
+    except ValueError:
+        return [ManifestProblem(path, None, "a number in it has too many digits")]
+    lines, twice = json_lines(text)
+    return [ManifestProblem(path, line, f"{key!r} stands here twice") for line, key in twice] or Source(
+        path, values, lines
+    )

@@ -1,0 +1,156 @@
+"""YAML as manifests use it: the values of JSON, by the rules of YAML 1.2.
+
+PyYAML's own rules are those of YAML 1.1, where ``on`` is a boolean and ``22:00`` a number. By the core schema of YAML
+1.2 (https://yaml.org/spec/1.2.2/#103-core-schema) they are texts, as they look.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, cast
+
+from inferencekey.errors import ConfigurationError
+from inferencekey.manifest.lines import LineNumbers
+
+try:
+    import yaml
+except ModuleNotFoundError:
+    raise ConfigurationError(
+        "configuration error: manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
+    ) from None
+
+__all__ = ["yaml_source", "yaml_text"]
+
+Keys = tuple[str | int, ...]
+
+_TAG: Final = "tag:yaml.org,2002:"
+_PLAIN: Final = {
+    "null": re.compile(r"(?:~|null|Null|NULL|)\Z"),
+    "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
+    "int": re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"),
+    "float": re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
+}
+# What PyYAML writes as it is and reads as the end of a line, or not at all.
+_ESCAPED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+# Aliases may stand for one another's repetitions: a few lines can mean a billion values.
+_MOST_VALUES: Final = 100_000
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012 (PyYAML's way)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_loader, _dumper, _yaml = cast("Any", _Loader), cast("Any", _Dumper), cast("Any", yaml)
+for _kind, _pattern in _PLAIN.items():
+    _loader.add_implicit_resolver(_TAG + _kind, _pattern, None)
+    # On top of PyYAML's own rules: a text that either takes for something else is quoted.
+    _dumper.add_implicit_resolver(_TAG + _kind, _pattern, None)
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    style = '"' if _ESCAPED.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar(_TAG + "str", text, style=style)
+
+
+_dumper.add_representer(str, _represent_text)
+
+
+def yaml_text(values: Any) -> str:
+    """Return values of JSON as YAML; texts of several lines as such."""
+    text: str = _yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9)
+    return text
+
+
+def yaml_source(text: str) -> tuple[Any, dict[Keys, int], list[tuple[int | None, str]]]:
+    """Return the values of a YAML text, the line of each by the way to it, and what is wrong, with its line."""
+    try:
+        root = _yaml.compose(text, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        line = LineNumbers(text).at(error.position)
+        return None, {}, [(line, f"is not YAML: the character {chr(error.character)!r} is not allowed")]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        return None, {}, [(mark.line + 1 if mark else None, f"is not YAML: {what}")]
+    reading = _Reading()
+    return None if root is None else reading.value(root, ()), reading.lines, reading.wrong
+
+
+class _Reading:
+    def __init__(self) -> None:
+        self.lines: dict[Keys, int] = {(): 1}
+        self.wrong: list[tuple[int | None, str]] = []
+        self.count = 0
+        self.around: list[Any] = []
+
+    def value(self, node: Any, keys: Keys) -> Any:
+        self.count += 1
+        if self.count > _MOST_VALUES:
+            if self.count == _MOST_VALUES + 1:
+                self.say(node, f"its aliases stand for more than {_MOST_VALUES} values")
+            return None
+        if any(node is outer for outer in self.around):
+            return self.say(node, "an alias must not stand inside what it names")
+        self.lines.setdefault(keys, node.start_mark.line + 1)
+        self.around.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self.mapping(node, keys)
+            if isinstance(node, yaml.SequenceNode):
+                return self.list(node, keys)
+            return self.scalar(node)
+        finally:
+            self.around.pop()
+
+    def mapping(self, node: Any, keys: Keys) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if node.tag != _TAG + "map":
+            self.say(node, f"the tag {_short(node.tag)} is not supported")
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                self.say(key_node, "a key must be a text")
+            elif key == "<<" and key_node.style is None:
+                self.say(key_node, "merge keys (<<) are not supported; what workloads share goes into `defaults`")
+            elif key in found:
+                self.say(key_node, f"{key!r} stands here twice")
+            else:
+                self.lines[(*keys, key)] = key_node.start_mark.line + 1
+                found[key] = self.value(value_node, (*keys, key))
+        return found
+
+    def list(self, node: Any, keys: Keys) -> list[Any]:
+        if node.tag != _TAG + "seq":
+            self.say(node, f"the tag {_short(node.tag)} is not supported")
+        return [self.value(item, (*keys, index)) for index, item in enumerate(node.value)]
+
+    def scalar(self, node: Any) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        if kind == "str":
+            return text
+        if kind not in _PLAIN or not _PLAIN[kind].match(text):
+            return self.say(node, f"the tag {_short(node.tag)} is not supported here")
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() == "true"
+        try:
+            if kind == "int":
+                return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
+            return float(re.sub(r"\.(?=[a-z])", "", text.lower()))
+        except ValueError:
+            return self.say(node, "the number has too many digits")
+
+    def say(self, node: Any, message: str) -> None:
+        self.wrong.append((node.start_mark.line + 1, message))
+
+
+def _short(tag: str) -> str:
+    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag

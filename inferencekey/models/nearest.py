@@ -1,0 +1,34 @@
+"""What somebody probably meant to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "nearest", "one_of_these"]
+
+
+def nearest(given: object, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known word that is most like *given*; ``None`` where none is.
+
+    Args:
+        given: what was written.
+        known: the words to choose from.
+        likeness: how alike they must be, from 0 to 1.
+    """
+    from difflib import get_close_matches
+
+    words = {word.lower(): word for word in known}
+    found = get_close_matches(str(given)[:100].lower(), words, n=1, cutoff=likeness)
+    return words[found[0]] if found else None
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return the end of a message, such as ``"; did you mean 'vllm'?"``; empty where nothing known is like it."""
+    found = nearest(given, known)
+    return "" if found is None else f"; did you mean {str(found)!r}?"
+
+
+def one_of_these(given: object, known: Iterable[str]) -> str:
+    """Return the same; where nothing known is like it, all that is known."""
+    known = tuple(known)
+    return did_you_mean(given, known) or f"; known: {', '.join(known)}"

@@ -1,0 +1,132 @@
+"""A plan as text for people: what changes, key by key, flag by flag, line by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Final, Literal, cast
+
+import attrs
+
+__all__ = ["PlanLine", "change_lines", "same"]
+
+Sign = Literal["+", "-", "~", "=", " "]
+
+INDENT: Final = "    "
+
+CONTEXT: Final = 2
+"""Unchanged lines shown around a changed one."""
+
+_FLAG = re.compile(r"\s+(?=--?[A-Za-z])")
+# What the platform holds may carry a credential that another tool put there: it is sent, never shown.
+_CREDENTIAL = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-+/=.~%]+")
+
+
+@attrs.frozen
+class PlanLine:
+    """One line of a printed plan.
+
+    Args:
+        sign: ``+`` new, ``-`` gone, ``~`` changes (what follows says how), ``=`` stays, a space for what stands between.
+        text: the rest of the line, indented.
+    """
+
+    sign: Sign
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.text}".rstrip()
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compare JSON values: ``True`` is not ``1``, though Python says so."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        a, b = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(one, list) and isinstance(other, list):
+        c, d = cast("list[Any]", one), cast("list[Any]", other)
+        return len(c) == len(d) and all(map(same, c, d))
+    return bool(one == other)
+
+
+def change_lines(path: str, before: Any, after: Any, indent: str = INDENT) -> Iterator[PlanLine]:
+    """Describe one change. ``None`` before means that there was nothing."""
+    if isinstance(after, Mapping) and after and (before is None or isinstance(before, Mapping)):
+        yield from _mapping(path, cast("Mapping[str, Any]", before or {}), cast("Mapping[str, Any]", after), indent)
+    elif before is None:
+        yield from _new(path, after, indent)
+    elif same(before, after):
+        yield PlanLine(" ", f"{indent}{path}: {_shown(after)} (the same, sent again)")
+    else:
+        yield PlanLine("~", f"{indent}{path}:")
+        yield from _text(before, after, indent + INDENT)
+
+
+def _mapping(path: str, old: Mapping[str, Any], new: Mapping[str, Any], indent: str) -> Iterator[PlanLine]:
+    changed = [key for key, value in new.items() if key not in old or not same(old[key], value)]
+    gone = [key for key in old if key not in new]
+    for key in changed:
+        yield from change_lines(f"{path}.{_clean(key)}", old.get(key), new[key], indent)
+    for key in gone:
+        yield PlanLine("-", f"{indent}{path}.{_clean(key)}: {_shown(old[key])}")
+    if not changed and not gone:
+        yield PlanLine(" ", f"{indent}{path}: {_shown(new)} (the same, sent again)")
+
+
+def _new(path: str, after: Any, indent: str) -> Iterator[PlanLine]:
+    if isinstance(after, str) and "\n" in after:
+        yield PlanLine("+", f"{indent}{path}:")
+        for line in after.splitlines():
+            yield PlanLine("+", f"{indent}{INDENT}{_clean(line)}")
+    else:
+        yield PlanLine("+", f"{indent}{path}: {_shown(after)}")
+
+
+def _text(before: Any, after: Any, indent: str) -> Iterator[PlanLine]:
+    """Compare two values part by part where they have parts; else show both."""
+    old, new = _parts(before, after)
+    if old == new:  # no parts, or they differ in what parts do not show
+        yield PlanLine("-", indent + _shown(before))
+        yield PlanLine("+", indent + _shown(after))
+        return
+    end = 0
+    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
+        if group[0][1] > end:
+            yield PlanLine(" ", indent + "…")
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                yield from (PlanLine(" ", indent + _clean(part)) for part in old[a:b])
+            else:
+                yield from (PlanLine("-", indent + _clean(part)) for part in old[a:b])
+                yield from (PlanLine("+", indent + _clean(part)) for part in new[c:d])
+        end = group[-1][2]
+    if end < len(old):
+        yield PlanLine(" ", indent + "…")
+
+
+def _parts(before: Any, after: Any) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what to compare: lines, or a command's flags with their values, or a list's items; nothing for the rest."""
+    if isinstance(before, str) and isinstance(after, str):
+        if "\n" in before or "\n" in after:
+            return before.splitlines(), after.splitlines()
+        old, new = _FLAG.split(before), _FLAG.split(after)
+        if len(old) > 1 and len(new) > 1:
+            return old, new
+    elif isinstance(before, list) and isinstance(after, list):
+        items, others = cast("list[Any]", before), cast("list[Any]", after)
+        if len(items) + len(others) > 4:
+            return [repr(item) for item in items], [repr(item) for item in others]
+    return (), ()
+
+
+def _shown(value: Any) -> str:
+    return _CREDENTIAL.sub("ik…", repr(value))
+
+
+def _clean(text: str) -> str:
+    """Return one line that a terminal shows as it is: what a server stores must not move its cursor."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return _CREDENTIAL.sub("ik…", shown)

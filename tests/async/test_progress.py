@@ -1,0 +1,147 @@
+"""What people see while they wait, on a terminal of any size and anywhere else."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from inferencekey._async.progress import ReadinessBoard
+from inferencekey.models import Phase, ReadinessEvent
+
+
+class Terminal(io.StringIO):
+    """Keeps what a terminal would show: the few controls that the board uses, carried out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.screen: list[str] = [""]
+        self.row = 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        for part in re.findall(r"\x1b\[\d*[A-Z]|\r|\n|[^\x1b\r\n]+", text):
+            if part == "\n":
+                self.row += 1
+                if self.row == len(self.screen):
+                    self.screen.append("")
+            elif part == "\x1b[2K":
+                self.screen[self.row] = ""
+            elif part == "\x1b[J":
+                del self.screen[self.row + 1 :]
+            elif part.endswith("A"):
+                self.row -= int(part[2:-1])
+                assert self.row >= 0
+            elif part != "\r":
+                self.screen[self.row] += part
+        return len(text)
+
+
+@pytest.fixture
+def size(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "6")
+    return monkeypatch
+
+
+def event(phase: str, message: str = "") -> ReadinessEvent:
+    return ReadinessEvent(Phase(phase), message)
+
+
+def board(slugs: Sequence[str]) -> tuple[ReadinessBoard, Terminal]:
+    terminal = Terminal()
+    return ReadinessBoard(slugs, terminal), terminal
+
+
+def test_one_workload_is_one_line(size: pytest.MonkeyPatch) -> None:
+    shown, terminal = board(["bot"])
+    shown.tick(0.5)
+    assert terminal.screen == [""], "nothing is known yet"
+    shown.show("bot", event("bootstrapping", "loading"), 1)
+    shown.tick(1.5)
+    assert terminal.screen == ["bot: bootstrapping loading (1.5 s)"]
+    shown.trouble("bot", "reset", 2)
+    assert terminal.screen == ["bot: no connection, trying again: reset (2.0 s)"]
+    shown.show("bot", event("ready", "x" * 100), 3)
+    line, after = terminal.screen
+    assert (len(line), after) == (59, "")
+    assert line.startswith("bot: ready xxx")
+    assert line.endswith("x… (3.0 s)")
+    shown.end()
+    assert len(terminal.screen) == 2
+
+
+def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
+    shown, terminal = board(["a", "b", "c"])
+    shown.show("a", event("scheduling"), 1)
+    assert terminal.screen == ["a: scheduling (1.0 s)", "b: waiting (1.0 s)", "c: waiting (1.0 s)"]
+    shown.show("b", event("ready", "ok"), 2)
+    shown.failed("c", "not found", 3)
+    shown.tick(4)
+    assert terminal.screen == ["a: scheduling (4.0 s)", "b: ready ok (2.0 s)", "c: not found (3.0 s)"]
+    shown.show("a", event("ready"), 5)
+    assert terminal.screen == ["a: ready (5.0 s)", "b: ready ok (2.0 s)", "c: not found (3.0 s)", ""]
+
+
+def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -> None:
+    slugs = [f"w{n}" for n in range(12)]
+    shown, terminal = board(slugs)
+    shown.show("w0", event("scheduling"), 1)
+    assert terminal.screen == [
+        "w0: scheduling (1.0 s)",
+        "w1: waiting (1.0 s)",
+        "w2: waiting (1.0 s)",
+        "w3: waiting (1.0 s)",
+        "and 8 more: 8 waiting",
+    ]
+    for number in (1, 2, 11):
+        shown.show(f"w{number}", event("ready"), 2)
+    shown.show("w3", event("error", "no"), 3)
+    shown.tick(4)
+    assert terminal.screen == [
+        "w0: scheduling (4.0 s)",
+        "w4: waiting (4.0 s)",
+        "w5: waiting (4.0 s)",
+        "w6: waiting (4.0 s)",
+        "and 8 more: 3 ready, 1 failed, 4 waiting",
+    ]
+    for slug in slugs[:11]:
+        shown.show(slug, event("ready"), 5)
+    assert terminal.screen == ["and 12 more: 12 ready", ""]
+
+
+def test_a_burst_is_not_drawn_event_by_event(size: pytest.MonkeyPatch) -> None:
+    shown, terminal = board(["a", "b"])
+    for number in range(100):
+        shown.show("a", event("bootstrapping", str(number)), 1 + number / 1000)
+    assert terminal.screen[0] == "a: bootstrapping 50 (1.1 s)", "every 50 ms"
+    shown.tick(2)
+    assert terminal.screen == ["a: bootstrapping 99 (2.0 s)", "b: waiting (2.0 s)"]
+
+
+def test_elsewhere_each_change_is_a_line() -> None:
+    out = io.StringIO()
+    shown = ReadinessBoard(["a", "b"], out)
+    for _ in range(2):
+        shown.show("a", event("bootstrapping", "load\x1b[2Jing\r"), 1)
+        shown.tick(1.5)
+    shown.failed("b", "not found", 2)
+    shown.show("a", event("ready"), 3)
+    assert out.getvalue() == "a: bootstrapping load [2Jing  (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
+
+
+def test_a_terminal_that_goes_away_ends_the_display_only() -> None:
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    shown = ReadinessBoard(["a", "b"], Gone())
+    shown.show("a", event("scheduling"), 1)
+    shown.tick(3)
+    shown.show("a", event("ready"), 4)
+    shown.show("b", event("ready"), 4)
+    shown.end()

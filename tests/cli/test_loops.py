@@ -1,0 +1,37 @@
+"""Which loop a platform of the command line runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import anyio
+import pytest
+
+from inferencekey.cli.loops import UVLOOP_VARIABLE, serving_loop
+
+
+async def _loop() -> str:
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+
+@pytest.mark.parametrize("said", [None, "", "1", "yes"])
+def test_uvloop_where_it_is_installed(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvloop")
+    monkeypatch.delenv(UVLOOP_VARIABLE, raising=False)
+    if said is not None:
+        monkeypatch.setenv(UVLOOP_VARIABLE, said)
+    assert anyio.run(_loop, backend_options=serving_loop()) == "uvloop"
+
+
+@pytest.mark.parametrize("said", ["0", "off", "No", " false "])
+def test_asyncios_where_uvloop_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(UVLOOP_VARIABLE, said)
+    assert anyio.run(_loop, backend_options=serving_loop()) == "asyncio"
+
+
+def test_asyncios_where_uvloop_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(UVLOOP_VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, "uvloop", raising=False)
+    monkeypatch.setattr(sys, "path", [])
+    assert anyio.run(_loop, backend_options=serving_loop()) == "asyncio"

@@ -1,0 +1,128 @@
+"""How many engines a load gets: never out of bounds, up at once or soon, down late."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS, Scaling, needed, scale
+
+BOUNDS = st.tuples(st.integers(0, 4), st.integers(1, 6)).map(lambda pair: (pair[0], max(pair)))
+LOADS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1000)), min_size=1, max_size=30)
+
+
+@given(st.integers(0, 1000), st.integers(1, 300))
+def test_the_engines_needed_have_room_for_all_and_one_fewer_would_not(load: int, slots: int) -> None:
+    engines = needed(load, slots)
+    assert engines * slots >= load
+    assert engines == 0 or (engines - 1) * slots < load
+
+
+def test_before_an_engine_ran_one_is_needed() -> None:
+    assert [needed(load, None) for load in (0, 1, 99)] == [0, 1, 1]
+    assert needed(3, 0) == 3, "an engine that says it has no slots has one"
+
+
+@attrs.define
+class Run:
+    """A workload over time, looked at whenever it asked to be."""
+
+    low: int
+    high: int
+    at: Scaling = attrs.field(factory=Scaling)
+    now: float = 0.0
+    most: int = 0
+    fewest: int = 99
+
+    def look(self, need: int) -> float | None:
+        self.at, look = scale(self.at, need, self.low, self.high, self.now)
+        assert look is None or look > 0, "who asks to be looked at again at once is looked at for ever"
+        assert self.low <= self.at.wanted <= self.high
+        self.most, self.fewest = max(self.most, self.at.wanted), min(self.fewest, self.at.wanted)
+        return look
+
+    def stay(self, need: int, seconds: float) -> None:
+        end = self.now + seconds
+        while (look := self.look(need)) is not None and self.now + look <= end:
+            self.now += look
+        self.now = end
+        self.look(need)
+
+
+@given(BOUNDS, LOADS)
+def test_never_out_of_bounds_and_settled_in_the_end(bounds: tuple[int, int], loads: list[tuple[int, float]]) -> None:
+    low, high = bounds
+    run = Run(low, high)
+    for load, seconds in loads:
+        run.stay(needed(load, 3), seconds)
+    load = loads[-1][0]
+    run.stay(needed(load, 3), UP_SECONDS + 3 * DOWN_SECONDS + IDLE_SECONDS)
+    assert run.at.wanted == min(max(needed(load, 3), low), high)
+    assert run.look(needed(load, 3)) is None, "nothing is left to wait for"
+
+
+@given(BOUNDS, LOADS)
+def test_a_call_is_never_left_without_an_engine(bounds: tuple[int, int], loads: list[tuple[int, float]]) -> None:
+    run = Run(*bounds)
+    for load, seconds in loads:
+        run.stay(needed(load, 3), seconds)
+        assert run.at.wanted >= min(load, 1)
+
+
+@given(st.floats(0, UP_SECONDS - 0.01))
+def test_a_short_moment_of_more_is_not_followed(seconds: float) -> None:
+    run = Run(1, 5)
+    run.stay(1, 10)
+    run.stay(4, seconds)
+    run.stay(1, 1)
+    assert run.most == 1
+
+
+@given(st.floats(0, DOWN_SECONDS - 0.01))
+def test_a_short_moment_of_less_is_not_followed(seconds: float) -> None:
+    run = Run(1, 5)
+    run.stay(4, 10)
+    run.fewest = 99
+    run.stay(1, seconds)
+    run.stay(4, 1)
+    assert run.fewest == 4
+
+
+def test_what_was_needed_meanwhile_stays() -> None:
+    run = Run(0, 5)
+    run.stay(5, 10)
+    for need in (1, 3, 1):
+        run.stay(need, DOWN_SECONDS / 4)
+    run.stay(1, DOWN_SECONDS / 4)
+    assert run.at.wanted == 3
+    run.stay(1, DOWN_SECONDS)
+    assert run.at.wanted == 1
+
+
+def test_silence_counts_from_where_it_began() -> None:
+    run = Run(0, 5)
+    run.stay(3, 10)
+    run.stay(0, DOWN_SECONDS)
+    assert run.at.wanted == 1
+    run.stay(0, IDLE_SECONDS - DOWN_SECONDS - 1)
+    assert run.at.wanted == 1
+    run.stay(0, 1)
+    assert run.at.wanted == 0
+
+
+@pytest.mark.parametrize("engines", [1, 3])
+def test_a_call_too_short_to_be_seen_breaks_the_silence(engines: int) -> None:
+    at = Scaling(engines, under_since=0.0)
+    at, _ = scale(at, 0, 0, 5, IDLE_SECONDS, called=IDLE_SECONDS - 10)
+    assert at.wanted == 1
+    at, look = scale(at, 0, 0, 5, IDLE_SECONDS + 1, called=IDLE_SECONDS - 10)
+    assert at.wanted == 1
+    assert look is not None
+
+
+def test_other_bounds_hold_at_once() -> None:
+    at = Scaling(5, under_since=0.0, peak=5)
+    assert scale(at, 0, 0, 2, 1.0)[0].wanted == 2
+    assert scale(Scaling(), 0, 2, 3, 1.0)[0].wanted == 2
