@@ -4,6 +4,7 @@ nox                 what CI runs: generated, lint, types, wheel, docs, tests
 nox -s tests        one of them
 nox -s soak         ten minutes of random faults; not part of CI
 nox -s tests-all    the tests on every supported Python that is installed
+nox -s bench        the benchmarks, ten minutes or more; not part of CI
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy strict and pyright strict on the package and on ``tests/typing``."""
+    """mypy strict and pyright strict on the package, on ``tests/typing`` and on ``benchmarks``."""
     install(session, "types", "lint")
     session.run("mypy")
     session.run("pyright")
@@ -84,6 +85,13 @@ def soak(session: nox.Session) -> None:
     """Ten minutes of random faults at 200 concurrent streams; ``-- --seconds 60`` for less."""
     session.install(".")
     session.run("python", "-W", "error", "-m", "soak.soak", *session.posargs, env={"PYTHONPATH": str(HERE / "tests")})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The clients' cost beside floors and peers; ``-- --list``, ``-- --only stream``, ``-- --no-peers``, ``-- --rounds 5``."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session

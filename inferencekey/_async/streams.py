@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Generic, NoReturn, Self, TypeVar
 
@@ -24,8 +24,7 @@ class AsyncStream(ABC, Generic[T]):
     ``aclose``, by leaving the block, at its end, on any error, and when it is dropped.
     """
 
-    _batch: list[T]
-    _next: int
+    _items: Iterator[T]
     _failure: BaseException | None
     _opened: bool
     _ended: bool
@@ -33,8 +32,7 @@ class AsyncStream(ABC, Generic[T]):
 
     def __init__(self, scrub: Callable[[InferenceKeyError], None]) -> None:
         self._scrub = scrub
-        self._batch = []
-        self._next = 0
+        self._items = iter(())
         self._failure = None
         self._opened = False
         self._ended = False
@@ -55,22 +53,19 @@ class AsyncStream(ABC, Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        while self._next >= len(self._batch):
+        while True:
+            for item in self._items:
+                return item
             batch = await self._next_batch()
             if not batch:
                 raise StopAsyncIteration
-            self._batch = batch
-            self._next = 0
-        item = self._batch[self._next]
-        self._next += 1
-        return item
+            self._items = iter(batch)
 
     async def aclose(self) -> None:
         """Close the upstream at once. What had been read stays available; iteration ends."""
         self._ended = self._closed = True
         self._failure = None
-        self._batch = []
-        self._next = 0
+        self._items = iter(())
         self._shut()
 
     async def _open_once(self) -> Self:
@@ -90,7 +85,8 @@ class AsyncStream(ABC, Generic[T]):
 
         A failure is raised only once everything that came before it was returned.
         """
-        await self._open_once()
+        if not self._opened:
+            await self._open_once()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -158,7 +154,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         strict_end: bool = True,
     ) -> None:
         super().__init__(scrub)
-        self._connect = connect
+        self._connect: Callable[[], Awaitable[ByteStream]] | None = connect
         self._keepalive = keepalive
         self._events: EventReader | None = None
         self._strict_end = strict_end
@@ -175,7 +171,10 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         return self._events.body.request_id if self._events is not None else None
 
     async def _open(self) -> None:
-        body = await self._connect()
+        connect, self._connect = self._connect, None  # it holds the request's body, which is not needed again
+        assert connect is not None
+        body = await connect()
+        del connect
         if body.content_type in ("application/json", "application/problem+json", "text/html"):
             try:
                 await _not_a_stream(body)
@@ -194,7 +193,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
             return
         while not batch:
             try:
-                events = await reader.read()
+                events = await reader.read_plain()
             except RequestTimeout as error:
                 # Complete is complete: after the finish_reason only [DONE] or the usage was missing.
                 if chat.complete:
@@ -210,15 +209,12 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                 chat.end(reader.unfinished())
                 self._ended = True
                 return
-            for event in events:
-                chunk = chat.take(event)
-                if chunk is None:
-                    reader.body.finish()
-                    if not batch:
-                        await reader.body.settle()
-                    self._ended = not batch or reader.body.at_end
-                    return
-                batch.append(chunk)
+            if chat.take_all(events, batch):
+                reader.body.finish()
+                if not batch:
+                    await reader.body.settle()
+                self._ended = not batch or reader.body.at_end
+                return
 
     def _tell(self, error: InferenceKeyError) -> None:
         if self._events is not None:

@@ -5,17 +5,19 @@ The shapes are OpenAI's chat completions, as the platform contract fixes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import orjson
 
 from inferencekey._core import jsonval
 from inferencekey._core.answers import in_band_error
+from inferencekey._core.pattern import UNKNOWN, ChunkPattern, not_plain
 from inferencekey._core.sse import Event
 from inferencekey._core.usage import usage_of
 from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted, ValidationError
 from inferencekey.models import TextChunk, TextResult
+from inferencekey.models.results import text_chunk
 
 __all__ = ["ChatStream", "chat_body", "text_result"]
 
@@ -185,7 +187,18 @@ class ChatStream:
         allow_bare_end: accept an end with neither, for engines known to send none.
     """
 
-    __slots__ = ("_allow_bare_end", "_finish_reason", "_model", "_raw", "_request_id", "_texts", "_usage", "done")
+    __slots__ = (
+        "_allow_bare_end",
+        "_finish_reason",
+        "_misses",
+        "_model",
+        "_pattern",
+        "_raw",
+        "_request_id",
+        "_texts",
+        "_usage",
+        "done",
+    )
 
     def __init__(self, *, request_id: str | None = None, allow_bare_end: bool = False) -> None:
         self._request_id = request_id
@@ -194,7 +207,9 @@ class ChatStream:
         self._finish_reason: str | None = None
         self._model: str | None = None
         self._usage: Any = None
-        self._raw: Any = None
+        self._raw: Any = None  # of a chunk that was not parsed: its bytes
+        self._pattern = UNKNOWN
+        self._misses = 0
         self.done = False
         """``[DONE]`` was seen: nothing more is to come."""
 
@@ -203,6 +218,54 @@ class ChatStream:
         """Whether the answer is whole."""
         return self.done or self._finish_reason is not None
 
+    def take_all(self, events: Iterable[bytes | Event], chunks: list[TextChunk]) -> bool:
+        """Append the events' chunks to *chunks*; return whether ``[DONE]`` came. Plain events may come as their data alone.
+
+        Raises:
+            InferenceKeyError: as ``take`` does; the chunks of the events before are in *chunks*.
+        """
+        texts = self._texts
+        head, tail, start, end, size = self._pattern
+        for event in events:
+            kind = "message"
+            if isinstance(event, bytes):
+                # The chunk that nearly all chunks are, written out here because it is what streaming costs.
+                if (
+                    event.startswith(head)
+                    and event.endswith(tail)
+                    and len(event) > size
+                    and not not_plain(plain := event[start:end])
+                ):
+                    try:
+                        text = plain.decode()
+                    except UnicodeDecodeError:
+                        pass  # said below, as of every chunk that is no JSON
+                    else:
+                        texts.append(text)
+                        chunks.append(text_chunk(text, event))
+                        self._raw, self._misses = event, 0
+                        continue
+            else:
+                kind = event.event
+                event = event.data
+            raw = self._parsed(event, kind)
+            if raw is None:
+                return True
+            if (found := _only_text(raw)) is None:
+                chunks.append(self._chunk(event, raw))
+                continue
+            # The parsed chunk is let go at once: some hundreds of them, alive together, keep the garbage collector busy.
+            texts.append(found)
+            chunks.append(text_chunk(found, event))
+            self._raw = event
+            if self._model is None:
+                self._model = jsonval.text_or_none(raw.get("model"))
+            # Chunks that are all different are not looked at in vain for ever.
+            if self._misses < 4 and "error" not in raw and (learnt := ChunkPattern.of(event, found)) is not None:
+                self._misses += 1
+                head, tail, start, end, size = self._pattern = learnt
+        return False
+
     def take(self, event: Event) -> TextChunk | None:
         """Return the event's chunk, or ``None`` for ``[DONE]``.
 
@@ -210,27 +273,33 @@ class ChatStream:
             GenerationFailed: an error of any shape came in the stream, or the engine gave up.
             ResponseFormatError: the event is not a chunk.
         """
-        data = event.data
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
-            self.done = True
-            return None
+        raw = self._parsed(event.data, event.event)
+        return None if raw is None else self._chunk(event.data, raw)
+
+    def _parsed(self, data: bytes, kind: str) -> dict[str, Any] | None:
+        """Return what an event holds, or ``None`` for ``[DONE]``."""
         try:
             raw = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            if event.event == "error":
+            if data.strip() == b"[DONE]":
+                self.done = True
+                return None
+            if kind == "error":
                 raise self._failed(data.decode("utf-8", "replace")) from None
             raise ResponseFormatError(
                 f"unexpected answer: an event of the stream is not JSON ({error}): {jsonval.preview(data)}",
                 request_id=self._request_id,
             ) from None
-        if event.event == "error":
+        if kind == "error":
             raise self._failed(raw)
         if not isinstance(raw, dict):
             raise ResponseFormatError(
                 f"unexpected answer: an event of the stream is not a JSON object: {jsonval.preview(data)}",
                 request_id=self._request_id,
             )
-        chunk = cast("dict[str, Any]", raw)
+        return cast("dict[str, Any]", raw)
+
+    def _chunk(self, data: bytes, chunk: dict[str, Any]) -> TextChunk:
         if "error" in chunk and _says_error(chunk):
             raise self._failed(chunk)
         self._raw = chunk
@@ -296,7 +365,7 @@ class ChatStream:
             self._model,
             self._finish_reason,
             usage_of(self._usage),
-            self._raw,
+            orjson.loads(self._raw) if isinstance(self._raw, bytes) else self._raw,
             self._request_id,
         )
 
@@ -320,6 +389,18 @@ def _says_error(answer: Mapping[str, Any]) -> bool:
     error = answer.get("error")
     # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
     return bool(error) or (error is not None and error is not False and not answer.get("choices"))
+
+
+def _only_text(chunk: dict[str, Any]) -> str | None:
+    """Return the text of a chunk that says nothing else; ``None`` for whatever needs a closer look."""
+    try:
+        choice = chunk["choices"][0]
+        text = choice["delta"]["content"]
+        if text and type(text) is str and not choice.get("finish_reason") and not chunk.get("usage"):
+            return text if chunk.get("error") is None else None
+    except (LookupError, TypeError, AttributeError):
+        pass
+    return None
 
 
 def _is_error(event: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from functools import lru_cache
+from typing import Final, cast
 
 import attrs
 
@@ -16,22 +17,40 @@ def for_unary(call: Timeouts | float | None, client: Timeouts | float | None) ->
     """Return the deadlines of a unary call: a number of seconds is the total."""
     given = client if call is None else call
     if given is None:
-        return Timeouts()
+        return _DEFAULT
     if isinstance(given, Timeouts):
         return given
-    total = _seconds(given)
-    return attrs.evolve(Timeouts(), total=total, first_byte=total, read=total)
+    return _in_all(_seconds(given))
 
 
 def for_stream(call: Timeouts | float | None, client: Timeouts | float | None) -> Timeouts:
     """Return the deadlines of a stream: a number of seconds limits each wait, never the whole."""
     given = client if call is None else call
     if given is None:
-        return Timeouts(total=None)
+        return _DEFAULT_STREAM
     if isinstance(given, Timeouts):
-        return attrs.evolve(given, total=None)
-    wait = _seconds(given)
+        return _without_total(given)
+    return _each(_seconds(given))
+
+
+_DEFAULT: Final = Timeouts()
+_DEFAULT_STREAM: Final = Timeouts(total=None)
+
+
+# Calls have few different deadlines, and making their checked values costs more than the call does otherwise.
+@lru_cache(64)
+def _in_all(total: float) -> Timeouts:
+    return attrs.evolve(_DEFAULT, total=total, first_byte=total, read=total)
+
+
+@lru_cache(64)
+def _each(wait: float) -> Timeouts:
     return Timeouts(connect=wait, first_byte=wait, read=wait, keepalive=wait, total=None)
+
+
+@lru_cache(64)
+def _without_total(given: Timeouts) -> Timeouts:
+    return attrs.evolve(given, total=None)
 
 
 def _seconds(value: object) -> float:

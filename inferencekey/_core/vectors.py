@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from inferencekey._core import jsonval
+from inferencekey._core import jsonval, long_vectors
 from inferencekey._core.answers import in_band_error
 from inferencekey._core.usage import usage_of
 from inferencekey.errors import ResponseFormatError, ValidationError
@@ -42,7 +42,9 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     def wrong(why: str) -> ResponseFormatError:
         return ResponseFormatError(f"unexpected answer: the embeddings {why}", request_id=request_id)
 
-    raw = jsonval.loads(body, "the embeddings", request_id)
+    raw = (long_vectors.parsed(body) if len(body) >= long_vectors.LONG else None) or jsonval.loads(
+        body, "the embeddings", request_id
+    )
     answer = jsonval.as_mapping(raw)
     if answer is not None and answer.get("error"):
         raise in_band_error(raw, request_id=request_id)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Final
 
 import aiohttp
 import anyio
 
 from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
+from inferencekey._http import process
+from inferencekey._http.direct import Reply
 from inferencekey._http.failures import translate
 from inferencekey.errors import ConfigurationError, InferenceKeyError, RequestTimeout, ResponseFormatError
 
-__all__ = ["ByteStream", "EventReader"]
+__all__ = ["ByteStream", "EventReader", "Response"]
+
+Response = aiohttp.ClientResponse | Reply
 
 GRACE: Final = 0.25
 """Seconds that a finished stream's connection may take to reach the end of its body and return to the pool."""
@@ -21,7 +24,7 @@ GRACE: Final = 0.25
 BLINK: Final = 0.01
 """Seconds of it for which the stream's reader is kept, after the last chunk was delivered."""
 
-_inherited: list[aiohttp.ClientResponse] = []
+_inherited: list[Response] = []
 """Answers that were open when this process was forked: they are the parent's, and cleaning them up would touch its sockets."""
 
 
@@ -30,13 +33,13 @@ class ByteStream:
 
     __slots__ = ("__weakref__", "_attempts", "_content", "_failure", "_loop", "_process", "_response")
 
-    def __init__(self, response: aiohttp.ClientResponse, attempts: int) -> None:
+    def __init__(self, response: Response, attempts: int) -> None:
         self._response = response
         self._attempts = attempts
         self._content = response.content
         self._failure: InferenceKeyError | None = None
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
+        self._process = process.current()
 
     @property
     def request_id(self) -> str | None:
@@ -65,7 +68,7 @@ class ByteStream:
         """
         if self._failure is not None:
             raise self._failure
-        if self._process != os.getpid() or self._loop is not asyncio.get_running_loop():
+        if self._process != process.current() or self._loop is not asyncio.get_running_loop():
             raise ConfigurationError(
                 "configuration error: a stream is read in the event loop and the process that opened it; open one here."
             )
@@ -88,14 +91,14 @@ class ByteStream:
 
     def close(self) -> None:
         """Close the connection at once: the server is to stop working on the answer."""
-        if self._process != os.getpid():
+        if self._process != process.current():
             _inherited.append(self._response)
         else:
             self._response.close()
 
     def close_threadsafe(self) -> None:
         """The same from any thread, also from a garbage collector's."""
-        if self._process != os.getpid():
+        if self._process != process.current():
             _inherited.append(self._response)
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.close)
@@ -144,13 +147,21 @@ class EventReader:
         """Return the events that one or more reads complete, at least one; an empty list at the end.
 
         Raises:
+            InferenceKeyError: as for ``read_plain``.
+        """
+        return [Event(one) if isinstance(one, bytes) else one for one in await self.read_plain()]
+
+    async def read_plain(self) -> list[bytes] | list[bytes | Event]:
+        """The same, with an event that has data and nothing else as its data alone.
+
+        Raises:
             RequestTimeout: nothing but comments came for too long.
             ResponseFormatError: an event is too large.
             TransportError: the connection failed; the events that had arrived were returned by earlier calls.
         """
         while data := await self.body.read():
             try:
-                events = self._decoder.feed(data)
+                events = self._decoder.feed_plain(data)
             except EventTooLarge as error:
                 self.body.close()
                 raise ResponseFormatError(f"unexpected answer: {error}", request_id=self.body.request_id) from None

@@ -6,7 +6,7 @@ from urllib import request
 from urllib.parse import urlsplit
 
 from inferencekey._http.credential import Unshown
-from inferencekey.config import is_loopback
+from inferencekey.config import is_http_url, is_loopback
 from inferencekey.errors import ConfigurationError
 
 __all__ = ["proxy_for"]
@@ -35,12 +35,7 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
 
 
 def _checked(url: str, which: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+    if not is_http_url(url):
         raise ConfigurationError(
             f"configuration error: {which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
             'proxy="" goes without one.'

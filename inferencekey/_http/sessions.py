@@ -7,7 +7,6 @@ as it is used from, and never touches one across a fork.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl as ssl_module
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -21,6 +20,8 @@ import aiohttp
 import attrs
 from aiohttp.client_proto import ResponseHandler
 
+from inferencekey._http import process
+from inferencekey._http.direct import Direct
 from inferencekey.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,18 +41,92 @@ fresh: ContextVar[bool] = ContextVar("fresh", default=False)
 
 
 class Handler(ResponseHandler):
-    """aiohttp's protocol, which also tells the reader of a body that the connection failed.
+    """aiohttp's protocol, which also tells the reader of a body that the connection failed, and keeps time for nothing.
 
-    aiohttp forgets to when the framing breaks in the middle of a body (a chunk's size that is no number): it closes the
-    connection, its timers with it, and the reader waits for ever.
+    aiohttp forgets to tell when the framing breaks in the middle of a body (a chunk's size that is no number), and when the
+    session is closed: it closes the connection, its timers with it, and the reader waits for ever.
+
+    aiohttp sets a timer for every request and again for every read. Here a read notes the time, and one timer for each
+    connection looks at it when it could have been too long.
     """
+
+    deadline: float | None = None
+    """The loop's time at which the current request must be over, its body included."""
+
+    _heard: float | None = None
+    """The loop's time of the last byte, or of the request; ``None`` when none is awaited."""
+
+    _watch: asyncio.TimerHandle | None = None
+    _interim = False
+
+    @property
+    def fit(self) -> bool:
+        """Whether an idle connection may serve: one that said anything meanwhile, were it half a head, may not."""
+        return self._heard is None and not self.should_close
 
     def set_exception(self, exc: BaseException, exc_cause: Any = None) -> None:
         cause = () if exc_cause is None else (exc_cause,)
         super().set_exception(exc, *cause)
+        _tell(self._payload, exc, *cause)
+
+    def close(self) -> None:
         body = self._payload
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(exc, *cause)
+        super().close()
+        _tell(body, aiohttp.ClientConnectionError("Connection closed"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def start_timeout(self) -> None:
+        self._heard = self._loop.time()
+        self._arm()
+
+    def _reschedule_timeout(self) -> None:
+        self._heard = self._loop.time()
+        if self._watch is None:
+            self._arm()
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        code = data[0].code
+        self._interim = 100 <= code < 200 and code != 101
+        super().feed_data(data, size)
+
+    def _drop_timeout(self) -> None:
+        # aiohttp stops the clock at any head that has no body; after a 100 or 103 the answer is still to come.
+        if not self._interim:
+            self._heard = None
+
+    def _arm(self) -> None:
+        due = self.deadline
+        if self._heard is not None and self._read_timeout:
+            silent = self._heard + self._read_timeout
+            due = silent if due is None else min(due, silent)
+        if due is None:
+            return
+        if self._watch is not None:
+            if self._watch.when() <= due:
+                return  # it will look, and be set again
+            self._watch.cancel()
+        self._watch = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        now = self._loop.time()
+        if self.deadline is not None and self.deadline <= now:
+            self.deadline = None
+            self.set_exception(TimeoutError())
+        elif self._heard is not None and self._read_timeout and self._heard + self._read_timeout <= now:
+            self._on_read_timeout()
+        else:
+            self._arm()
+
+
+def _tell(body: aiohttp.StreamReader | None, exc: BaseException, *cause: BaseException) -> None:
+    if body is not None and not body.is_eof() and body.exception() is None:
+        body.set_exception(exc, *cause)
 
 
 class Connector(aiohttp.TCPConnector):
@@ -75,17 +150,41 @@ class Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
+            protocol = cast("Handler | None", connection.protocol)
             if protocol is None:
                 return connection
             old = protocol in self._served
-            if old and protocol.should_close:
+            if old and not protocol.fit:
                 connection.close()
                 continue
             reused.set(old)
             if not old:
                 self._served.add(protocol)
             return connection
+
+    async def lease(
+        self, to: ClientRequest, key: ConnectionKey, connect: float | None, deadline: float | None
+    ) -> Connection:
+        """Return a connection for a request that is not aiohttp's to send.
+
+        Args:
+            to: where to.
+            key: its key in the pool.
+            connect: seconds for a new connection.
+            deadline: the loop's time at which it must be there.
+        """
+        while (connection := await self._get(key, [])) is not None:
+            protocol = cast("Handler | None", connection.protocol)
+            if protocol is not None and protocol.fit:
+                reused.set(True)
+                return connection
+            connection.close()
+        timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=float("inf"))
+        async with asyncio.timeout_at(deadline):
+            try:
+                return await self.connect(to, [], timeout)
+            except TimeoutError:
+                raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {to.url}") from None
 
 
 class Body(Protocol):
@@ -102,6 +201,7 @@ class Session:
 
     http: aiohttp.ClientSession
     process: int
+    direct: Direct | None = None
     life: AsyncGenerator[None, None] = attrs.field(init=False)
     bodies: WeakSet[Body] = attrs.field(factory=WeakSet[Body])
 
@@ -112,11 +212,19 @@ class Sessions:
     Args:
         ssl: a context (a custom CA, a client certificate), or ``True`` for the system's.
         factory: makes the sessions instead; called once per loop, inside it.
+        direct: makes the direct way of a session that is ours.
     """
 
-    def __init__(self, *, ssl: ssl_module.SSLContext | bool = True, factory: SessionFactory | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ssl: ssl_module.SSLContext | bool = True,
+        factory: SessionFactory | None = None,
+        direct: Callable[[aiohttp.ClientSession], Direct] | None = None,
+    ) -> None:
         self._ssl = ssl
         self._factory = factory
+        self._direct = direct
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
         self._closed = False
         # A client that is dropped instead of closed leaves no socket and no warning behind either.
@@ -138,14 +246,18 @@ class Sessions:
                 "here. Under trio, call the sync clients from a thread."
             ) from None
         found = self._open.get(loop)
-        if found is not None and found.process == os.getpid() and not found.http.closed:
+        if found is not None and found.process == process.current() and not found.http.closed:
             return found
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
         for lost in [session for session in list(_kept) if session.http._loop.is_closed()]:
             _kept.discard(lost)  # its loop was closed without ending its generators: nobody can close it any more
-        session = Session(self._factory() if self._factory is not None else self._make(), os.getpid())
+        if self._factory is not None:
+            session = Session(self._factory(), process.current())
+        else:
+            http = self._make()
+            session = Session(http, process.current(), None if self._direct is None else self._direct(http))
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
         # client nobody closed leaves no socket and no warning behind.
         session.life = _life(session)
@@ -174,7 +286,7 @@ class Sessions:
         except RuntimeError:
             here = None  # not asyncio (trio, say): there is no session to close here
         for loop, found in list(self._open.items()):
-            if found.process != os.getpid():
+            if found.process != process.current():
                 continue
             if loop is here:
                 await found.life.aclose()
@@ -205,7 +317,7 @@ async def _life(session: Session) -> AsyncGenerator[None, None]:
 def _drop(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None:
     """Close the sessions of a client that is gone, each on its loop; called by the garbage collector, in any thread."""
     for loop, session in list(opened.items()):
-        if session.process == os.getpid() and not loop.is_closed():
+        if session.process == process.current() and not loop.is_closed():
             with suppress(RuntimeError):  # the loop was closed just now
                 loop.call_soon_threadsafe(_end_soon, session)
 

@@ -8,6 +8,7 @@ import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,14 +17,16 @@ import anyio
 import attrs
 from yarl import URL
 
+from inferencekey import __version__
 from inferencekey._core.answers import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
-from inferencekey._http.body import ByteStream
+from inferencekey._http.body import ByteStream, Response
 from inferencekey._http.credential import Credential
+from inferencekey._http.direct import SMALL, Direct
 from inferencekey._http.failures import translate
 from inferencekey._http.log import logger, set_up
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.sessions import SessionFactory, Sessions, closed, fresh, reused
+from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed, fresh, reused
 from inferencekey._http.warn import warn_user
 from inferencekey.config import is_loopback, redact
 from inferencekey.errors import (
@@ -41,7 +44,7 @@ __all__ = ["Answer", "Transport", "idempotency_key"]
 MAX_ANSWER: Final = 1024**3
 """Bytes of a whole answer; more than any contract call returns, less than what kills the process."""
 
-USER_AGENT: Final = "inferencekey-python/0.1.0"
+USER_AGENT: Final = f"inferencekey-python/{__version__}"
 
 DECODED: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 """Content encodings that aiohttp decodes, or refuses where it has not the means."""
@@ -96,12 +99,15 @@ class Transport:
         set_up()
         _warn_of_plain_http(base_url)
         self.base_url = base_url
+        self._prefix = urlsplit(base_url).path
         self.timeout = timeout
         self._policy = retry or NO_RETRY
         self._budget = Budget(self._policy)
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
-        self._sessions = Sessions(ssl=ssl, factory=session_factory)
+        # No method of ours: a client that is dropped is to be gone at once, which a circle would delay.
+        direct = None if self._proxy else partial(Direct, URL(base_url, encoded=True), self._headers)
+        self._sessions = Sessions(ssl=ssl, factory=session_factory, direct=direct)
 
     async def request(
         self,
@@ -129,13 +135,13 @@ class Transport:
             InferenceKeyError: the typed error of whatever went wrong.
         """
         session = await self._sessions.get()
-        response, attempts = await self._send(session.http, method, path, credential, timeouts, body, key, once, None)
+        response, attempts = await self._send(session, method, path, credential, timeouts, body, key, once, None)
         try:
             whole = await _read_whole(response)
         except BaseException as error:
             response.close()
             if isinstance(error, Exception) and not isinstance(error, InferenceKeyError):
-                failure, _ = translate(error)
+                failure, _ = (closed(), None) if session.http.closed else translate(error)
                 raise _told(failure, response, attempts) from None
             raise
         return Answer(response.status, whole, response.headers.get("x-request-id"), attempts)
@@ -154,9 +160,7 @@ class Transport:
         """Send a request and return the open answer once its status is known to be 2xx."""
         policy = None if retry else NO_RETRY
         session = await self._sessions.get()
-        response, attempts = await self._send(
-            session.http, method, path, credential, timeouts, body, key, False, policy
-        )
+        response, attempts = await self._send(session, method, path, credential, timeouts, body, key, False, policy)
         opened = ByteStream(response, attempts)
         session.bodies.add(opened)
         return opened
@@ -167,7 +171,7 @@ class Transport:
 
     async def _send(
         self,
-        http: aiohttp.ClientSession,
+        session: Session,
         method: str,
         path: str,
         credential: Credential,
@@ -176,10 +180,10 @@ class Transport:
         key: str | None,
         once: bool,
         policy: RetryPolicy | None,
-    ) -> tuple[aiohttp.ClientResponse, int]:
+    ) -> tuple[Response, int]:
         """Return a 2xx answer whose body is unread, and how many attempts it took."""
+        http = session.http
         policy = policy or self._policy
-        url = URL(self.base_url + path, encoded=True)
         deadline = None if timeouts.total is None else time.monotonic() + timeouts.total
         self._budget.called()
         attempt = stale = 0
@@ -191,23 +195,10 @@ class Transport:
             if remaining is not None and remaining <= 0:
                 raise RequestTimeout("network error: the call took longer than its total timeout", attempts=attempt - 1)
             caught: Exception | None = None
-            response: aiohttp.ClientResponse | None = None
+            response: Response | None = None
             reused.set(False)
             try:
-                response = await http.request(
-                    method,
-                    url,
-                    data=body,
-                    headers=self._head(credential, body, key),
-                    proxy=self._proxy,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(
-                        total=remaining,
-                        connect=timeouts.connect,
-                        sock_read=timeouts.first_byte,
-                        ceil_threshold=float("inf"),
-                    ),
-                )
+                response = await self._attempt(session, method, path, credential, timeouts, remaining, body, key)
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
                 caught = error
             if response is not None and 200 <= response.status < 300:
@@ -253,6 +244,43 @@ class Transport:
             if http.closed:
                 raise closed()
 
+    async def _attempt(
+        self,
+        session: Session,
+        method: str,
+        path: str,
+        credential: Credential,
+        timeouts: Timeouts,
+        remaining: float | None,
+        body: bytes | None,
+        key: str | None,
+    ) -> Response:
+        if session.direct is not None and body is not None and len(body) <= SMALL and not session.http.closed:
+            return await session.direct.send(
+                method,
+                self._prefix + path,
+                credential,
+                body,
+                key,
+                connect=timeouts.connect,
+                first_byte=timeouts.first_byte,
+                remaining=remaining,
+            )
+        return await session.http.request(
+            method,
+            URL(self.base_url + path, encoded=True),
+            data=body,
+            headers=self._head(credential, body, key),
+            proxy=self._proxy,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=remaining,
+                connect=timeouts.connect,
+                sock_read=timeouts.first_byte,
+                ceil_threshold=float("inf"),
+            ),
+        )
+
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a client cannot be pickled: it holds connections and a credential; make one where it is used")
 
@@ -270,7 +298,7 @@ def _ms(began: float) -> float:
     return (time.monotonic() - began) * 1000
 
 
-def _log(method: str, path: str, response: aiohttp.ClientResponse, attempt: int, began: float) -> None:
+def _log(method: str, path: str, response: Response, attempt: int, began: float) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         id = response.headers.get("x-request-id", "-")
         logger.debug("%s %s %d, attempt %d, %.1f ms, %s", method, path, response.status, attempt, _ms(began), id)
@@ -305,6 +333,8 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ValidationError(f"validation error: {name!r} is not a header's name")
         if any((c < " " and c != "\t") or c == "\x7f" for c in value):
             raise ValidationError(f"validation error: the header {name!r} holds a control character")
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValidationError(f"validation error: the header {name!r} holds half a character (a lone surrogate)")
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
             raise ConfigurationError(
                 f"configuration error: headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
@@ -313,7 +343,7 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
-def _listen(response: aiohttp.ClientResponse, read: float | None) -> None:
+def _listen(response: Response, read: float | None) -> None:
     """From the first byte on, the limit is the silence between bytes."""
     connection = response.connection
     if connection is not None and connection.protocol is not None:
@@ -321,7 +351,7 @@ def _listen(response: aiohttp.ClientResponse, read: float | None) -> None:
         connection.protocol.start_timeout()
 
 
-def _refuse_encoding(response: aiohttp.ClientResponse, attempt: int) -> None:
+def _refuse_encoding(response: Response, attempt: int) -> None:
     """aiohttp hands out what it cannot decode as it came."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in DECODED:
@@ -332,7 +362,7 @@ def _refuse_encoding(response: aiohttp.ClientResponse, attempt: int) -> None:
         raise _told(error, response, attempt)
 
 
-async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
+async def _read_whole(response: Response) -> bytes:
     content = response.content
     parts: list[bytes] = []
     size = 0
@@ -344,7 +374,7 @@ async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _refusal(response: aiohttp.ClientResponse, attempt: int, credential: Credential) -> InferenceKeyError:
+async def _refusal(response: Response, attempt: int, credential: Credential) -> InferenceKeyError:
     """Return the error of a non-2xx answer; its connection goes back to the pool when its body was short."""
     body = bytearray()
     try:
@@ -366,7 +396,7 @@ async def _refusal(response: aiohttp.ClientResponse, attempt: int, credential: C
     )
 
 
-def _told(error: InferenceKeyError, response: aiohttp.ClientResponse, attempts: int) -> InferenceKeyError:
+def _told(error: InferenceKeyError, response: Response, attempts: int) -> InferenceKeyError:
     error.status = response.status
     error.request_id = response.headers.get("x-request-id")
     error.attempts = attempts

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import orjson
 
 __all__ = ["EmbeddingResult", "RerankItem", "RerankResult", "TextChunk", "TextResult", "Usage"]
 
@@ -44,8 +45,22 @@ class TextResult:
     request_id: str | None = None
 
 
+class _ParsedLater:
+    """A ``raw`` that is parsed when it is first asked for: few who read a stream ever do."""
+
+    __slots__ = ("_data",)
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for a slot that is empty, and for what there is not.
+        if name != "raw":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raw = orjson.loads(self._data)
+        object.__setattr__(self, "raw", raw)
+        return raw
+
+
 @attrs.frozen
-class TextChunk:
+class TextChunk(_ParsedLater):
     """One event of a stream.
 
     Args:
@@ -57,6 +72,24 @@ class TextChunk:
     text: str
     finish_reason: str | None = None
     raw: Any = attrs.field(default=None, repr=False)
+
+
+_new = object.__new__
+_set_text = vars(TextChunk)["text"].__set__
+_set_finish_reason = vars(TextChunk)["finish_reason"].__set__
+_set_data = vars(_ParsedLater)["_data"].__set__
+
+
+def text_chunk(text: str, data: bytes) -> TextChunk:
+    """Return ``TextChunk(text, None, loads(data))``, parsed when somebody asks for ``raw``.
+
+    The slots are set by themselves, which takes half the time that a frozen class takes to set them.
+    """
+    chunk = _new(TextChunk)
+    _set_text(chunk, text)
+    _set_finish_reason(chunk, None)
+    _set_data(chunk, data)
+    return chunk
 
 
 @attrs.frozen

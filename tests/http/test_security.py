@@ -192,6 +192,7 @@ def test_tracebacks_do_not_show_it(fault: f.Fault, call: str, way: str) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
+        {"X-A": "half \udc80"},
         {"X-A": "b\r\nAuthorization: Bearer other"},
         {"X-A": "b\nX-B: c"},
         {"X-A": "b\rX-B: c"},

@@ -11,13 +11,16 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 __all__ = ["Sample", "growth", "take"]
 
-OURS = frozenset({"AsyncTextStream", "TextStream", "ByteStream", "EventReader", "ChatStream", "ClientResponse"})
+OURS = frozenset(
+    {"AsyncTextStream", "TextStream", "ByteStream", "EventReader", "ChatStream", "ClientResponse", "Reply"}
+)
 """None of these may be alive when no call is."""
 
 
@@ -108,11 +111,22 @@ def take(calls: int) -> Sample:
         heap=_heap(),
         blocks=sys.getallocatedblocks(),
         objects=count,
-        descriptors=len(os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")),
+        descriptors=_descriptors(),
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),
         alive=dict(kinds),
     )
+
+
+def _descriptors() -> int:
+    # libuv, which may run the bridge's loop, keeps one of /dev/null for itself once it has needed it.
+    if sys.platform != "linux":
+        return len(os.listdir("/dev/fd"))
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that the list was read from
+            count += os.readlink(f"/proc/self/fd/{name}") != os.devnull
+    return count
 
 
 def _rss() -> int:

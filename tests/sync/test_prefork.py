@@ -208,7 +208,9 @@ if __name__ == "__main__":
     ],
     ids=["prefork", "respawn", "threads", "unused", "closed", "inherited", "pool"],
 )
-def test_forked_workers(program: str, printed: str) -> None:
+@pytest.mark.parametrize("uvloop", ["1", "0"], ids=["uvloop", "asyncio"])
+def test_forked_workers(program: str, printed: str, uvloop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCEKEY_UVLOOP", uvloop)
     with FaultServer(echo) as server:
         code, out, err = run_program(program, server.url, timeout=60)
     assert (code, out.strip(), unforked(err)) == (0, printed, [])

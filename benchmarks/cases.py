@@ -1,0 +1,160 @@
+"""The rows: what is done, how many times at once, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from benchmarks.clients.catalogue import CLIENTS, ClientSpec, Style
+from benchmarks.wire import EVENTS
+
+Work = Literal["stream", "unary", "first", "fresh", "embed", "ensure", "ensure_all"]
+
+ASYNC: Final = (
+    "floor-aiohttp",
+    "floor-aiohttp+uvloop",
+    "floor-socket",
+    "ours-async",
+    "ours-async+uvloop",
+    "huggingface-async",
+    "openai-async",
+    "openai-async-aiohttp",
+)
+SYNC: Final = (
+    "floor-httpclient",
+    "ours-sync",
+    "ours-sync+uvloop",
+    "official-sync",
+    "huggingface-sync",
+    "openai-sync",
+)
+BRIDGES: Final = ("floor-bridge", "floor-bridge+uvloop")
+CONTROL: Final = (
+    "floor-list",
+    "floor-list-parsed",
+    "ours-management-async",
+    "ours-management-sync",
+    "official-management",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row.
+
+    Args:
+        name: what ``--only`` finds, as a part.
+        title: as the table says it.
+        work: which call.
+        clients: who takes part.
+        slug: the workload that is called, or the project.
+        at_once: calls in flight, in one loop or in so many threads.
+        per: what one unit is: a chunk of the stream or a call.
+        floors: what each style is divided by.
+    """
+
+    name: str
+    title: str
+    work: Work
+    clients: tuple[str, ...]
+    slug: str = ""
+    at_once: int = 1
+    per: Literal["chunk", "call"] = "call"
+    floors: tuple[tuple[Style, str], ...] = (("async", "floor-aiohttp"), ("sync", "floor-bridge"))
+
+    @property
+    def units(self) -> int:
+        """Units of one call."""
+        return EVENTS[self.slug] if self.per == "chunk" else 1
+
+    def floor_of(self, client: ClientSpec) -> str:
+        """Return the name of the floor that a client is divided by."""
+        floor = dict(self.floors)[client.style]
+        return floor if floor in self.clients else self.clients[0]
+
+    def specs(self) -> list[ClientSpec]:
+        """Return who takes part."""
+        return [CLIENTS[name] for name in self.clients]
+
+
+STREAM_FLOORS: Final[tuple[tuple[Style, str], ...]] = (("async", "floor-aiohttp"), ("sync", "floor-httpclient"))
+
+
+def _stream(name: str, title: str, slug: str, at_once: int = 1) -> Case:
+    return Case(name, title, "stream", ASYNC + SYNC, slug, at_once, "chunk", STREAM_FLOORS)
+
+
+CONTROL_FLOORS: Final[tuple[tuple[Style, str], ...]] = (("async", "floor-list"), ("sync", "floor-list"))
+
+
+def _control(name: str, title: str, work: Work, project: str, clients: tuple[str, ...] = CONTROL) -> Case:
+    return Case(name, title, work, clients, project, floors=CONTROL_FLOORS)
+
+
+CASES: Final = (
+    _stream("stream-64", "one stream, per chunk, 64 a write", "stream-64"),
+    _stream("stream-1", "one stream, per chunk, one a write", "stream-1"),
+    Case(
+        "stream-varied",
+        "one stream, per chunk, 64 a write, no two alike",
+        "stream",
+        ("floor-aiohttp", "ours-async", "floor-httpclient", "ours-sync", "official-sync"),
+        "stream-varied",
+        1,
+        "chunk",
+        STREAM_FLOORS,
+    ),
+    _stream("stream-paced-200", "200 streams paced 5 ms, per chunk", "paced", 200),
+    _stream("stream-paced-one", "one stream paced 1 ms, per chunk", "paced-one"),
+    Case("first-warm", "first chunk, warm client", "first", ASYNC + SYNC, "short", floors=STREAM_FLOORS),
+    Case("first-fresh", "first chunk, fresh client", "fresh", ASYNC + SYNC, "short", floors=STREAM_FLOORS),
+    Case("unary-1", "unary, one at a time", "unary", ASYNC + BRIDGES + SYNC, "unary"),
+    Case("unary-64", "unary, 64 in flight", "unary", ASYNC, "unary", 64),
+    Case("unary-512", "unary, 512 in flight", "unary", ASYNC, "unary", 512),
+    Case("unary-threads", "unary, 32 threads", "unary", BRIDGES + SYNC, "unary", 32),
+    Case(
+        "embed",
+        "embed, 256 × 1024 floats",
+        "embed",
+        (
+            "floor-aiohttp",
+            "floor-bridge",
+            "ours-async",
+            "ours-sync",
+            "official-sync",
+            "openai-async",
+            "openai-sync",
+        ),
+        "embed",
+    ),
+    _control("ensure-100", "ensure of what is there, among 100 workloads", "ensure", "p100"),
+    _control("ensure-10000", "ensure of what is there, among 10,000", "ensure", "p10000"),
+    # Without the official SDK: its 200 ensures in a row take 200 times what the row above says.
+    _control("ensure-all", "ensure_all of 200 that are there, among 10,000", "ensure_all", "p10000", CONTROL[:-1]),
+    _control("ensure-all-create", "ensure_all of 200 that are not", "ensure_all", "empty"),
+)
+
+
+def chosen(only: list[str], clients: list[str], *, peers: bool) -> list[Case]:
+    """Return the cases whose name contains one of *only*, with the clients that contain one of *clients*.
+
+    Empty lists are all. The floors stay, so that there is something to divide by.
+    """
+
+    def takes_part(name: str) -> bool:
+        role = CLIENTS[name].role
+        if role == "peer" and not peers:
+            return False
+        return role == "floor" or not clients or any(part in name for part in clients)
+
+    return [
+        replace(case, clients=tuple(name for each in case.clients for name in _with_before(each) if takes_part(name)))
+        for case in CASES
+        if not only or any(part in case.name for part in only)
+    ]
+
+
+def _with_before(name: str) -> tuple[str, ...]:
+    """A client, and beside it its earlier state where one takes part."""
+    before = name.replace("ours-", "before-")
+    return (before, name) if before != name and before in CLIENTS else (name,)

@@ -1,0 +1,1 @@
+"""Programs that measure themselves once and end: what must be seen in a fresh process."""

@@ -1,0 +1,62 @@
+"""10,000 streams open at once in one process: memory for each, whether it stays, and how long the loop stands still."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.clients.catalogue import CLIENTS
+from benchmarks.probes.figures import Context, Figure, compared
+from benchmarks.processes import run
+
+STREAMS = 10_000
+SECONDS = 20.0
+
+
+def measure(context: Context) -> list[Figure]:
+    """Return the figures of many streams, ours and the floor's, in turn.
+
+    Each stream is two descriptors of the machine; where fewer are allowed, as many streams as they allow.
+    """
+    count = _allowed()
+    found: dict[str, list[dict[str, float]]] = {"floor": [], "ours": []}
+    for number in range(min(3, context.rounds)):
+        for who in ("floor", "ours"):
+            context.say(f"many: round {number + 1}, {who}, {count} streams")
+            said = run(
+                CLIENTS[f"{who}-aiohttp" if who == "floor" else "ours-async"],
+                context.python["own"],
+                "many",
+                who,
+                str(count),
+                str(SECONDS),
+                context.url,
+            )
+            found[who].append(said | {"worst": max(said["stalls"])})
+    figures: list[Figure] = []
+    for what, key, unit, factor, goal in (
+        ("memory for each", "per stream", "kB", 1e-3, None),
+        (f"memory for each, {SECONDS:g} s later", "per stream at the end", "kB", 1e-3, None),
+        ("longest stall once open", "worst", "ms", 1.0, 20.0),
+        ("longest stall while opening", "opening stall", "ms", 1.0, None),
+        ("stall of a full garbage collection", "collecting stall", "ms", 1.0, None),
+        ("CPU per chunk, one every 5 s on each", "cpu per chunk", "µs", 1e6, None),
+    ):
+        floor = [said[key] * factor for said in found["floor"]]
+        mine = [said[key] * factor for said in found["ours"]]
+        titled = f"{count:,} streams: {what}"
+        figures.append(compared(titled, "floor-aiohttp", unit, floor))
+        figures.append(compared(titled, "ours-async", unit, mine, None if goal else floor, than="floor", goal=goal))
+    return figures
+
+
+def _allowed() -> int:
+    """Raise the limit of open files, of this process and so of its children, as far as it goes."""
+    if sys.platform == "win32":
+        return 500
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = STREAMS + 1000
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return min(STREAMS, limit - 500)

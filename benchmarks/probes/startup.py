@@ -1,0 +1,91 @@
+"""Importing, and from the import to a first answer: each time a fresh process, in turn."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+from benchmarks.clients.catalogue import ClientSpec
+from benchmarks.probes.figures import Context, Figure, compared
+from benchmarks.processes import HERE, run
+from benchmarks.stats import Spread
+
+WHATS = (
+    ("floor", "own"),
+    ("ours-import", "own"),
+    ("ours-async", "own"),
+    ("ours-sync", "own"),
+    ("official-sync", "official"),
+    ("openai-sync", "openai"),
+)
+
+
+def measure(context: Context) -> list[Figure]:
+    """Return the figures of starting up."""
+    cpu: dict[str, list[float]] = {}
+    loaded: list[str] = []
+    for number in range(context.rounds + 1):
+        context.say(f"startup: round {number} of {context.rounds}")
+        for what, environment in WHATS:
+            if environment not in context.python:
+                continue
+            spec = ClientSpec(what, "", "sync", "ours", environment)
+            said = run(spec, context.python[environment], "startup", what, context.url)
+            if number:  # the first one compiled what was not compiled, and filled the file cache
+                cpu.setdefault(what, []).append(said["cpu"] * 1e3)
+            if what == "ours-import":
+                loaded = said["loaded"]
+    floor = cpu.pop("floor")
+    figures = [compared("import to first answer, CPU", "floor: aiohttp + orjson", "ms", floor)]
+    for what, values in cpu.items():
+        if what == "ours-import":
+            listed = f"import inferencekey, CPU (loads {', '.join(loaded) or 'no dependency'})"
+            figures.append(compared(listed, "ours", "ms", values, goal=20))
+        else:
+            goal = 1.45 if what.startswith("ours") else None
+            figures.append(compared("import to first answer, CPU", what, "ms", values, floor, than="floor", goal=goal))
+    size = installed_size() / 1e6
+    figures.append(Figure("installed size of the core closure", "ours", "MB", Spread(size, size, size)))
+    return figures
+
+
+def installed_size() -> int:
+    """Return the bytes of the package and everything it needs without an extra; compiled files not counted."""
+    total = 0
+    seen: set[str] = set()
+    waiting = ["inferencekey"]
+    while waiting:
+        name = re.split(r"[ <>=!~;\[(]", waiting.pop())[0].lower().replace("_", "-")
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name == "inferencekey":  # not installed: the checkout's
+                files = [path for path in (HERE.parent / "inferencekey").rglob("*") if path.is_file()]
+                total += sum(path.stat().st_size for path in files if path.suffix != ".pyc")
+                waiting += _declared()
+            continue
+        for file in found.files or []:
+            path = Path(str(found.locate_file(file)))
+            if path.suffix != ".pyc" and path.is_file():
+                total += path.stat().st_size
+        waiting += [line for line in found.requires or [] if "extra ==" not in line and _applies(line)]
+    return total
+
+
+def _declared() -> list[str]:
+    import tomllib
+
+    declared: list[str] = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "dependencies"
+    ]
+    return declared
+
+
+def _applies(requirement: str) -> bool:
+    """Good enough for the few markers there are: a package of another Python is not installed here anyway."""
+    return "sys_platform" not in requirement or f'"{sys.platform}"' in requirement

@@ -1,0 +1,140 @@
+"""The server's and the clients' processes, from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from benchmarks import launch
+from benchmarks.clients.catalogue import ClientSpec
+
+HERE: Final = Path(__file__).parent
+
+
+class ProcessFailed(Exception):
+    """A process ended, or said what it should not."""
+
+
+def environment(spec: ClientSpec | None = None) -> dict[str, str]:
+    """Return the variables of a client's process: no way to import what its environment does not hold, and no proxy."""
+    dropped = {"PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+    dropped |= {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE"}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in dropped}
+    told = {"PYTHONHASHSEED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    if spec is not None and spec.environment == "own":
+        told |= {launch.INSTEAD: spec.checkout} if spec.checkout else {launch.CHECKOUT: str(HERE.parent)}
+    if spec is not None and spec.uvloop:
+        told[launch.UVLOOP] = "1"
+    return kept | told
+
+
+def launched(python: str, child: str, *arguments: str) -> list[str]:
+    """Return the command that runs a program of ``children``."""
+    return [python, "-P", str(HERE / "launch.py"), child, *arguments]
+
+
+def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str, Any]:
+    """Run a program of ``children`` to its end and return what it said.
+
+    Raises:
+        ProcessFailed: it said nothing; why is on stderr.
+    """
+    done = subprocess.run(
+        launched(python, child, *arguments), stdout=subprocess.PIPE, text=True, env=environment(spec), check=False
+    )
+    if done.returncode or not done.stdout:
+        raise ProcessFailed(f"{child}: ended with {done.returncode}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+class Lines:
+    """A process that is spoken with by lines; it ends when its stdin is closed."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str], *, cwd: Path | None = None) -> None:
+        self._name = name
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd, env=env
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def say(self, text: str) -> None:
+        """Send it a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> str:
+        """Return its next line.
+
+        Raises:
+            ProcessFailed: it has ended; what it had to say about that it said on stderr.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ProcessFailed(f"{self._name}: ended with {self._process.wait()}")
+        return line.rstrip("\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+class ServerProcess(Lines):
+    """The pre-rendered server; ``url`` is its address."""
+
+    def __init__(self) -> None:
+        super().__init__("server", [sys.executable, "-m", "benchmarks.server"], environment(), cwd=HERE.parent)
+        self.url = f"http://127.0.0.1:{self.hear()}"
+
+
+class ClientProcess(Lines):
+    """One client in its environment.
+
+    Args:
+        spec: which client.
+        python: its interpreter.
+        url: the server's.
+    """
+
+    def __init__(self, spec: ClientSpec, python: str, url: str) -> None:
+        super().__init__(spec.name, launched(python, "worker", spec.target, spec.style, url), environment(spec))
+        self.spec = spec
+        self.versions: dict[str, str] = json.loads(self.hear())
+
+    def round(self, **order: Any) -> dict[str, float]:
+        """Have it run a round and return its reading.
+
+        Raises:
+            ProcessFailed: the client raised, or its process ended.
+        """
+        self.say(json.dumps(order))
+        reading: dict[str, Any] = json.loads(self.hear())
+        if "failed" in reading:
+            raise ProcessFailed(reading["failed"])
+        return reading

@@ -1,0 +1,100 @@
+"""Interleaved rounds: every client runs a short round in turn, again and again, so that what the machine does meets all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from benchmarks.cases import Case
+from benchmarks.processes import ClientProcess, ProcessFailed
+
+ROUND_SECONDS: Final = 0.15
+"""What a round should take at least by the clock, after calibration."""
+
+PATIENCE: Final = 20.0
+"""Seconds that one client may take of a case: the slow ones get fewer rounds, three at least."""
+
+
+@dataclass
+class Measured:
+    """One client's rounds of one case. What is per unit is in seconds.
+
+    Args:
+        client: its name.
+        rounds: the readings by round; a client with fewer rounds than others has ``None`` for those it left out.
+        calls: calls of a round.
+        versions: of its environment.
+    """
+
+    client: str
+    rounds: list[dict[str, float] | None] = field(default_factory=list[dict[str, float] | None])
+    calls: int = 0
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    failed: str | None = None
+
+
+def measure(
+    case: Case, *, rounds: int, url: str, python: dict[str, str], say: Callable[[str], None]
+) -> dict[str, Measured]:
+    """Run a case and return what each client took.
+
+    Args:
+        case: the row.
+        rounds: how many for each client.
+        url: the server's.
+        python: the interpreter of each environment.
+        say: shows progress.
+    """
+    found: dict[str, Measured] = {}
+    with ExitStack() as stack:
+        running: dict[str, ClientProcess] = {}
+        left_out: dict[str, int] = {}
+        for spec in case.specs():
+            if spec.environment not in python:
+                continue
+            say(f"{case.name}: warming up {spec.name}")
+            measured = found[spec.name] = Measured(spec.name)
+            try:
+                process = stack.enter_context(ClientProcess(spec, python[spec.environment], url))
+                measured.calls, wall = _calibrate(process, case)
+            except ProcessFailed as error:
+                measured.failed = str(error)
+                continue
+            measured.versions = process.versions
+            running[spec.name] = process
+            left_out[spec.name] = rounds - max(min(3, rounds), min(rounds, int(PATIENCE / wall)))
+        for number in range(rounds):
+            say(f"{case.name}: round {number + 1} of {rounds}")
+            # There and back again, so that nobody always follows the same neighbour.
+            order = list(running.items())
+            for name, process in order if number % 2 == 0 else reversed(order):
+                measured = found[name]
+                if number >= rounds - left_out[name]:
+                    measured.rounds.append(None)
+                else:
+                    measured.rounds.append(_round(process, case, measured.calls, lead_in=not left_out[name]))
+    return found
+
+
+def _calibrate(process: ClientProcess, case: Case) -> tuple[int, float]:
+    """Return how many calls make a round, and how long one takes. This is the warm-up too."""
+    calls = case.at_once
+    process.round(**_order(case, calls))
+    while True:
+        wall = process.round(**_order(case, calls))["wall"]
+        if wall >= ROUND_SECONDS * 0.8:
+            return calls, wall
+        calls = max(calls * 2, case.at_once * int(calls / case.at_once * min(20.0, ROUND_SECONDS / wall)))
+
+
+def _round(process: ClientProcess, case: Case, calls: int, *, lead_in: bool) -> dict[str, float]:
+    if lead_in:
+        # Connections that the server or the pool gave up while others had their turn are opened outside the time.
+        process.round(**_order(case, case.at_once))
+    return process.round(**_order(case, calls))
+
+
+def _order(case: Case, calls: int) -> dict[str, Any]:
+    return {"work": case.work, "slug": case.slug, "calls": calls, "at_once": case.at_once}
