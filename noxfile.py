@@ -56,7 +56,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy strict and pyright strict on the package, on ``tests/typing`` and on ``benchmarks``."""
-    install(session, "types", "lint")
+    install(session, "types", "lint", "bench")
     session.run("mypy")
     session.run("pyright")
 
@@ -96,7 +96,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything under ``tests/``, against the installed package; ``_core`` is covered whole."""
+    """Everything under ``tests/``; ``_core`` is covered whole."""
     _tests(session)
 
 
