@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread
 import contextvars
+import encodings.idna
 import os
 import select
 import selectors
@@ -52,8 +54,10 @@ def _import_uvloop() -> Any:
     return uvloop
 
 
-# Here and not on first use: an import in one thread while another forks leaves locks of the standard library wrong.
+# What a first connection would import is imported here: an import in one thread while another forks leaves the module's lock
+# held in the child for ever.
 _uvloop = _import_uvloop()
+_PRELOADED: Final = (encodings.idna, concurrent.futures.thread)
 
 
 def _new_loop() -> tuple[asyncio.AbstractEventLoop, Callable[[], None]]:

@@ -55,8 +55,7 @@ class InferenceKeyError(Exception):
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was sent or tried.
         workload: the slug it is about, on a member of a :class:`ManyWorkloadsError` and on what ``wait_until_ready`` raises.
-        maybe_done: the answer to a change was lost on the way, and nobody could be asked: it may have been made. ``False``
-            for every other error, never ``None``.
+        maybe_done: whether the answer to a change was lost and nobody could be asked: it may have been made.
     """
 
     status: int | None

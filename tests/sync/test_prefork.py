@@ -216,6 +216,25 @@ def test_forked_workers(program: str, printed: str, uvloop: str, monkeypatch: py
     assert (code, out.strip(), unforked(err)) == (0, printed, [])
 
 
+FIRST = """
+import sys
+from inferencekey import DataClient
+ep = DataClient(base_url=sys.argv[1], project="acme", api_key="k").endpoint("bot")
+before = set(sys.modules)
+print(ep.generate_text(prompt="a").text, "".join(c.text for c in ep.generate_text_stream(prompt="b")))
+print(sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize("uvloop", ["1", "0"], ids=["uvloop", "asyncio"])
+def test_a_first_call_imports_nothing(uvloop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A child that is forked in the middle of another thread's import waits for that module for ever.
+    monkeypatch.setenv("INFERENCEKEY_UVLOOP", uvloop)
+    with FaultServer(echo) as server:
+        code, out, err = run_program(FIRST, server.url.replace("127.0.0.1", "localhost"), timeout=60)
+    assert (code, out, unforked(err)) == (0, "a b\n[]\n", [])
+
+
 def clients() -> list[Any]:
     common: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "project": "acme"}
     made: list[Any] = []
