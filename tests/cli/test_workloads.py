@@ -159,7 +159,8 @@ def test_ctrl_c_while_waiting(shell: Shell) -> None:
         mgmt.ensure(VECTORS.evolve(slug="slow"))
     os.sched_yield()
     done = shell.terminal("wait", "slow", interrupt_at="slow")
-    assert done.code in (130, 0)  # 0: it was ready before we could press
+    # It may be ready before we could press: then it ends well, or is already leaving, where Python no longer listens.
+    assert done.code == 130 or (done.code in (0, -signal.SIGINT) and "ready" in done.out)
     assert "Traceback" not in done.out
 
 

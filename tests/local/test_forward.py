@@ -187,12 +187,17 @@ async def test_half_an_answer_is_a_cut_connection(local: Running) -> None:
 
 async def test_a_caller_that_leaves_takes_its_connection_to_the_program_along(local: Running) -> None:
     call = asyncio.create_task(local.call("POST", CHAT, json={"wait": True}))
-    await asyncio.sleep(0.3)
+    await told(local, "computing")
     assert not call.done()
     call.cancel()
     await asyncio.wait([call])
-    async with asyncio.timeout(5):
-        while not (await local.call("GET", f"{BASE}/v1/left")).body["left"]:  # noqa: ASYNC110 - in another process
+    await told(local, "left")
+
+
+async def told(local: Running, what: str) -> None:
+    """Wait until the program says so: it is another process."""
+    async with asyncio.timeout(10):
+        while not (await local.call("GET", f"{BASE}/v1/left")).body[what]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -25,6 +25,7 @@ options = parser.parse_args()
 if options.bad:
     sys.exit("error: unknown model architecture")
 
+computing = threading.Event()
 left = threading.Event()
 
 
@@ -37,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         if path in ("/health", "/v1/models"):
             return self.whole(200, {"data": [{"id": options.name}]})
         if path == "/v1/left":
-            return self.whole(200, {"left": left.is_set()})
+            return self.whole(200, {"computing": computing.is_set(), "left": left.is_set()})
         if path == "/v1/audio/speech":
             return self.send(200, bytes(range(256)) * 64, "audio/wav", {"Content-Disposition": "attachment"})
         if path.startswith("/v1/status/"):
@@ -114,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def wait(self) -> None:
         """Compute until the caller leaves."""
+        computing.set()
         self.connection.settimeout(20)
         if self.connection.recv(1) == b"":
             left.set()
