@@ -81,13 +81,15 @@ class Handler(ResponseHandler):
             self._watch = None
 
     def start_timeout(self) -> None:
-        self._heard = self._loop.time()
+        # While nothing is read, because the reader has enough, the silence is ours. aiohttp forgets that here and below.
+        self._heard = None if self._reading_paused else self._loop.time()
         self._arm()
 
     def _reschedule_timeout(self) -> None:
-        self._heard = self._loop.time()
-        if self._watch is None:
-            self._arm()
+        if not self._reading_paused:
+            self._heard = self._loop.time()
+            if self._watch is None:
+                self._arm()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         code = data[0].code

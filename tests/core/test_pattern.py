@@ -128,6 +128,14 @@ def test_a_chunk_like_the_one_before_is_parsed_when_somebody_looks(shape: Any) -
     assert stream.result().raw == chunk("drei")
 
 
+def test_done_ends_it_and_what_follows_is_not_read() -> None:
+    chunks: list[TextChunk] = []
+    stream = ChatStream()
+    assert stream.take_all([orjson.dumps(chunk("a")), b"[DONE]", orjson.dumps(chunk("b"))], chunks)
+    assert [one.text for one in chunks] == ["a"]
+    assert stream.done
+
+
 def test_what_is_changed_in_raw_stays_changed_and_is_the_chunks_own() -> None:
     stream, chunks = ChatStream(), list[TextChunk]()
     stream.take_all([orjson.dumps(chunk(text)) for text in "ab"], chunks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import importlib.util
 import time
 from collections.abc import Callable, Coroutine
@@ -186,6 +187,34 @@ def test_a_slow_reader_is_no_silent_server(way: str, run: Run) -> None:
                 while part := await body.read():
                     found += len(part)
                 assert found == FLOOD
+
+    run(main())
+
+
+PACKED = gzip.compress(b"x" * FLOOD)
+MUCH = {
+    "packed": head(content_encoding="gzip", content_length=str(len(PACKED))) + PACKED,
+    "tiny chunks": CHUNKED + chunk(b"x") * 200_000 + chunk(b""),
+}
+
+
+@WAYS
+@pytest.mark.parametrize("answer", MUCH)
+def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(answer: str, way: str, run: Run) -> None:
+    """One read off the socket fills the reader's buffer more than once."""
+
+    async def main() -> None:
+        with FaultServer(script(MUCH[answer], hold=False)) as server:
+            async with opened(server.url) as transport:
+                body = await transport.stream("POST", "/x", CREDENTIAL, limits(read=0.2, total=None), body=BODIES[way])
+                found = pauses = 0
+                await asyncio.sleep(0.5)
+                while part := await body.read():
+                    found += len(part)
+                    if pauses < 4:
+                        pauses += 1
+                        await asyncio.sleep(0.5)
+                assert (found, pauses) == (FLOOD if answer == "packed" else 200_000, 4)
 
     run(main())
 
