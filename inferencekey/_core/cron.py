@@ -15,7 +15,7 @@ import attrs
 __all__ = ["LONGEST", "cron_problem"]
 
 LONGEST: Final = 1000
-"""Characters: room for every value of every field."""
+"""Characters: room for every value of every field. A manager reads it again and again, in its event loop."""
 
 
 @attrs.frozen

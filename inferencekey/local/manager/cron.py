@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from cronsim import CronSim, CronSimError
 
+from inferencekey._core.cron import LONGEST
 from inferencekey.errors import ValidationError
 
 __all__ = ["LONGEST", "check_schedule", "last_fire", "next_fire"]
-
-LONGEST: Final = 1000
-"""Room for every value of every field; it is read again and again, in the event loop."""
 
 
 def check_schedule(fields: Mapping[str, Any]) -> None:
