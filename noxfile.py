@@ -34,7 +34,10 @@ COVERED = "inferencekey/_core/*"
 
 def install(session: nox.Session, *groups: str, extras: str = "cli,local") -> None:
     """Install the package as users do, not editable, and the named groups."""
-    session.install(f".[{extras}]", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups))
+    session.install(
+        f".[{extras}]",
+        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups),
+    )
 
 
 @nox.session
@@ -84,7 +87,15 @@ def docs(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Ten minutes of random faults at 200 concurrent streams; ``-- --seconds 60`` for less."""
     session.install(".")
-    session.run("python", "-W", "error", "-m", "soak.soak", *session.posargs, env={"PYTHONPATH": str(HERE / "tests")})
+    session.run(
+        "python",
+        "-W",
+        "error",
+        "-m",
+        "soak.soak",
+        *session.posargs,
+        env={"PYTHONPATH": str(HERE / "tests")},
+    )
 
 
 @nox.session
@@ -110,9 +121,16 @@ def _tests(session: nox.Session) -> None:
     install(session, "test", "lint", "examples")
     data = Path(session.create_tmp()) / "coverage"
     session.run("coverage", "erase", f"--data-file={data}")
-    session.run("coverage", "run", f"--data-file={data}", "-m", "pytest", "tests/core", *session.posargs)
     session.run(
-        "coverage", "report", f"--data-file={data}", f"--include=*/{COVERED}", "--fail-under=100", "--skip-covered"
+        "coverage", "run", f"--data-file={data}", "-m", "pytest", "tests/core", *session.posargs
+    )
+    session.run(
+        "coverage",
+        "report",
+        f"--data-file={data}",
+        f"--include=*/{COVERED}",
+        "--fail-under=100",
+        "--skip-covered",
     )
     # Most of these wait for deadlines and retries: more of them at once than there are processors. What shares a platform
     # is in one file.

@@ -22,13 +22,27 @@ from benchmarks.rounds import measure
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", default=[], metavar="PART", help="cases whose name contains it")
-    parser.add_argument("--client", action="append", default=[], metavar="PART", help="clients whose name contains it")
-    parser.add_argument("--no-peers", action="store_true", help="floors and ours only: nothing is installed")
-    parser.add_argument("--before", metavar="DIR", help="another checkout of this project: measured beside this one")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PART", help="cases whose name contains it"
+    )
+    parser.add_argument(
+        "--client",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="clients whose name contains it",
+    )
+    parser.add_argument(
+        "--no-peers", action="store_true", help="floors and ours only: nothing is installed"
+    )
+    parser.add_argument(
+        "--before", metavar="DIR", help="another checkout of this project: measured beside this one"
+    )
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each client (15)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every reading there")
-    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/performance.md")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables of docs/performance.md"
+    )
     parser.add_argument("--list", action="store_true", help="list the cases and end")
     return parser.parse_args()
 
@@ -43,13 +57,17 @@ def main() -> int:
         print("\n".join(f"{one.name:<20}{one.title}" for one in (*CASES, *PROBES)))
         return 0 if arguments.list else 2
     described = machine()
-    print("\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True)
+    print(
+        "\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True
+    )
     python = _environments(peers=not arguments.no_peers, cases=cases, probes=bool(probes))
     results: Results = {}
     figures: dict[str, list[Figure]] = {}
     with ServerProcess() as server:
         for case in cases:
-            results[case.name] = measure(case, rounds=arguments.rounds, url=server.url, python=python, say=progress)
+            results[case.name] = measure(
+                case, rounds=arguments.rounds, url=server.url, python=python, say=progress
+            )
             progress("")
             print(text_table(case, results[case.name]), end="\n\n", flush=True)
         context = Context(server.url, python, arguments.rounds, progress)

@@ -77,17 +77,25 @@ class Case:
         return [CLIENTS[name] for name in self.clients]
 
 
-STREAM_FLOORS: Final[tuple[tuple[Style, str], ...]] = (("async", "floor-aiohttp"), ("sync", "floor-httpclient"))
+STREAM_FLOORS: Final[tuple[tuple[Style, str], ...]] = (
+    ("async", "floor-aiohttp"),
+    ("sync", "floor-httpclient"),
+)
 
 
 def _stream(name: str, title: str, slug: str, at_once: int = 1) -> Case:
     return Case(name, title, "stream", ASYNC + SYNC, slug, at_once, "chunk", STREAM_FLOORS)
 
 
-CONTROL_FLOORS: Final[tuple[tuple[Style, str], ...]] = (("async", "floor-list"), ("sync", "floor-list"))
+CONTROL_FLOORS: Final[tuple[tuple[Style, str], ...]] = (
+    ("async", "floor-list"),
+    ("sync", "floor-list"),
+)
 
 
-def _control(name: str, title: str, work: Work, project: str, clients: tuple[str, ...] = CONTROL) -> Case:
+def _control(
+    name: str, title: str, work: Work, project: str, clients: tuple[str, ...] = CONTROL
+) -> Case:
     return Case(name, title, work, clients, project, floors=CONTROL_FLOORS)
 
 
@@ -106,8 +114,22 @@ CASES: Final = (
     ),
     _stream("stream-paced-200", "200 streams paced 5 ms, per chunk", "paced", 200),
     _stream("stream-paced-one", "one stream paced 1 ms, per chunk", "paced-one"),
-    Case("first-warm", "first chunk, warm client", "first", ASYNC + SYNC, "short", floors=STREAM_FLOORS),
-    Case("first-fresh", "first chunk, fresh client", "fresh", ASYNC + SYNC, "short", floors=STREAM_FLOORS),
+    Case(
+        "first-warm",
+        "first chunk, warm client",
+        "first",
+        ASYNC + SYNC,
+        "short",
+        floors=STREAM_FLOORS,
+    ),
+    Case(
+        "first-fresh",
+        "first chunk, fresh client",
+        "fresh",
+        ASYNC + SYNC,
+        "short",
+        floors=STREAM_FLOORS,
+    ),
     Case("unary-1", "unary, one at a time", "unary", ASYNC + BRIDGES + SYNC, "unary"),
     Case("unary-64", "unary, 64 in flight", "unary", ASYNC, "unary", 64),
     Case("unary-512", "unary, 512 in flight", "unary", ASYNC, "unary", 512),
@@ -130,7 +152,13 @@ CASES: Final = (
     _control("ensure-100", "ensure of what is there, among 100 workloads", "ensure", "p100"),
     _control("ensure-10000", "ensure of what is there, among 10,000", "ensure", "p10000"),
     # Without the official SDK: its 200 ensures in a row take 200 times what the row above says.
-    _control("ensure-all", "ensure_all of 200 that are there, among 10,000", "ensure_all", "p10000", CONTROL[:-1]),
+    _control(
+        "ensure-all",
+        "ensure_all of 200 that are there, among 10,000",
+        "ensure_all",
+        "p10000",
+        CONTROL[:-1],
+    ),
     _control("ensure-all-create", "ensure_all of 200 that are not", "ensure_all", "empty"),
 )
 
@@ -148,7 +176,12 @@ def chosen(only: list[str], clients: list[str], *, peers: bool) -> list[Case]:
         return role == "floor" or not clients or any(part in name for part in clients)
 
     return [
-        replace(case, clients=tuple(name for each in case.clients for name in _with_before(each) if takes_part(name)))
+        replace(
+            case,
+            clients=tuple(
+                name for each in case.clients for name in _with_before(each) if takes_part(name)
+            ),
+        )
         for case in CASES
         if not only or any(part in case.name for part in only)
     ]

@@ -45,7 +45,9 @@ def count(*, wasteful: bool = False) -> dict[str, float]:
         for style, floor_name in FLOORS.items():
             ours, floor = CLIENTS[f"ours-{style}"], CLIENTS[floor_name]
             if wasteful:
-                ours = replace(ours, target=f"benchmarks.clients.wasteful:Wasteful{style.capitalize()}")
+                ours = replace(
+                    ours, target=f"benchmarks.clients.wasteful:Wasteful{style.capitalize()}"
+                )
             for what in ("calls", "kept") + (("crossings",) if style == "sync" else ()):
                 said = run(ours, sys.executable, "counting", what, ours.target, style, server.url)
                 least = (
@@ -53,7 +55,9 @@ def count(*, wasteful: bool = False) -> dict[str, float]:
                     if what == "calls"
                     else {}
                 )
-                found |= {f"{style}: {name}": value - least.get(name, 0.0) for name, value in said.items()}
+                found |= {
+                    f"{style}: {name}": value - least.get(name, 0.0) for name, value in said.items()
+                }
     return found
 
 
@@ -75,8 +79,12 @@ def main() -> int:
     stored: dict[str, dict[str, float]] = json.loads(BOUNDS.read_text(encoding="utf-8"))
     if arguments.write:
         stored[PYTHON] = bounds(found)
-        BOUNDS.write_text(json.dumps(dict(sorted(stored.items())), indent=2) + "\n", encoding="utf-8")
-    allowed = stored.get(PYTHON) or {name: max(by[name] for by in stored.values()) for name in found}
+        BOUNDS.write_text(
+            json.dumps(dict(sorted(stored.items())), indent=2) + "\n", encoding="utf-8"
+        )
+    allowed = stored.get(PYTHON) or {
+        name: max(by[name] for by in stored.values()) for name in found
+    }
     passed = 0
     for name, value in found.items():
         over = value > allowed[name]

@@ -80,7 +80,11 @@ class AsyncDriver:
         return _reading(cpu, wall, waits)
 
     def _call(self, order: Order, waits: list[float]) -> Callable[[], Awaitable[None]]:
-        method, check, arguments = _method(self._client, order), CHECKS.get(order.work), _arguments(order)
+        method, check, arguments = (
+            _method(self._client, order),
+            CHECKS.get(order.work),
+            _arguments(order),
+        )
 
         async def call() -> None:
             answer = await method(*arguments)
@@ -134,7 +138,11 @@ class SyncDriver:
         return _reading(cpu, wall, waits)
 
     def _call(self, order: Order, waits: list[float]) -> Callable[[], None]:
-        method, check, arguments = _method(self._client, order), CHECKS.get(order.work), _arguments(order)
+        method, check, arguments = (
+            _method(self._client, order),
+            CHECKS.get(order.work),
+            _arguments(order),
+        )
 
         def call() -> None:
             answer = method(*arguments)

@@ -24,7 +24,11 @@ PEERS: Final = {
 def cache() -> Path:
     """Return where the environments are: ``INFERENCEKEY_BENCH_CACHE``, or the user's cache."""
     given = os.environ.get("INFERENCEKEY_BENCH_CACHE")
-    return Path(given) if given else platformdirs.user_cache_path("inferencekey-benchmarks", appauthor=False)
+    return (
+        Path(given)
+        if given
+        else platformdirs.user_cache_path("inferencekey-benchmarks", appauthor=False)
+    )
 
 
 def peer_python(name: str, say: Callable[[str], None]) -> str:

@@ -22,12 +22,28 @@ class ProcessFailed(Exception):
 
 def environment(spec: ClientSpec | None = None) -> dict[str, str]:
     """Return the variables of a client's process: no way to import what its environment does not hold, and no proxy."""
-    dropped = {"PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
-    dropped |= {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE"}
+    dropped = {
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONWARNINGS",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    }
+    dropped |= {
+        "COVERAGE_PROCESS_START",
+        "COVERAGE_PROCESS_CONFIG",
+        "PYTHONASYNCIODEBUG",
+        "PYTHONDEVMODE",
+    }
     kept = {name: value for name, value in os.environ.items() if name.upper() not in dropped}
     told = {"PYTHONHASHSEED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
     if spec is not None and spec.environment == "own":
-        told |= {launch.INSTEAD: spec.checkout} if spec.checkout else {launch.CHECKOUT: str(HERE.parent)}
+        told |= (
+            {launch.INSTEAD: spec.checkout}
+            if spec.checkout
+            else {launch.CHECKOUT: str(HERE.parent)}
+        )
     if spec is not None and spec.uvloop:
         told[launch.UVLOOP] = "1"
     return kept | told
@@ -45,7 +61,11 @@ def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str,
         ProcessFailed: it said nothing; why is on stderr.
     """
     done = subprocess.run(
-        launched(python, child, *arguments), stdout=subprocess.PIPE, text=True, env=environment(spec), check=False
+        launched(python, child, *arguments),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(spec),
+        check=False,
     )
     if done.returncode or not done.stdout:
         raise ProcessFailed(f"{child}: ended with {done.returncode}")
@@ -56,7 +76,9 @@ def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str,
 class Lines:
     """A process that is spoken with by lines; it ends when its stdin is closed."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], *, cwd: Path | None = None) -> None:
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], *, cwd: Path | None = None
+    ) -> None:
         self._name = name
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd, env=env
@@ -89,7 +111,10 @@ class Lines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -109,7 +134,9 @@ class ServerProcess(Lines):
     """The pre-rendered server; ``url`` is its address."""
 
     def __init__(self) -> None:
-        super().__init__("server", [sys.executable, "-m", "benchmarks.server"], environment(), cwd=HERE.parent)
+        super().__init__(
+            "server", [sys.executable, "-m", "benchmarks.server"], environment(), cwd=HERE.parent
+        )
         self.url = f"http://127.0.0.1:{self.hear()}"
 
 
@@ -123,7 +150,9 @@ class ClientProcess(Lines):
     """
 
     def __init__(self, spec: ClientSpec, python: str, url: str) -> None:
-        super().__init__(spec.name, launched(python, "worker", spec.target, spec.style, url), environment(spec))
+        super().__init__(
+            spec.name, launched(python, "worker", spec.target, spec.style, url), environment(spec)
+        )
         self.spec = spec
         self.versions: dict[str, str] = json.loads(self.hear())
 

@@ -30,7 +30,11 @@ def per_unit(case: Case, measured: Measured, what: What) -> list[float | None]:
 def ratio(case: Case, one: Measured, other: Measured, what: What) -> Spread | None:
     """Return how one compares with another, each round with the same round."""
     pairs = zip(per_unit(case, one, what), per_unit(case, other, what), strict=False)
-    return spread(mine / theirs for mine, theirs in pairs if mine is not None and theirs is not None and theirs > 0)
+    return spread(
+        mine / theirs
+        for mine, theirs in pairs
+        if mine is not None and theirs is not None and theirs > 0
+    )
 
 
 def text_table(case: Case, measured: dict[str, Measured]) -> str:
@@ -49,7 +53,9 @@ def text_table(case: Case, measured: dict[str, Measured]) -> str:
             continue
         own = spread(value for value in per_unit(case, mine, what) if value is not None)
         beside = spread(
-            value for value in per_unit(case, mine, "cpu" if what == "wait" else "wall") if value is not None
+            value
+            for value in per_unit(case, mine, "cpu" if what == "wait" else "wall")
+            if value is not None
         )
         floor = case.floor_of(CLIENTS[name])
         against = ratio(case, mine, measured[floor], what) if floor in measured else None
@@ -75,7 +81,9 @@ def goal_lines(results: Results, cases: dict[str, Case]) -> list[str]:
         if found is not None:
             met = "met   " if found.median <= goal.bound else "MISSED"
             of = " by the clock" if goal.of == "wall" else ""
-            lines.append(f"{met} {goal.case}{of}: {goal.client} is {found} × {goal.than}; at most {goal.bound:g}")
+            lines.append(
+                f"{met} {goal.case}{of}: {goal.client} is {found} × {goal.than}; at most {goal.bound:g}"
+            )
     return lines
 
 
@@ -93,12 +101,21 @@ COLUMNS = (
 
 
 def markdown(
-    results: Results, cases: dict[str, Case], figures: dict[str, list[Figure]], described: dict[str, str]
+    results: Results,
+    cases: dict[str, Case],
+    figures: dict[str, list[Figure]],
+    described: dict[str, str],
 ) -> str:
     """Return the tables of the documentation: the machine, medians, ours by its floors, and the probes' figures."""
-    lines = [f"Measured on {described['date']}: {described['cpu']}, {described['cores']} cores, {described['system']}."]
+    lines = [
+        f"Measured on {described['date']}: {described['cpu']}, {described['cores']} cores, {described['system']}."
+    ]
     lines += [f"Versions: {_versions(results)}.", ""] if results else [""]
-    data = {name: row for name, row in results.items() if "floor-aiohttp" in row or "floor-bridge" in row}
+    data = {
+        name: row
+        for name, row in results.items()
+        if "floor-aiohttp" in row or "floor-bridge" in row
+    }
     control = {name: row for name, row in results.items() if "floor-list" in row}
     if data:
         lines += _data_plane(data, cases)
@@ -108,7 +125,9 @@ def markdown(
         lines += ["", "| what | on | median (quartiles) | × |", "|---|---|---|---|"]
         for figure_ in found:
             against = f"{figure_.ratio} × {figure_.than}" if figure_.ratio else ""
-            lines.append(f"| {figure_.what.strip()} | {figure_.who} | {figure_.value} {figure_.unit} | {against} |")
+            lines.append(
+                f"| {figure_.what.strip()} | {figure_.who} | {figure_.value} {figure_.unit} | {against} |"
+            )
     return "\n".join(lines)
 
 
@@ -118,14 +137,28 @@ def _versions(results: Results) -> str:
         for client, measured in row.items():
             official = CLIENTS[client].environment == "official"
             for name, version in measured.versions.items():
-                found[f"{'official SDK' if official and name == 'inferencekey' else name} {version}"] = None
+                found[
+                    f"{'official SDK' if official and name == 'inferencekey' else name} {version}"
+                ] = None
     return ", ".join(found)
 
 
 def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
     """Milliseconds, and the share of ours that is spent outside the network: what the floor that only reads does not take."""
-    who = ("floor-list", "floor-list-parsed", "ours-management-async", "ours-management-sync", "official-management")
-    titles = ("floor: list read", "floor: list parsed", "**ours, async**", "**ours, sync**", "official SDK")
+    who = (
+        "floor-list",
+        "floor-list-parsed",
+        "ours-management-async",
+        "ours-management-sync",
+        "official-management",
+    )
+    titles = (
+        "floor: list read",
+        "floor: list parsed",
+        "**ours, async**",
+        "**ours, sync**",
+        "official SDK",
+    )
     lines = [
         f"| what, ms CPU | {' | '.join(titles)} | ours, async: outside the network |",
         "|---|---|---|---|---|---|---|",
@@ -136,7 +169,9 @@ def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
         for client in who:
             measured = row.get(client)
             found = (
-                spread(value for value in per_unit(case, measured, "cpu") if value is not None) if measured else None
+                spread(value for value in per_unit(case, measured, "cpu") if value is not None)
+                if measured
+                else None
             )
             cells.append(figure(found.median * 1e3) if found else "–")
         against = ratio(case, row["floor-list"], row["ours-management-async"], "cpu")
@@ -146,7 +181,11 @@ def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
 
 
 def _data_plane(results: Results, cases: dict[str, Case]) -> list[str]:
-    titles = [title for title, names in COLUMNS if any(name in row for row in results.values() for name in names)]
+    titles = [
+        title
+        for title, names in COLUMNS
+        if any(name in row for row in results.values() for name in names)
+    ]
     used = [names for title, names in COLUMNS if title in titles]
     lines = [f"| what | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for name, row in results.items():
@@ -155,7 +194,9 @@ def _data_plane(results: Results, cases: dict[str, Case]) -> list[str]:
         unit = ", ms" if main_figure(case) == "wait" else ", µs CPU"
         lines.append(f"| {case.title}{unit} | {' | '.join(cells)} |")
     lines += ["", "Ours as a multiple of the floor, median (quartiles) of the rounds' ratios:", ""]
-    lines += ["| what | async / aiohttp | async, uvloop / aiohttp | sync / its floor | sync, uvloop / its floor |"]
+    lines += [
+        "| what | async / aiohttp | async, uvloop / aiohttp | sync / its floor | sync, uvloop / its floor |"
+    ]
     lines += ["|---|---|---|---|---|"]
     for name, row in results.items():
         case = cases[name]
@@ -193,10 +234,16 @@ def _against_floor(case: Case, row: dict[str, Measured], name: str) -> str:
     return str(found) if found else "–"
 
 
-def as_json(results: Results, figures: dict[str, list[Figure]], described: dict[str, str]) -> dict[str, Any]:
+def as_json(
+    results: Results, figures: dict[str, list[Figure]], described: dict[str, str]
+) -> dict[str, Any]:
     """Return everything: every reading of every round, and every figure."""
     return {
         "machine": described,
-        "cases": {case: {name: asdict(one) for name, one in row.items()} for case, row in results.items()},
-        "figures": {probe: [asdict(figure_) for figure_ in found] for probe, found in figures.items()},
+        "cases": {
+            case: {name: asdict(one) for name, one in row.items()} for case, row in results.items()
+        },
+        "figures": {
+            probe: [asdict(figure_) for figure_ in found] for probe, found in figures.items()
+        },
     }

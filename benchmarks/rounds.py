@@ -74,7 +74,9 @@ def measure(
                 if number >= rounds - left_out[name]:
                     measured.rounds.append(None)
                 else:
-                    measured.rounds.append(_round(process, case, measured.calls, lead_in=not left_out[name]))
+                    measured.rounds.append(
+                        _round(process, case, measured.calls, lead_in=not left_out[name])
+                    )
     return found
 
 
@@ -86,7 +88,9 @@ def _calibrate(process: ClientProcess, case: Case) -> tuple[int, float]:
         wall = process.round(**_order(case, calls))["wall"]
         if wall >= ROUND_SECONDS * 0.8:
             return calls, wall
-        calls = max(calls * 2, case.at_once * int(calls / case.at_once * min(20.0, ROUND_SECONDS / wall)))
+        calls = max(
+            calls * 2, case.at_once * int(calls / case.at_once * min(20.0, ROUND_SECONDS / wall))
+        )
 
 
 def _round(process: ClientProcess, case: Case, calls: int, *, lead_in: bool) -> dict[str, float]:

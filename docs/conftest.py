@@ -56,7 +56,9 @@ class Pages:
             self._variables = self._start()
         self._page.enter_context(mock.patch.dict(os.environ, self._variables))
         self._page.enter_context(
-            chdir(self._page.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-page-")))
+            chdir(
+                self._page.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-page-"))
+            )
         )
         with ManagementClient.from_env() as mgmt:
             for workload in mgmt.list_workloads():
@@ -74,7 +76,9 @@ class Pages:
         self._whole_run.close()
 
     def _start(self) -> dict[str, str]:
-        folder = self._whole_run.enter_context(tempfile.TemporaryDirectory(prefix="inferencekey-docs-"))
+        folder = self._whole_run.enter_context(
+            tempfile.TemporaryDirectory(prefix="inferencekey-docs-")
+        )
         portal = self._whole_run.enter_context(start_blocking_portal())
         platform = self._whole_run.enter_context(
             portal.wrap_async_context_manager(LocalPlatform(data_dir=folder, port=0))

@@ -42,7 +42,9 @@ platform offers it.
 def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yield each command's name and help, the outer ones first."""
     # Typer's classes are click's or, in newer versions, its own copies of them: neither is named here.
-    context = command.context_class(command, info_name=" ".join(path), terminal_width=WIDTH, max_content_width=WIDTH)
+    context = command.context_class(
+        command, info_name=" ".join(path), terminal_width=WIDTH, max_content_width=WIDTH
+    )
     yield " ".join(path), command.get_help(context)
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(inner, (*path, name))
@@ -63,7 +65,10 @@ def main(arguments: list[str]) -> int:
         return 0
     if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page():
         return 0
-    print("docs/cli.md is not what the commands say; run: python docs/generate_cli.py", file=sys.stderr)
+    print(
+        "docs/cli.md is not what the commands say; run: python docs/generate_cli.py",
+        file=sys.stderr,
+    )
     return 1
 
 

@@ -30,5 +30,7 @@ def test_the_table_of_defaults_has_every_default() -> None:
 
 def test_the_reference_has_every_public_name() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
-    described = set(re.findall(r"^\.\. auto(?:class|exception):: (\w+)(?:\(\))?$", pages, re.MULTILINE))
+    described = set(
+        re.findall(r"^\.\. auto(?:class|exception):: (\w+)(?:\(\))?$", pages, re.MULTILINE)
+    )
     assert set(inferencekey.__all__) - {"__version__"} <= described

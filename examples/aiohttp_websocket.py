@@ -33,7 +33,9 @@ async def client(app: web.Application) -> AsyncIterator[None]:
 
 
 async def chat(request: web.Request) -> web.WebSocketResponse:
-    browser = web.WebSocketResponse(heartbeat=20)  # pings find the browsers that vanished without a word
+    browser = web.WebSocketResponse(
+        heartbeat=20
+    )  # pings find the browsers that vanished without a word
     await browser.prepare(request)
     request.app[BROWSERS].add(browser)
     message = await browser.receive()

@@ -20,7 +20,9 @@ def main() -> int:
     try:
         with (
             DataClient.from_env() as data,
-            data.endpoint(os.environ.get("WORKLOAD", "support-bot")).generate_text_stream(prompt) as stream,
+            data.endpoint(os.environ.get("WORKLOAD", "support-bot")).generate_text_stream(
+                prompt
+            ) as stream,
         ):
             for chunk in stream:
                 print(chunk.text, end="", flush=True)

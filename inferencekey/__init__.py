@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # as type checkers know it; importing typing would cost more than all the rest of this
+TYPE_CHECKING = (
+    False  # as type checkers know it; importing typing would cost more than all the rest of this
+)
 if TYPE_CHECKING:
     from typing import Any
 

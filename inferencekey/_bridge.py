@@ -204,7 +204,9 @@ class _Call(Generic[T]):
             self._release()
 
     def _cancel(self) -> None:
-        self._cancelled = True  # where another thread's wake-up is to begin this call, it may not have begun
+        self._cancelled = (
+            True  # where another thread's wake-up is to begin this call, it may not have begun
+        )
         if self._task is not None:
             self._task.cancel()
 
@@ -252,7 +254,9 @@ def _thread() -> _Thread:
 
 
 def _exits() -> ConfigurationError:
-    return ConfigurationError("configuration error: the call was cancelled because the interpreter exits")
+    return ConfigurationError(
+        "configuration error: the call was cancelled because the interpreter exits"
+    )
 
 
 class _Bell:
@@ -380,7 +384,9 @@ class _Pump(Generic[T]):
 
     def cancel(self) -> None:
         """In the loop's thread: stop reading and close the upstream."""
-        self._dropped = True  # where another thread's wake-up is to begin this, it may not have begun
+        self._dropped = (
+            True  # where another thread's wake-up is to begin this, it may not have begun
+        )
         if self._task is not None:
             self._task.cancel()
 
@@ -468,7 +474,9 @@ def _in_child() -> None:
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_in_child
+        before=lambda: _lock.acquire(),
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_in_child,
     )
 
 
@@ -494,7 +502,9 @@ class SyncStream(Generic[T]):
         for item in self._items:
             return item
         if self._pump is not None and self._pump.inherited:
-            run(self._stream._next_batch)  # what the parent reads is the parent's; the stream itself says so
+            run(
+                self._stream._next_batch
+            )  # what the parent reads is the parent's; the stream itself says so
             raise StopIteration
         with self._taking:  # several threads may share a stream: each item goes to one of them
             for item in self._items:
@@ -510,7 +520,10 @@ class SyncStream(Generic[T]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -40,7 +40,9 @@ TokenKind = Literal["sdk", "live"]
 
 _FOUR_PARTS = re.compile(r"ik_([a-z]+)_([A-Za-z0-9]+)_([A-Za-z0-9]+)\Z")
 # Wider than a token's alphabet: what only looks like one must not leave its tail behind. What is redacted already stays.
-_IN_TEXT = re.compile(r"ik_(?:live|sdk)_(?![A-Za-z0-9]{1,8}…)[A-Za-z0-9_\-]+(?:[+/=.~%]+[A-Za-z0-9_\-]+)*")
+_IN_TEXT = re.compile(
+    r"ik_(?:live|sdk)_(?![A-Za-z0-9]{1,8}…)[A-Za-z0-9_\-]+(?:[+/=.~%]+[A-Za-z0-9_\-]+)*"
+)
 
 
 def from_environment(variable: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -49,7 +51,9 @@ def from_environment(variable: str, environ: Mapping[str, str] | None = None) ->
     return value or None
 
 
-def setting(argument: str | None, variable: str, environ: Mapping[str, str] | None = None) -> str | None:
+def setting(
+    argument: str | None, variable: str, environ: Mapping[str, str] | None = None
+) -> str | None:
     """Return the explicit argument if it is not blank, else the variable."""
     if argument is not None and argument.strip():
         return argument.strip()
@@ -75,7 +79,11 @@ def is_http_url(url: str) -> bool:
     """Say whether this is an absolute http or https URL: with a host, a possible port, and nothing unprintable in it."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         return False
     return usable and not any(ord(c) <= 32 or ord(c) == 127 for c in url)
@@ -132,7 +140,9 @@ def check_sdk_token(token: str | None) -> str:
         PermissionDenied: it is a data key (``wrong_credential_type``).
     """
     if token is None:
-        raise ConfigurationError(f"No ik_sdk_ token configured. Pass sdk_token= or set {SDK_TOKEN_VARIABLE}.")
+        raise ConfigurationError(
+            f"No ik_sdk_ token configured. Pass sdk_token= or set {SDK_TOKEN_VARIABLE}."
+        )
     kind = token_kind(token)
     if kind == "live":
         raise PermissionDenied(

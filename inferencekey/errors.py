@@ -156,7 +156,12 @@ class _HalfDone(InferenceKeyError):
     result: TextResult | None
 
     def __init__(
-        self, message: str = "", *, partial_text: str = "", result: TextResult | None = None, **answer: Any
+        self,
+        message: str = "",
+        *,
+        partial_text: str = "",
+        result: TextResult | None = None,
+        **answer: Any,
     ) -> None:
         super().__init__(message, **answer)
         self.partial_text = partial_text
@@ -205,7 +210,12 @@ class _NotReady(InferenceKeyError):
     log: tuple[str, ...]
 
     def __init__(
-        self, message: str = "", *, events: Sequence[ReadinessEvent] = (), log: Sequence[str] = (), **answer: Any
+        self,
+        message: str = "",
+        *,
+        events: Sequence[ReadinessEvent] = (),
+        log: Sequence[str] = (),
+        **answer: Any,
     ) -> None:
         super().__init__(message, **answer)
         self.events = tuple(events)
@@ -241,10 +251,14 @@ class ManyWorkloadsError(InferenceKeyError, ExceptionGroup[Exception]):
 
     results: tuple[Any, ...]
 
-    def __new__(cls, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()) -> Self:
+    def __new__(
+        cls, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()
+    ) -> Self:
         return super().__new__(cls, message, errors)
 
-    def __init__(self, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, message: str, errors: Sequence[Exception], *, results: Sequence[Any] = ()
+    ) -> None:
         super().__init__(message)
         self.results = tuple(results)
 

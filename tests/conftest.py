@@ -17,7 +17,10 @@ settings.load_profile("unhurried")
 os.environ.setdefault("INFERENCEKEY_LOCAL_PROGRAMS", "0")
 
 # A shell starts its background jobs with SIGINT ignored, and so are their children then: Ctrl-C would do nothing in any test.
-if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+if (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -14,7 +14,20 @@ import pytest
 import inferencekey
 from inferencekey import errors, models
 
-HEAVY = ("aiohttp", "anyio", "attrs", "attr", "cattrs", "orjson", "rich", "typer", "asyncio", "yarl", "ssl", "email")
+HEAVY = (
+    "aiohttp",
+    "anyio",
+    "attrs",
+    "attr",
+    "cattrs",
+    "orjson",
+    "rich",
+    "typer",
+    "asyncio",
+    "yarl",
+    "ssl",
+    "email",
+)
 
 
 @pytest.mark.parametrize("name", inferencekey.__all__)
@@ -38,8 +51,14 @@ def test_nothing_public_is_left_out() -> None:
 
 def test_the_rooms_and_the_names_for_type_checkers_agree() -> None:
     tree = ast.parse(Path(inferencekey.__file__).read_text("utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    imports = [node for node in block.body if isinstance(node, ast.ImportFrom) and node.module != "typing"]
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    imports = [
+        node for node in block.body if isinstance(node, ast.ImportFrom) and node.module != "typing"
+    ]
     names = [alias.name for node in imports for alias in node.names]
     assert sorted(names) == sorted({*inferencekey.__all__} - {"__version__"})
     for room, members in inferencekey._ROOMS.items():
@@ -53,7 +72,9 @@ def test_a_name_that_is_not_there(name: str) -> None:
 
 
 def fresh(code: str) -> str:
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stderr == ""
     return done.stdout.strip()
 

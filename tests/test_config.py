@@ -42,7 +42,12 @@ def test_an_argument_beats_the_variable_and_blank_is_absent(
 
 
 def test_the_variables_are_the_contracts() -> None:
-    assert (config.BASE_URL_VARIABLE, config.PROJECT_VARIABLE, config.SDK_TOKEN_VARIABLE, config.API_KEY_VARIABLE) == (
+    assert (
+        config.BASE_URL_VARIABLE,
+        config.PROJECT_VARIABLE,
+        config.SDK_TOKEN_VARIABLE,
+        config.API_KEY_VARIABLE,
+    ) == (
         "INFERENCEKEY_BASE_URL",
         "INFERENCEKEY_PROJECT",
         "INFERENCEKEY_SDK_TOKEN",
@@ -65,7 +70,10 @@ def test_the_variables_are_the_contracts() -> None:
     ],
 )
 def test_base_url(argument: str | None, variable: str | None, url: str) -> None:
-    assert config.base_url(argument, {} if variable is None else {"INFERENCEKEY_BASE_URL": variable}) == url
+    assert (
+        config.base_url(argument, {} if variable is None else {"INFERENCEKEY_BASE_URL": variable})
+        == url
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,9 @@ def test_what_is_no_base_url_names_the_way_out(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.base_url(url, {})
     text = str(caught.value)
-    assert text.startswith("configuration error: base_url must be like https://host or http://127.0.0.1:4747; got ")
+    assert text.startswith(
+        "configuration error: base_url must be like https://host or http://127.0.0.1:4747; got "
+    )
     assert text.endswith(". Pass base_url= or set INFERENCEKEY_BASE_URL.")
 
 
@@ -112,7 +122,10 @@ def test_tokens_of_the_right_kind_pass() -> None:
 def test_no_token_names_the_way_out() -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.check_sdk_token(None)
-    assert str(caught.value) == "No ik_sdk_ token configured. Pass sdk_token= or set INFERENCEKEY_SDK_TOKEN."
+    assert (
+        str(caught.value)
+        == "No ik_sdk_ token configured. Pass sdk_token= or set INFERENCEKEY_SDK_TOKEN."
+    )
     with pytest.raises(ConfigurationError) as caught:
         config.check_data_key(None, "support-bot")
     assert str(caught.value) == (
@@ -152,15 +165,28 @@ def test_any_other_prefix_on_the_management_plane(token: str) -> None:
 
 @pytest.mark.parametrize("junk", ["\n", "\r\nX-Evil: 1", " ", "\0", "é", "\x7f", "\u200b"])
 def test_a_token_that_cannot_stand_in_a_header(junk: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^configuration error: sdk_token holds characters that no token has"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^configuration error: sdk_token holds characters that no token has",
+    ):
         config.check_sdk_token(TOKEN + junk)
-    with pytest.raises(ConfigurationError, match=r"^configuration error: api_key holds characters that no token has"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^configuration error: api_key holds characters that no token has",
+    ):
         config.check_data_key("own" + junk + "key", "bot")
 
 
 @pytest.mark.parametrize(
     ("token", "kind"),
-    [(TOKEN, "sdk"), (KEY, "live"), ("ik_sdk_", "sdk"), ("sk-x", None), ("", None), (" ik_live_x", None)],
+    [
+        (TOKEN, "sdk"),
+        (KEY, "live"),
+        ("ik_sdk_", "sdk"),
+        ("sk-x", None),
+        ("", None),
+        (" ik_live_x", None),
+    ],
 )
 def test_kinds(token: str, kind: str | None) -> None:
     assert config.token_kind(token) == kind
@@ -212,7 +238,9 @@ def test_redacted_texts(text: str, shown: str) -> None:
 
 def test_other_secrets_are_redacted_when_they_are_known() -> None:
     assert config.redact("key sk-0123 and sk-0123!", ["sk-0123"]) == "key ik… and ik…!"
-    assert config.redact("abc", ["abc"]) == "abc", "too short to be a secret, long enough to spoil every text"
+    assert config.redact("abc", ["abc"]) == "abc", (
+        "too short to be a secret, long enough to spoil every text"
+    )
     assert config.redact(f"key {KEY}", [KEY]) == "key ik_live_proj1234…"
 
 
@@ -221,12 +249,22 @@ TAILS = st.text("5abcdef_-+/=.~%", max_size=10)
 
 
 @given(
-    TEXT, st.sampled_from(["ik_live_", "ik_sdk_"]), st.sampled_from(["", "a_", "proj1234_", "a_b_", "_"]), TAILS, TEXT
+    TEXT,
+    st.sampled_from(["ik_live_", "ik_sdk_"]),
+    st.sampled_from(["", "a_", "proj1234_", "a_b_", "_"]),
+    TAILS,
+    TEXT,
 )
-def test_the_secret_part_never_appears(before: str, prefix: str, id: str, tail: str, after: str) -> None:
+def test_the_secret_part_never_appears(
+    before: str, prefix: str, id: str, tail: str, after: str
+) -> None:
     secret = "5ec2e7" * 4
     text = f"{before}{prefix}{id}{secret}{tail}{after}"
-    for shown in (config.redact(text), config.redact(text, [f"{prefix}{id}{secret}{tail}"]), config.redact(text * 2)):
+    for shown in (
+        config.redact(text),
+        config.redact(text, [f"{prefix}{id}{secret}{tail}"]),
+        config.redact(text * 2),
+    ):
         # Where the secret stands in the place of the id, its first 8 characters are shown as one.
         assert "5ec2e75ec" not in shown
 

@@ -58,13 +58,20 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
 ]
 KINDS = [kind for kind, _ in TREE]
 GROUPS: list[type[ManyWorkloadsError]] = [ManyWorkloadsError, EnsureAllError, WaitAllError]
-WARNINGS = [InsecureTransportWarning, WorkloadDriftWarning, WorkloadLeftoverWarning, WorkloadSpecWarning]
+WARNINGS = [
+    InsecureTransportWarning,
+    WorkloadDriftWarning,
+    WorkloadLeftoverWarning,
+    WorkloadSpecWarning,
+]
 
 RESULT = models.TextResult("Ho", "m", raw={"a": 1}, usage=models.Usage(1))
 EVENTS = (models.ReadinessEvent(models.Phase.SCHEDULING, "m", 5), models.ReadinessEvent("new"))
 OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
     DriftError: {
-        "plan": models.Plan("update", (models.FieldDiff("config", {"a": 1}, {"a": 2}),), "acme", "bot", "w-1")
+        "plan": models.Plan(
+            "update", (models.FieldDiff("config", {"a": 1}, {"a": 2}),), "acme", "bot", "w-1"
+        )
     },
     GenerationFailed: {"partial_text": "Ho", "result": RESULT},
     StreamInterrupted: {"partial_text": "Ho", "result": RESULT},
@@ -103,7 +110,10 @@ def test_the_tree(kind: type[InferenceKeyError], parent: type[Exception]) -> Non
 
 
 def test_timeouts_are_also_the_builtin_one() -> None:
-    assert {kind for kind in KINDS if issubclass(kind, TimeoutError)} == {RequestTimeout, ReadinessTimeout}
+    assert {kind for kind in KINDS if issubclass(kind, TimeoutError)} == {
+        RequestTimeout,
+        ReadinessTimeout,
+    }
     with pytest.raises(TimeoutError, match="it broke"):
         raise full(RequestTimeout)
 
@@ -138,7 +148,11 @@ def test_what_was_not_given_is_none(kind: type[InferenceKeyError]) -> None:
 def test_everything_pickles(kind: type[InferenceKeyError], protocol: int) -> None:
     error = full(kind)
     error.add_note("a note")
-    for twin in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+    for twin in (
+        pickle.loads(pickle.dumps(error, protocol)),
+        copy.copy(error),
+        copy.deepcopy(error),
+    ):
         assert type(twin) is kind
         assert str(twin) == "it broke"
         assert twin.args == error.args
@@ -197,9 +211,17 @@ def test_parts_of_a_group_are_groups_of_its_kind(kind: type[ManyWorkloadsError])
 def test_a_group_pickles_with_its_members(kind: type[ManyWorkloadsError], protocol: int) -> None:
     error = group(kind)
     error.add_note("a note")
-    for twin in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+    for twin in (
+        pickle.loads(pickle.dumps(error, protocol)),
+        copy.copy(error),
+        copy.deepcopy(error),
+    ):
         assert type(twin) is kind
-        assert (str(twin), twin.results, twin.__notes__) == ("3 of 4 failed", error.results, ["a note"])
+        assert (str(twin), twin.results, twin.__notes__) == (
+            "3 of 4 failed",
+            error.results,
+            ["a note"],
+        )
         assert [(type(m), str(m), m.workload, m.__notes__) for m in twin.exceptions] == [
             (type(m), str(m), m.workload, m.__notes__)  # type: ignore[attr-defined]
             for m in error.exceptions

@@ -45,7 +45,12 @@ from inferencekey.models import (
 def test_the_wire_strings(kind: Any, strings: str) -> None:
     assert [str(one) for one in kind] == strings.split()
     for one in kind:
-        assert member(kind, one, "x") is member(kind, str(one), "x") is known_or_text(kind, str(one)) is one
+        assert (
+            member(kind, one, "x")
+            is member(kind, str(one), "x")
+            is known_or_text(kind, str(one))
+            is one
+        )
 
 
 def test_the_backends_names() -> None:
@@ -90,7 +95,9 @@ def spec(**given: Any) -> WorkloadSpec:
 
 def test_a_spec_takes_members_and_strings() -> None:
     one = spec(task_type="embedding", execution_policy="fixed")
-    assert one == spec(backend=Backend.VLLM, task_type=TaskType.EMBEDDING, execution_policy=ExecutionPolicy.FIXED)
+    assert one == spec(
+        backend=Backend.VLLM, task_type=TaskType.EMBEDDING, execution_policy=ExecutionPolicy.FIXED
+    )
     assert one.backend is Backend.VLLM
     assert one.task_type is TaskType.EMBEDDING
     assert one.execution_policy is ExecutionPolicy.FIXED
@@ -104,7 +111,9 @@ def test_a_spec_is_checked_only_when_it_is_used() -> None:
 
 
 def test_a_spec_evolves() -> None:
-    assert spec().evolve(model="other", backend="ollama") == spec(model="other", backend=Backend.OLLAMA)
+    assert spec().evolve(model="other", backend="ollama") == spec(
+        model="other", backend=Backend.OLLAMA
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_values_are_frozen_and_pickle(value: Any) -> None:
     name = attrs.fields(type(value))[0].name
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(value, name, None)
-    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301
+    assert pickle.loads(pickle.dumps(value)) == value
 
 
 def test_a_handle_ignores_its_plan() -> None:
@@ -163,7 +172,10 @@ def test_results_hide_their_bulk() -> None:
 def test_wrong_deadlines(name: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Timeouts(**{name: value})
-    assert str(caught.value) == f"validation error: {name} must be more than 0 seconds, or None; got {value!r}"
+    assert (
+        str(caught.value)
+        == f"validation error: {name} must be more than 0 seconds, or None; got {value!r}"
+    )
     assert getattr(Timeouts(**{name: None}), name) is None
 
 
@@ -176,7 +188,10 @@ def test_the_first_byte_may_take_longer_than_a_gateway_holds_a_cold_call() -> No
 def test_wrong_attempts(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         RetryPolicy(max_attempts=value)
-    assert str(caught.value) == f"validation error: max_attempts must be a whole number of at least 1; got {value!r}"
+    assert (
+        str(caught.value)
+        == f"validation error: max_attempts must be a whole number of at least 1; got {value!r}"
+    )
 
 
 @pytest.mark.parametrize("name", ["base", "cap", "retry_after_cap", "budget", "budget_gain"])
@@ -184,7 +199,10 @@ def test_wrong_attempts(value: Any) -> None:
 def test_wrong_waits(name: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         RetryPolicy(**{name: value})
-    assert str(caught.value) == f"validation error: {name} must be a number that is not negative; got {value!r}"
+    assert (
+        str(caught.value)
+        == f"validation error: {name} must be a number that is not negative; got {value!r}"
+    )
     assert getattr(RetryPolicy(**{name: 0}), name) == 0
 
 

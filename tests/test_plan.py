@@ -17,7 +17,9 @@ UPDATE = Plan(
         FieldDiff("name", "Old", "New"),
         FieldDiff("description", None, "d"),
         FieldDiff(
-            "config", {"a": 1, "b": {"c": 1, "d": 2}, "e": None}, {"a": 1, "b": {"c": 3, "d": 2}, "e": 5, "f": [1]}
+            "config",
+            {"a": 1, "b": {"c": 1, "d": 2}, "e": None},
+            {"a": 1, "b": {"c": 3, "d": 2}, "e": 5, "f": [1]},
         ),
         FieldDiff("execution_policy_config", {"cron": "0 2 * * *"}, {"replicas": 1}),
     ),
@@ -26,7 +28,12 @@ UPDATE = Plan(
     "w-1",
     "state",
 )
-CREATE = Plan("create", (FieldDiff("name", None, "n"), FieldDiff("config", None, {"command": "c"})), "acme", "bot")
+CREATE = Plan(
+    "create",
+    (FieldDiff("name", None, "n"), FieldDiff("config", None, {"command": "c"})),
+    "acme",
+    "bot",
+)
 NONE = Plan("none", (), "acme", "bot", "w-1", "state")
 
 
@@ -66,7 +73,9 @@ def test_a_create_prints_every_field() -> None:
 
 def test_a_command_is_compared_flag_by_flag() -> None:
     before = "vllm serve m --max-model-len 4096 --dtype half --port 80 -tp 2 --seed 1 --quiet"
-    after = "vllm serve m --max-model-len 8192 --dtype half --port 80 -tp 2 --seed 1 --quiet --trust"
+    after = (
+        "vllm serve m --max-model-len 8192 --dtype half --port 80 -tp 2 --seed 1 --quiet --trust"
+    )
     assert shown(before, after) == (
         "~     config.x:\n"
         "          vllm serve m\n"
@@ -99,7 +108,9 @@ def test_lines_are_compared_line_by_line() -> None:
 
 
 def test_long_lists_are_compared_item_by_item() -> None:
-    assert shown(["a", "b", "c"], ["a", "c"]) == ("~     config.x:\n          'a'\n-         'b'\n          'c'")
+    assert shown(["a", "b", "c"], ["a", "c"]) == (
+        "~     config.x:\n          'a'\n-         'b'\n          'c'"
+    )
     assert shown([1], [2]) == "~     config.x:\n-         [1]\n+         [2]"
 
 
@@ -108,7 +119,11 @@ def test_long_lists_are_compared_item_by_item() -> None:
     [
         (True, 1, "~     config.x:\n-         True\n+         1"),
         ({"a": True}, {"a": 1}, "~     config.x.a:\n-         True\n+         1"),
-        ("a b --c 1", "a  b --c 1", "~     config.x:\n-         a b\n+         a  b\n          --c 1"),
+        (
+            "a b --c 1",
+            "a  b --c 1",
+            "~     config.x:\n-         a b\n+         a  b\n          --c 1",
+        ),
         ("a --c 1", "a  --c 1", "~     config.x:\n-         'a --c 1'\n+         'a  --c 1'"),
         ("a\n", "a", "~     config.x:\n-         'a\\n'\n+         'a'"),
         (None, {}, "+     config.x: {}"),
@@ -127,12 +142,17 @@ def test_odd_changes_are_shown_as_well(before: Any, after: Any, text: str) -> No
 
 def test_what_is_printed_moves_no_cursor_and_shows_no_credential() -> None:
     token = "ik_live_0a1b2c3d_" + "f" * 64
-    text = shown({"a\x1b[2J": 1, "c": f"x --key {token} -b"}, {"a\x1b[2J": 2, "c": "x --key y -b", "d": "\x1b[1m\nb"})
+    text = shown(
+        {"a\x1b[2J": 1, "c": f"x --key {token} -b"},
+        {"a\x1b[2J": 2, "c": "x --key y -b", "d": "\x1b[1m\nb"},
+    )
     assert "\x1b" not in text
     assert "~     config.x.a\\x1b[2J:" in text
     assert "-         --key ik…" in text
     assert token not in text
-    assert token not in shown(token, "b") + shown(None, {"t": [token]}) + shown({"k": token}, {"k2": 1})
+    assert token not in shown(token, "b") + shown(None, {"t": [token]}) + shown(
+        {"k": token}, {"k2": 1}
+    )
 
 
 @pytest.mark.parametrize("plan", [UPDATE, CREATE, NONE, Plan("none")])
@@ -188,9 +208,18 @@ def test_a_plan_hashes_where_its_content_does() -> None:
         ({"workload_id": 5}, "workload_id must be a text"),
         ({"changes": None}, "changes must be a list"),
         ({"changes": "name"}, "changes must be a list"),
-        ({"changes": ["name"]}, "each of changes must have field, before and after, and nothing else"),
-        ({"changes": [{"field": "name", "after": 1}]}, "each of changes must have field, before and after"),
-        ({"changes": [{"field": 5, "before": 1, "after": 1}]}, "the field of a change must be a text"),
+        (
+            {"changes": ["name"]},
+            "each of changes must have field, before and after, and nothing else",
+        ),
+        (
+            {"changes": [{"field": "name", "after": 1}]},
+            "each of changes must have field, before and after",
+        ),
+        (
+            {"changes": [{"field": 5, "before": 1, "after": 1}]},
+            "the field of a change must be a text",
+        ),
         ({"note": 1, "version": 2}, "has fields that no plan has: note, version"),
     ],
 )
@@ -211,4 +240,6 @@ def test_what_was_created_has_the_digest_that_was_reviewed() -> None:
     done = attrs.evolve(reviewed, workload_id="w-1")
     assert done.digest == reviewed.digest == done.to_dict()["digest"]
     assert Plan.from_dict(done.to_dict()) == done
-    assert attrs.evolve(done, action="update").digest != attrs.evolve(reviewed, action="update").digest
+    assert (
+        attrs.evolve(done, action="update").digest != attrs.evolve(reviewed, action="update").digest
+    )

@@ -33,11 +33,21 @@ def test_a_changed_copy() -> None:
 
 
 def test_a_dict_has_the_declared_fields_as_plain_values() -> None:
-    assert SPEC.to_dict() == {"name": "Bot", "slug": "bot", "model": "m", "backend": "vllm", "task_type": "text2text"}
+    assert SPEC.to_dict() == {
+        "name": "Bot",
+        "slug": "bot",
+        "model": "m",
+        "backend": "vllm",
+        "task_type": "text2text",
+    }
     config = MappingProxyType({"a": (1, MappingProxyType({"b": TaskType.OMNI})), "n": None})
     found = SPEC.evolve(config=config, execution_policy=ExecutionPolicy.FIXED).to_dict()
     assert found["config"] == {"a": [1, {"b": "omni"}], "n": None}
-    assert [type(value) for value in (found["config"], found["config"]["a"], found["backend"])] == [dict, list, str]
+    assert [type(value) for value in (found["config"], found["config"]["a"], found["backend"])] == [
+        dict,
+        list,
+        str,
+    ]
     assert list(found)[-2:] == ["config", "execution_policy"]
     assert SPEC.evolve(backend="my-own").to_dict()["backend"] == "my-own"
 
@@ -47,7 +57,10 @@ def test_a_dict_has_the_declared_fields_as_plain_values() -> None:
     [
         ({}, "name is required; slug is required; model is required; backend is required"),
         ({**SPEC.to_dict(), "modle": 1}, "modle is not a field of a spec; did you mean 'model'?"),
-        ({**SPEC.to_dict(), "model": None, "config": []}, "model is required; config must be a mapping; got list"),
+        (
+            {**SPEC.to_dict(), "model": None, "config": []},
+            "model is required; config must be a mapping; got list",
+        ),
         (
             {**SPEC.to_dict(), "name": 5, "command": ["x"]},
             "name must be a text; got int; command must be a text; got list",
@@ -75,7 +88,11 @@ def test_toml() -> None:
         "command = '''\nvllm serve m \\\n  --port 1\n'''\n\n[config.env]\nA = \"1\"\n"
     )
     assert WorkloadSpec.from_toml(spec.to_toml()) == spec
-    with pytest.raises(ValidationError, match="^validation error: the spec is not TOML: Invalid value"):
+    with pytest.raises(
+        ValidationError, match="^validation error: the spec is not TOML: Invalid value"
+    ):
         WorkloadSpec.from_toml("a = ")
-    with pytest.raises(ValidationError, match="^validation error: config.a cannot be written as TOML: null$"):
+    with pytest.raises(
+        ValidationError, match="^validation error: config.a cannot be written as TOML: null$"
+    ):
         SPEC.evolve(config={"a": None}).to_toml()

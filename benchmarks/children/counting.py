@@ -93,7 +93,9 @@ class _InLoop:
     async def _made(self, make: Callable[[str], Any], url: str) -> Any:
         return make(url)
 
-    def count(self, counter: Counter, times: int, method: str, *arguments: str) -> tuple[int, int, int]:
+    def count(
+        self, counter: Counter, times: int, method: str, *arguments: str
+    ) -> tuple[int, int, int]:
         """Return what so many calls of a method count."""
 
         async def several() -> tuple[int, int, int]:
@@ -121,7 +123,9 @@ class _InThread:
     def __init__(self, make: Callable[[str], Any], url: str) -> None:
         self._client = make(url)
 
-    def count(self, counter: Counter, times: int, method: str, *arguments: str) -> tuple[int, int, int]:
+    def count(
+        self, counter: Counter, times: int, method: str, *arguments: str
+    ) -> tuple[int, int, int]:
         """Return what so many calls of a method count."""
         call = getattr(self._client, method)
         counter.begin()
@@ -147,7 +151,10 @@ def _calls(caller: _Caller, counter: Counter) -> dict[str, float]:
     request = min(caller.count(counter, CALLS, "unary")[0] for _ in range(TRIES)) / CALLS
     long = min(caller.count(counter, 1, "stream", "stream-64")[0] for _ in range(TRIES))
     short = min(caller.count(counter, 1, "stream", "short")[0] for _ in range(TRIES))
-    return {"calls per request": request, "calls per chunk": (long - short) / (CHUNKS - SHORT_CHUNKS)}
+    return {
+        "calls per request": request,
+        "calls per chunk": (long - short) / (CHUNKS - SHORT_CHUNKS),
+    }
 
 
 def _kept(caller: _Caller, _: Counter) -> dict[str, float]:
@@ -167,7 +174,10 @@ def _kept(caller: _Caller, _: Counter) -> dict[str, float]:
         tracemalloc.stop()
         blocks.append(more[0] - less[0])
         sizes.append(more[1] - less[1])
-    return {"blocks per kept chunk": min(blocks) / CHUNKS, "bytes per kept chunk": min(sizes) / CHUNKS}
+    return {
+        "blocks per kept chunk": min(blocks) / CHUNKS,
+        "bytes per kept chunk": min(sizes) / CHUNKS,
+    }
 
 
 def _crossings(caller: _Caller, counter: Counter) -> dict[str, float]:

@@ -63,7 +63,9 @@ class _Reading:
         self._before = _high_water()
 
     def end(self) -> None:
-        self.peak = tracemalloc.get_traced_memory()[1] if self._trace else _high_water() - self._before
+        self.peak = (
+            tracemalloc.get_traced_memory()[1] if self._trace else _high_water() - self._before
+        )
         tracemalloc.stop()
 
 

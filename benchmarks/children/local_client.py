@@ -36,8 +36,12 @@ class Client:
     """What the orders need."""
 
     def __init__(self, platform: dict[str, Any]) -> None:
-        self._mgmt = AsyncManagementClient(base_url=platform["url"], project="bench", sdk_token=platform["sdk_token"])
-        self._data = AsyncDataClient(base_url=platform["url"], project="bench", api_key=platform["api_key"])
+        self._mgmt = AsyncManagementClient(
+            base_url=platform["url"], project="bench", sdk_token=platform["sdk_token"]
+        )
+        self._data = AsyncDataClient(
+            base_url=platform["url"], project="bench", api_key=platform["api_key"]
+        )
         self._http = aiohttp.ClientSession()
         self._ways: dict[str, dict[str, Any]] = {}
 
@@ -56,7 +60,9 @@ class Client:
 
     async def ensure(self, slug: str, command: str = "vllm serve bench/text") -> dict[str, float]:
         """Ensure a text workload, wait for it, stream one token."""
-        spec = WorkloadSpec(name=slug, slug=slug, model="bench/text", backend=Backend.VLLM, command=command)
+        spec = WorkloadSpec(
+            name=slug, slug=slug, model="bench/text", backend=Backend.VLLM, command=command
+        )
         began = time.perf_counter()
         await self._mgmt.ensure(spec)
         ensured = time.perf_counter()
@@ -76,9 +82,15 @@ class Client:
         cpu = cpu_of(pid) if pid else 0.0
         read = await asyncio.gather(*(self._stream(way, tokens, user) for _ in range(at_once)))
         cpu = cpu_of(pid) - cpu if pid else 0.0
-        return {"first": min(first for first, _ in read), "events": sum(events for _, events in read), "cpu": cpu}
+        return {
+            "first": min(first for first, _ in read),
+            "events": sum(events for _, events in read),
+            "cpu": cpu,
+        }
 
-    async def firsts(self, ways: list[str], times: int, tokens: int, user: str) -> dict[str, list[float]]:
+    async def firsts(
+        self, ways: list[str], times: int, tokens: int, user: str
+    ) -> dict[str, list[float]]:
         """Stream short answers by each way in turn."""
         found: dict[str, list[float]] = {way: [] for way in ways}
         for number in range(times):
@@ -105,14 +117,18 @@ class Client:
         first = 0.0
         rest = b""
         began = time.perf_counter()
-        async with self._http.post(f"{to['url']}/v1/chat/completions", data=body, headers=headers) as response:
+        async with self._http.post(
+            f"{to['url']}/v1/chat/completions", data=body, headers=headers
+        ) as response:
             response.raise_for_status()
             while data := await response.content.readany():
                 *parts, rest = (rest + data).split(b"\n\n")
                 for part in parts:
                     if part.startswith(b"data: {"):
                         events += 1
-                        if not first and orjson.loads(part[6:])["choices"][0]["delta"].get("content"):
+                        if not first and orjson.loads(part[6:])["choices"][0]["delta"].get(
+                            "content"
+                        ):
                             first = time.perf_counter()
         return first - began, events
 

@@ -32,7 +32,10 @@ def _quiet(phase: str, message: str, step: str | None) -> None:
 async def _engine(folder: Path) -> None:
     engines = StandInEngines(folder)
     engine = await engines.acquire(Kind.CHAT, _quiet)
-    print(json.dumps({"url": engine.address, "api_key": engine.api_key, "model": engine.model_name}), flush=True)
+    print(
+        json.dumps({"url": engine.address, "api_key": engine.api_key, "model": engine.model_name}),
+        flush=True,
+    )
     await asyncio.to_thread(sys.stdin.read)
     await engines.aclose()
 

@@ -32,7 +32,9 @@ class Engine(Server):
 
 async def _serve(port: int) -> None:
     streams, answers = prepared_engine(port)
-    server = await asyncio.get_running_loop().create_server(lambda: Engine(streams, answers), "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Engine(streams, answers), "127.0.0.1", port
+    )
     await server.serve_forever()
 
 

@@ -63,14 +63,23 @@ class Caller(Side):
         engine = self.other = Side()
         engine.other = self
         loop = asyncio.get_running_loop()
-        self._connecting = loop.create_task(loop.create_connection(lambda: engine, self._host, self._port))
+        self._connecting = loop.create_task(
+            loop.create_connection(lambda: engine, self._host, self._port)
+        )
 
 
 async def _serve(address: str) -> None:
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or 0
-    server = await asyncio.get_running_loop().create_server(lambda: Caller(host, port), "127.0.0.1", 0)
-    print(json.dumps({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pid": os.getpid()}), flush=True)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Caller(host, port), "127.0.0.1", 0
+    )
+    print(
+        json.dumps(
+            {"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "pid": os.getpid()}
+        ),
+        flush=True,
+    )
     await asyncio.to_thread(sys.stdin.read)
     server.close()
 

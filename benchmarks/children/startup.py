@@ -50,8 +50,12 @@ def floor(url: str) -> None:
 
     async def call() -> None:
         async with aiohttp.ClientSession() as session:
-            body = orjson.dumps({"model": "unary", "messages": [{"role": "user", "content": "Hola"}]})
-            async with session.post(f"{url}/endpoint/bench/unary/v1/chat/completions", data=body) as response:
+            body = orjson.dumps(
+                {"model": "unary", "messages": [{"role": "user", "content": "Hola"}]}
+            )
+            async with session.post(
+                f"{url}/endpoint/bench/unary/v1/chat/completions", data=body
+            ) as response:
                 orjson.loads(await response.read())
 
     asyncio.run(call())
@@ -79,6 +83,8 @@ def main() -> None:
     import json
 
     heavy = [
-        name for name in ("aiohttp", "attrs", "cattrs", "anyio", "orjson", "ssl", "asyncio") if name in sys.modules
+        name
+        for name in ("aiohttp", "attrs", "cattrs", "anyio", "orjson", "ssl", "asyncio")
+        if name in sys.modules
     ]
     print(json.dumps({"cpu": cpu, "wall": wall, "loaded": heavy, "modules": len(sys.modules)}))

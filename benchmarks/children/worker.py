@@ -29,7 +29,10 @@ def main() -> None:
             except Exception as error:
                 print(json.dumps({"failed": _told(error)}), flush=True)
                 return
-            print(json.dumps({"cpu": reading.cpu, "wall": reading.wall, "wait": reading.wait}), flush=True)
+            print(
+                json.dumps({"cpu": reading.cpu, "wall": reading.wall, "wait": reading.wait}),
+                flush=True,
+            )
         driver.close()
 
 

@@ -36,25 +36,45 @@ def _all() -> tuple[ClientSpec, ...]:
     here = "benchmarks.clients"
     return (
         ClientSpec("floor-aiohttp", f"{here}.floor_aiohttp:FloorAiohttp", "async", "floor"),
-        ClientSpec("floor-aiohttp+uvloop", f"{here}.floor_aiohttp:FloorAiohttp", "async", "floor", uvloop=True),
+        ClientSpec(
+            "floor-aiohttp+uvloop",
+            f"{here}.floor_aiohttp:FloorAiohttp",
+            "async",
+            "floor",
+            uvloop=True,
+        ),
         ClientSpec("floor-socket", f"{here}.floor_socket:FloorSocket", "async", "floor"),
         ClientSpec("floor-httpclient", f"{here}.floor_httpclient:FloorHttpClient", "sync", "floor"),
         ClientSpec("floor-bridge", f"{here}.floor_bridge:FloorBridge", "sync", "floor"),
-        ClientSpec("floor-bridge+uvloop", f"{here}.floor_bridge:FloorBridge", "sync", "floor", uvloop=True),
+        ClientSpec(
+            "floor-bridge+uvloop", f"{here}.floor_bridge:FloorBridge", "sync", "floor", uvloop=True
+        ),
         ClientSpec("ours-async", f"{here}.ours:OursAsync", "async", "ours"),
         ClientSpec("ours-async+uvloop", f"{here}.ours:OursAsync", "async", "ours", uvloop=True),
         ClientSpec("ours-sync", f"{here}.ours:OursSync", "sync", "ours"),
         ClientSpec("ours-sync+uvloop", f"{here}.ours:OursSync", "sync", "ours", uvloop=True),
         ClientSpec("official-sync", f"{here}.official:Official", "sync", "peer", "official"),
-        ClientSpec("huggingface-async", f"{here}.huggingface:HuggingFaceAsync", "async", "peer", "huggingface"),
-        ClientSpec("huggingface-sync", f"{here}.huggingface:HuggingFaceSync", "sync", "peer", "huggingface"),
+        ClientSpec(
+            "huggingface-async",
+            f"{here}.huggingface:HuggingFaceAsync",
+            "async",
+            "peer",
+            "huggingface",
+        ),
+        ClientSpec(
+            "huggingface-sync", f"{here}.huggingface:HuggingFaceSync", "sync", "peer", "huggingface"
+        ),
         ClientSpec("openai-async", f"{here}.openai_peer:OpenAIAsync", "async", "peer", "openai"),
-        ClientSpec("openai-async-aiohttp", f"{here}.openai_peer:OpenAIAiohttp", "async", "peer", "openai"),
+        ClientSpec(
+            "openai-async-aiohttp", f"{here}.openai_peer:OpenAIAiohttp", "async", "peer", "openai"
+        ),
         ClientSpec("floor-list", f"{here}.control_floors:ListFloor", "async", "floor"),
         ClientSpec("floor-list-parsed", f"{here}.control_floors:ParsedFloor", "async", "floor"),
         ClientSpec("ours-management-async", f"{here}.management:ManagementAsync", "async", "ours"),
         ClientSpec("ours-management-sync", f"{here}.management:ManagementSync", "sync", "ours"),
-        ClientSpec("official-management", f"{here}.management:ManagementSync", "sync", "peer", "official"),
+        ClientSpec(
+            "official-management", f"{here}.management:ManagementSync", "sync", "peer", "official"
+        ),
         ClientSpec("openai-sync", f"{here}.openai_peer:OpenAISync", "sync", "peer", "openai"),
     )
 

@@ -68,7 +68,9 @@ class ParsedFloor(ListFloor):
 
     async def ensure(self, project: str) -> str:
         wanted = workload_slug(ENSURED_NUMBER)
-        found: list[str] = [one["slug"] for one in orjson.loads(await self._list(project)) if one["slug"] == wanted]
+        found: list[str] = [
+            one["slug"] for one in orjson.loads(await self._list(project)) if one["slug"] == wanted
+        ]
         return found[0]
 
     async def ensure_all(self, project: str) -> int:

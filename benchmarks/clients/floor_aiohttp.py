@@ -25,7 +25,9 @@ class FloorAiohttp:
 
     async def unary(self) -> str:
         body = orjson.dumps(chat_body("unary", stream=False))
-        async with self._session.post(self._url + chat_path("unary"), data=body, headers=self._headers) as response:
+        async with self._session.post(
+            self._url + chat_path("unary"), data=body, headers=self._headers
+        ) as response:
             answer = orjson.loads(await response.read())
         text: str = answer["choices"][0]["message"]["content"]
         return text
@@ -35,7 +37,9 @@ class FloorAiohttp:
         texts: list[str] = []
         rest = b""
         body = orjson.dumps(chat_body(slug, stream=True))
-        async with self._session.post(self._url + chat_path(slug), data=body, headers=self._headers) as response:
+        async with self._session.post(
+            self._url + chat_path(slug), data=body, headers=self._headers
+        ) as response:
             readany = response.content.readany
             while data := await readany():
                 *events, rest = (rest + data).split(b"\n\n")
@@ -50,7 +54,9 @@ class FloorAiohttp:
         first = 0.0
         rest = b""
         body = orjson.dumps(chat_body("short", stream=True))
-        async with self._session.post(self._url + chat_path("short"), data=body, headers=self._headers) as response:
+        async with self._session.post(
+            self._url + chat_path("short"), data=body, headers=self._headers
+        ) as response:
             while data := await response.content.readany():
                 *events, rest = (rest + data).split(b"\n\n")
                 for event in events:
@@ -61,7 +67,9 @@ class FloorAiohttp:
 
     async def embed(self) -> list[list[float]]:
         body = orjson.dumps({"model": "embed", "input": TEXTS})
-        async with self._session.post(self._url + embed_path(), data=body, headers=self._headers) as response:
+        async with self._session.post(
+            self._url + embed_path(), data=body, headers=self._headers
+        ) as response:
             answer = orjson.loads(await response.read())
         return [item["embedding"] for item in answer["data"]]
 

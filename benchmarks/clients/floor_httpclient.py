@@ -31,7 +31,9 @@ class FloorHttpClient:
         return connection.getresponse()
 
     def unary(self) -> str:
-        answer = orjson.loads(self._post(chat_path("unary"), chat_body("unary", stream=False)).read())
+        answer = orjson.loads(
+            self._post(chat_path("unary"), chat_body("unary", stream=False)).read()
+        )
         text: str = answer["choices"][0]["message"]["content"]
         return text
 

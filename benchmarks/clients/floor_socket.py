@@ -23,9 +23,7 @@ class FloorSocket:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
-        self._fixed = (
-            f"Host: {parts.netloc}\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: "
-        )
+        self._fixed = f"Host: {parts.netloc}\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: "
         self._idle: list[_Connection] = []
 
     async def _send(self, path: str, body: object) -> _Connection:
@@ -33,9 +31,13 @@ class FloorSocket:
             connection = self._idle.pop()
         else:
             loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(lambda: _Connection(loop), self._host, self._port)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(loop), self._host, self._port
+            )
         data = orjson.dumps(body)
-        connection.transport.write(f"POST {path} HTTP/1.1\r\n{self._fixed}{len(data)}\r\n\r\n".encode() + data)
+        connection.transport.write(
+            f"POST {path} HTTP/1.1\r\n{self._fixed}{len(data)}\r\n\r\n".encode() + data
+        )
         return connection
 
     async def _whole(self, path: str, body: object) -> bytes:
@@ -54,7 +56,9 @@ class FloorSocket:
         return b"".join(parts)
 
     async def unary(self) -> str:
-        answer = orjson.loads(await self._whole(chat_path("unary"), chat_body("unary", stream=False)))
+        answer = orjson.loads(
+            await self._whole(chat_path("unary"), chat_body("unary", stream=False))
+        )
         text: str = answer["choices"][0]["message"]["content"]
         return text
 

@@ -26,7 +26,9 @@ class HuggingFaceAsync:
     def _client(self, slug: str) -> Any:
         client = self._clients.get(slug)
         if client is None:
-            client = huggingface_hub.AsyncInferenceClient(base_url=_base(self._url, slug), api_key=KEY)
+            client = huggingface_hub.AsyncInferenceClient(
+                base_url=_base(self._url, slug), api_key=KEY
+            )
             self._clients[slug] = client
         return client
 
@@ -41,7 +43,9 @@ class HuggingFaceAsync:
         return texts
 
     async def _stream(self, slug: str) -> Any:
-        return await self._client(slug).chat_completion(MESSAGES, max_tokens=MAX_TOKENS, stream=True)
+        return await self._client(slug).chat_completion(
+            MESSAGES, max_tokens=MAX_TOKENS, stream=True
+        )
 
     async def first(self) -> float:
         first = 0.0
@@ -73,7 +77,13 @@ class HuggingFaceSync:
         return client
 
     def unary(self) -> str:
-        return self._client("unary").chat_completion(MESSAGES, max_tokens=MAX_TOKENS).choices[0].message.content or ""
+        return (
+            self._client("unary")
+            .chat_completion(MESSAGES, max_tokens=MAX_TOKENS)
+            .choices[0]
+            .message.content
+            or ""
+        )
 
     def stream(self, slug: str) -> list[str]:
         return [chunk.choices[0].delta.content or "" for chunk in self._stream(slug)]

@@ -25,7 +25,9 @@ class Official:
 
     def stream(self, slug: str) -> list[str]:
         texts: list[str] = []
-        for chunk in self._client.endpoint(slug).generate_text_stream(prompt=PROMPT, max_tokens=MAX_TOKENS):
+        for chunk in self._client.endpoint(slug).generate_text_stream(
+            prompt=PROMPT, max_tokens=MAX_TOKENS
+        ):
             texts.append(chunk.text)
         return texts
 

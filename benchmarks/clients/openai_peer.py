@@ -30,7 +30,9 @@ class OpenAIAsync:
     def _client(self, slug: str) -> Any:
         client = self._clients.get(slug)
         if client is None:
-            client = openai.AsyncOpenAI(base_url=_base(self._url, slug), api_key=KEY, http_client=self._http)
+            client = openai.AsyncOpenAI(
+                base_url=_base(self._url, slug), api_key=KEY, http_client=self._http
+            )
             self._clients[slug] = client
         return client
 
@@ -59,7 +61,9 @@ class OpenAIAsync:
 
     async def embed(self) -> list[list[float]]:
         # By itself it asks for base64, which this server, like many engines, does not speak.
-        answer = await self._client("embed").embeddings.create(model="embed", input=TEXTS, encoding_format="float")
+        answer = await self._client("embed").embeddings.create(
+            model="embed", input=TEXTS, encoding_format="float"
+        )
         return [item.embedding for item in answer.data]
 
     async def close(self) -> None:
@@ -84,12 +88,16 @@ class OpenAISync:
     def _client(self, slug: str) -> Any:
         client = self._clients.get(slug)
         if client is None:
-            made = openai.OpenAI(base_url=_base(self._url, slug), api_key=KEY, http_client=self._http)
+            made = openai.OpenAI(
+                base_url=_base(self._url, slug), api_key=KEY, http_client=self._http
+            )
             client = self._clients.setdefault(slug, made)
         return client
 
     def unary(self) -> str:
-        answer = self._client("unary").chat.completions.create(model="unary", messages=MESSAGES, max_tokens=MAX_TOKENS)
+        answer = self._client("unary").chat.completions.create(
+            model="unary", messages=MESSAGES, max_tokens=MAX_TOKENS
+        )
         return answer.choices[0].message.content or ""
 
     def stream(self, slug: str) -> list[str]:
@@ -107,7 +115,9 @@ class OpenAISync:
         return first
 
     def embed(self) -> list[list[float]]:
-        answer = self._client("embed").embeddings.create(model="embed", input=TEXTS, encoding_format="float")
+        answer = self._client("embed").embeddings.create(
+            model="embed", input=TEXTS, encoding_format="float"
+        )
         return [item.embedding for item in answer.data]
 
     def close(self) -> None:

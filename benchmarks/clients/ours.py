@@ -22,14 +22,19 @@ class OursAsync:
 
     async def stream(self, slug: str) -> list[str]:
         texts: list[str] = []
-        async for chunk in self._client.endpoint(slug).generate_text_stream(PROMPT, max_tokens=MAX_TOKENS):
+        async for chunk in self._client.endpoint(slug).generate_text_stream(
+            PROMPT, max_tokens=MAX_TOKENS
+        ):
             texts.append(chunk.text)
         return texts
 
     async def chunks(self, slug: str) -> list[TextChunk]:
         """Read a stream and keep its chunks."""
         return [
-            chunk async for chunk in self._client.endpoint(slug).generate_text_stream(PROMPT, max_tokens=MAX_TOKENS)
+            chunk
+            async for chunk in self._client.endpoint(slug).generate_text_stream(
+                PROMPT, max_tokens=MAX_TOKENS
+            )
         ]
 
     async def first(self) -> float:
@@ -59,7 +64,9 @@ class OursSync:
 
     def stream(self, slug: str) -> list[str]:
         texts: list[str] = []
-        for chunk in self._client.endpoint(slug).generate_text_stream(PROMPT, max_tokens=MAX_TOKENS):
+        for chunk in self._client.endpoint(slug).generate_text_stream(
+            PROMPT, max_tokens=MAX_TOKENS
+        ):
             texts.append(chunk.text)
         return texts
 

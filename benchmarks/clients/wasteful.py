@@ -14,19 +14,25 @@ class WastefulAsync(OursAsync):
     """Serialises and parses everything once more."""
 
     async def unary(self) -> str:
-        text: str = json.loads(json.dumps({"text": await super().unary(), "more": [{} for _ in range(20)]}, indent=1))[
-            "text"
-        ]
+        text: str = json.loads(
+            json.dumps({"text": await super().unary(), "more": [{} for _ in range(20)]}, indent=1)
+        )["text"]
         return text
 
     async def stream(self, slug: str) -> list[str]:
-        return [str(json.loads(json.dumps({"text": text}))["text"]) for text in await super().stream(slug)]
+        return [
+            str(json.loads(json.dumps({"text": text}))["text"])
+            for text in await super().stream(slug)
+        ]
 
     async def chunks(self, slug: str) -> list[TextChunk]:
         chunks = await super().chunks(slug)
         for chunk in chunks:
             _ = chunk.raw
-        return [TextChunk(chunk.text, chunk.finish_reason, json.loads(json.dumps(chunk.raw))) for chunk in chunks]
+        return [
+            TextChunk(chunk.text, chunk.finish_reason, json.loads(json.dumps(chunk.raw)))
+            for chunk in chunks
+        ]
 
 
 class WastefulSync(OursSync):
@@ -51,7 +57,10 @@ class WastefulSync(OursSync):
         return [self._cross(text) for text in super().stream(slug)]
 
     def chunks(self, slug: str) -> list[TextChunk]:
-        return [TextChunk(chunk.text, chunk.finish_reason, dict(chunk.raw)) for chunk in super().chunks(slug)]
+        return [
+            TextChunk(chunk.text, chunk.finish_reason, dict(chunk.raw))
+            for chunk in super().chunks(slug)
+        ]
 
     def close(self) -> None:
         super().close()

@@ -30,8 +30,16 @@ class Probe:
 PROBES: Final = (
     Probe("startup", "importing and the first answer", startup.measure),
     Probe("embed-memory", "peak memory of embed", embed_memory.measure),
-    Probe("local-gateway", "the local gateway, before an engine that computes nothing", local.measure_gateway),
-    Probe("local-engine", "the local platform and its gateway, with the real engine", local.measure_engine),
+    Probe(
+        "local-gateway",
+        "the local gateway, before an engine that computes nothing",
+        local.measure_gateway,
+    ),
+    Probe(
+        "local-engine",
+        "the local platform and its gateway, with the real engine",
+        local.measure_engine,
+    ),
     Probe("many", "10,000 streams open at once (minutes, 400 MB)", many.measure, asked=True),
 )
 

@@ -13,7 +13,15 @@ from benchmarks.probes.figures import Context, Figure, compared
 from benchmarks.processes import run
 from benchmarks.wire import embed_path
 
-WHO = ("floor-aiohttp", "floor-bridge", "ours-async", "ours-sync", "official-sync", "openai-async", "openai-sync")
+WHO = (
+    "floor-aiohttp",
+    "floor-bridge",
+    "ours-async",
+    "ours-sync",
+    "official-sync",
+    "openai-async",
+    "openai-sync",
+)
 ROUNDS = 5
 
 
@@ -40,5 +48,7 @@ def measure(context: Context) -> list[Figure]:
             goal = 1.2 if not options and spec.role == "ours" else None
             peaks = [said["peak"] / 1e6 for said in found]
             least = [(body + said["floats"]) / 1e6 for said in found]
-            figures.append(compared(what, name, "MB", peaks, least, than="(body + floats)", goal=goal))
+            figures.append(
+                compared(what, name, "MB", peaks, least, than="(body + floats)", goal=goal)
+            )
     return figures

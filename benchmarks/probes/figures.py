@@ -84,5 +84,9 @@ def compared(
     values = list(values)
     found = spread(values)
     assert found is not None
-    ratio = None if floor is None else spread(mine / theirs for mine, theirs in zip(values, floor, strict=True))
+    ratio = (
+        None
+        if floor is None
+        else spread(mine / theirs for mine, theirs in zip(values, floor, strict=True))
+    )
     return Figure(what, who, unit, found, ratio, than, goal, absolute)

@@ -68,7 +68,9 @@ def _prepared(context: Context, folder: str) -> list[Figure]:
             if not mark:
                 client.ask(do="way", name="direct", **engine)
             relay = stack.enter_context(_child(context, "relay", engine["url"], uvloop=bool(mark)))
-            client.ask(do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())})
+            client.ask(
+                do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())}
+            )
             ways += [f"floor-relay{mark}", f"gateway{mark}"]
         assert client is not None
         for number in range(context.rounds + 1):
@@ -76,7 +78,8 @@ def _prepared(context: Context, folder: str) -> list[Figure]:
             for kind, (short, long, at_once) in kinds.items():
                 for way in ways[1:]:
                     pair = [
-                        client.ask(do="stream", way=way, at_once=at_once, tokens=1, user=user) for user in (short, long)
+                        client.ask(do="stream", way=way, at_once=at_once, tokens=1, user=user)
+                        for user in (short, long)
                     ]
                     if number:
                         found[kind].setdefault(way, []).append(_between(*pair))
@@ -97,7 +100,9 @@ def _real(context: Context, folder: str) -> list[Figure]:
     firsts: dict[str, list[float]] = {}
     with ExitStack() as stack:
         context.say("local: starting an engine by itself (the first time fetches its model)")
-        engine_process = stack.enter_context(_child(context, "platform", "engine", f"{folder}-engine"))
+        engine_process = stack.enter_context(
+            _child(context, "platform", "engine", f"{folder}-engine")
+        )
         said: dict[str, Any] = json.loads(engine_process.hear())
         engine: dict[str, Any] = {**said, "hangs_up": True}
         for number in range(COLD):
@@ -118,25 +123,41 @@ def _real(context: Context, folder: str) -> list[Figure]:
         client.ask(do="way", name="gateway+uvloop", **run.way("text-0"))
         for mark in ("", "+uvloop"):
             relay = stack.enter_context(_child(context, "relay", engine["url"], uvloop=bool(mark)))
-            client.ask(do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())})
+            client.ask(
+                do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())}
+            )
         for number in range(context.rounds + 1):
             context.say(f"local: streams, round {number} of {context.rounds}")
             for at_once, readings in found.items():
                 for way in ("floor-relay", "gateway", "floor-relay+uvloop", "gateway+uvloop"):
-                    pair = [client.ask(do="stream", way=way, at_once=at_once, tokens=n, user="-") for n in (8, 104)]
+                    pair = [
+                        client.ask(do="stream", way=way, at_once=at_once, tokens=n, user="-")
+                        for n in (8, 104)
+                    ]
                     if number:
                         readings.setdefault(way, []).append(_between(*pair))
             # One token: what follows the first would be computed while the next is asked for.
-            timed = client.ask(do="firsts", ways=["direct", "gateway"], times=REAL_FIRSTS, tokens=1, user="-")
+            timed = client.ask(
+                do="firsts", ways=["direct", "gateway"], times=REAL_FIRSTS, tokens=1, user="-"
+            )
             if number:
                 _keep(firsts, timed)
     who, ms = "ours-async", 1e3
     return [
-        compared("ensure to first token, engine not running", who, "ms", [one["first"] * ms for one in cold]),
+        compared(
+            "ensure to first token, engine not running",
+            who,
+            "ms",
+            [one["first"] * ms for one in cold],
+        ),
         compared("  of it until ready", who, "ms", [one["ready"] * ms for one in cold]),
-        compared("ensure to first token, engine running", who, "ms", [one["first"] * ms for one in warm]),
+        compared(
+            "ensure to first token, engine running", who, "ms", [one["first"] * ms for one in warm]
+        ),
         compared("  of it until ready", who, "ms", [one["ready"] * ms for one in warm]),
-        compared("ensure to first token, workload ready", who, "ms", [one["first"] * ms for one in there]),
+        compared(
+            "ensure to first token, workload ready", who, "ms", [one["first"] * ms for one in there]
+        ),
         compared("  of it the ensure", who, "ms", [one["ensured"] * ms for one in there]),
         *_first_tokens("first token, real engine", firsts, goal=2.0),
         *_chunks("CPU for a chunk, real engine, one stream", found[1]),
@@ -169,7 +190,9 @@ def _first_tokens(what: str, firsts: dict[str, list[float]], goal: float) -> Ite
         yield compared(what, way, "ms", values)
         if way != "direct":
             added = [mine - theirs for mine, theirs in zip(values, firsts["direct"], strict=True)]
-            yield compared("  what it adds", way, "ms", added, goal=goal if way.startswith("gateway") else None)
+            yield compared(
+                "  what it adds", way, "ms", added, goal=goal if way.startswith("gateway") else None
+            )
 
 
 def _command(context: Context) -> str:
@@ -199,14 +222,23 @@ class _Platform:
     def way(self, slug: str) -> dict[str, Any]:
         """Return the way to a workload, once the platform runs."""
         url = f"{self._said['url']}/endpoint/bench/{slug}"
-        return {"url": url, "api_key": self._said["api_key"], "model": slug, "pid": self._said["pid"]}
+        return {
+            "url": url,
+            "api_key": self._said["api_key"],
+            "model": slug,
+            "pid": self._said["pid"],
+        }
 
     def __enter__(self) -> _Client:
         Path(self._folder).mkdir()
-        platform = self._stack.enter_context(_child(self._context, "platform", "up", self._folder, uvloop=self._uvloop))
+        platform = self._stack.enter_context(
+            _child(self._context, "platform", "up", self._folder, uvloop=self._uvloop)
+        )
         self._said = json.loads(platform.hear())
         command = launched(self._context.python["own"], "local_client")
-        client = self._stack.enter_context(_Client("local client", command, _variables(uvloop=False)))
+        client = self._stack.enter_context(
+            _Client("local client", command, _variables(uvloop=False))
+        )
         client.say(json.dumps(self._said))
         return client
 

@@ -45,7 +45,11 @@ def measure(context: Context) -> list[Figure]:
         mine = [said[key] * factor for said in found["ours"]]
         titled = f"{count:,} streams: {what}"
         figures.append(compared(titled, "floor-aiohttp", unit, floor))
-        figures.append(compared(titled, "ours-async", unit, mine, None if goal else floor, than="floor", goal=goal))
+        figures.append(
+            compared(
+                titled, "ours-async", unit, mine, None if goal else floor, than="floor", goal=goal
+            )
+        )
     return figures
 
 

@@ -45,9 +45,21 @@ def measure(context: Context) -> list[Figure]:
             figures.append(compared(listed, "ours", "ms", values, goal=20))
         else:
             goal = 1.45 if what.startswith("ours") else None
-            figures.append(compared("import to first answer, CPU", what, "ms", values, floor, than="floor", goal=goal))
+            figures.append(
+                compared(
+                    "import to first answer, CPU",
+                    what,
+                    "ms",
+                    values,
+                    floor,
+                    than="floor",
+                    goal=goal,
+                )
+            )
     size = installed_size() / 1e6
-    figures.append(Figure("installed size of the core closure", "ours", "MB", Spread(size, size, size)))
+    figures.append(
+        Figure("installed size of the core closure", "ours", "MB", Spread(size, size, size))
+    )
     return figures
 
 
@@ -65,7 +77,9 @@ def installed_size() -> int:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             if name == "inferencekey":  # not installed: the checkout's
-                files = [path for path in (HERE.parent / "inferencekey").rglob("*") if path.is_file()]
+                files = [
+                    path for path in (HERE.parent / "inferencekey").rglob("*") if path.is_file()
+                ]
                 total += sum(path.stat().st_size for path in files if path.suffix != ".pyc")
                 waiting += _declared()
             continue
@@ -73,16 +87,18 @@ def installed_size() -> int:
             path = Path(str(found.locate_file(file)))
             if path.suffix != ".pyc" and path.is_file():
                 total += path.stat().st_size
-        waiting += [line for line in found.requires or [] if "extra ==" not in line and _applies(line)]
+        waiting += [
+            line for line in found.requires or [] if "extra ==" not in line and _applies(line)
+        ]
     return total
 
 
 def _declared() -> list[str]:
     import tomllib
 
-    declared: list[str] = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "dependencies"
-    ]
+    declared: list[str] = tomllib.loads(
+        (HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    )["project"]["dependencies"]
     return declared
 
 

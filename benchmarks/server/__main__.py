@@ -22,7 +22,9 @@ async def _serve() -> None:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
-    server = await loop.create_server(lambda: Server(answers, projects), sock=listening, backlog=4096)
+    server = await loop.create_server(
+        lambda: Server(answers, projects), sock=listening, backlog=4096
+    )
     print(listening.getsockname()[1], flush=True)
     ended = asyncio.Event()
 

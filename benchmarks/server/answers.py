@@ -113,11 +113,17 @@ def _head(status: str, kind: str, framing: str) -> bytes:
 
 def _stream(events: list[bytes], *, at_once: int = 1, pause: float = 0.0) -> Stream:
     """Each event is an HTTP chunk of its own, as servers send them; so many go in one write, and the last ends the body."""
-    head = _head("200 OK", "text/event-stream; charset=utf-8", "Cache-Control: no-cache\r\nTransfer-Encoding: chunked")
+    head = _head(
+        "200 OK",
+        "text/event-stream; charset=utf-8",
+        "Cache-Control: no-cache\r\nTransfer-Encoding: chunked",
+    )
     chunks = [b"%x\r\n%s\r\n" % (len(data), data) for data in (*events, b"data: [DONE]\n\n")]
     chunks[0] = head + chunks[0]
     chunks[-1] += b"0\r\n\r\n"
-    return Stream(tuple(b"".join(chunks[at : at + at_once]) for at in range(0, len(chunks), at_once)), pause)
+    return Stream(
+        tuple(b"".join(chunks[at : at + at_once]) for at in range(0, len(chunks), at_once)), pause
+    )
 
 
 def _events(count: int) -> list[bytes]:
@@ -157,7 +163,10 @@ def _completion() -> object:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "".join(text_of(number) for number in range(TEXT_TOKENS))},
+                "message": {
+                    "role": "assistant",
+                    "content": "".join(text_of(number) for number in range(TEXT_TOKENS)),
+                },
                 "logprobs": None,
                 "finish_reason": "stop",
             }

@@ -11,8 +11,9 @@ from benchmarks.server.answers import Stream, Whole, created, listed
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 SLUG: Final = re.compile(rb'"slug": ?"([^"]+)"')
 CREATES: Final = re.compile(rb"(GET|POST) /api/projects/(empty-[^/]+)/workloads")
-NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n" + (
-    b'{"error":"not found"}'
+NOT_FOUND: Final = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n"
+    + (b'{"error":"not found"}')
 )
 
 
@@ -24,7 +25,9 @@ class Server(asyncio.Protocol):
         projects: slugs of the workloads that were created, by project.
     """
 
-    def __init__(self, answers: dict[bytes, Whole | Stream], projects: dict[bytes, list[str]]) -> None:
+    def __init__(
+        self, answers: dict[bytes, Whole | Stream], projects: dict[bytes, list[str]]
+    ) -> None:
         self._answers = answers
         self._projects = projects
         self._loop = asyncio.get_running_loop()

@@ -19,7 +19,13 @@ from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
 from inferencekey._http.transport import Answer, Transport, idempotency_key
 from inferencekey.config import redact
-from inferencekey.errors import ApiError, InferenceKeyError, NotFoundError, ServerError, TransportError
+from inferencekey.errors import (
+    ApiError,
+    InferenceKeyError,
+    NotFoundError,
+    ServerError,
+    TransportError,
+)
 from inferencekey.models import EngineLog, Workload
 
 __all__ = ["Control", "Listing"]
@@ -102,7 +108,9 @@ class Control:
         except NotFoundError:
             pass
 
-    async def converge(self, machine: Machine, project: str, first: Listing | None = None) -> Finish:
+    async def converge(
+        self, machine: Machine, project: str, first: Listing | None = None
+    ) -> Finish:
         """Carry out an ``ensure`` or an ``apply``.
 
         Args:
@@ -128,7 +136,9 @@ class Control:
         timeouts = for_stream(None, self._transport.timeout)
 
         async def connect() -> ByteStream:
-            return await self._transport.stream("GET", path, self._credential, timeouts, retry=False)
+            return await self._transport.stream(
+                "GET", path, self._credential, timeouts, retry=False
+            )
 
         return AsyncReadinessStream(connect, self._credential.scrub)
 
@@ -159,7 +169,9 @@ class Control:
                 return machine.read(listing.find(machine.slug), listing.slugs())
             case Create(body, generation):
                 try:
-                    stored = await self._write("POST", _workloads(project), body, key=f"{key}-{generation}", once=True)
+                    stored = await self._write(
+                        "POST", _workloads(project), body, key=f"{key}-{generation}", once=True
+                    )
                 except (TransportError, ServerError) as error:
                     return machine.unknown(error)
                 except ApiError as error:
@@ -191,7 +203,9 @@ class Control:
             case Finish():
                 return step
 
-    async def _write(self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool) -> Workload:
+    async def _write(
+        self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool
+    ) -> Workload:
         answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
         with self._reading(answer):
             return wire.workload(loads(answer.body, "the workload"))
@@ -209,10 +223,18 @@ class Control:
         self._credential.scrub(error)
 
     async def _request(
-        self, method: str, path: str, *, body: bytes | None = None, key: str | None = None, once: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        key: str | None = None,
+        once: bool = False,
     ) -> Answer:
         timeouts = for_unary(None, self._transport.timeout)
-        return await self._transport.request(method, path, self._credential, timeouts, body=body, key=key, once=once)
+        return await self._transport.request(
+            method, path, self._credential, timeouts, body=body, key=key, once=once
+        )
 
 
 def _workloads(project: str) -> str:

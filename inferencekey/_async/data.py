@@ -58,7 +58,9 @@ class AsyncDataClient:
         session_factory: SessionFactory | None = None,
     ) -> None:
         self._project = config.setting(project, "", {})
-        self._api_key = None if api_key is None or not api_key.strip() else Credential(api_key.strip())
+        self._api_key = (
+            None if api_key is None or not api_key.strip() else Credential(api_key.strip())
+        )
         self._transport = Transport(
             base_url=config.base_url(base_url, {}),
             timeout=timeout,
@@ -126,10 +128,16 @@ class AsyncDataClient:
         """
         workload = checked_slug(slug)
         if self._project is None:
-            raise ConfigurationError("No project configured. Set INFERENCEKEY_PROJECT or pass project=.")
-        given = config.setting(api_key, "", {}) or (None if self._api_key is None else self._api_key.reveal())
+            raise ConfigurationError(
+                "No project configured. Set INFERENCEKEY_PROJECT or pass project=."
+            )
+        given = config.setting(api_key, "", {}) or (
+            None if self._api_key is None else self._api_key.reveal()
+        )
         key = config.check_data_key(given, workload)
-        return AsyncEndpoint(self._transport, checked_project(self._project), workload, Credential(key))
+        return AsyncEndpoint(
+            self._transport, checked_project(self._project), workload, Credential(key)
+        )
 
     async def aclose(self) -> None:
         """Close the connections. Open streams end."""
@@ -139,7 +147,10 @@ class AsyncDataClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
 
@@ -147,7 +158,9 @@ class AsyncDataClient:
 class AsyncEndpoint:
     """One workload, ready to be called. Made by :meth:`AsyncDataClient.endpoint`."""
 
-    def __init__(self, transport: Transport, project: str, workload: str, credential: Credential) -> None:
+    def __init__(
+        self, transport: Transport, project: str, workload: str, credential: Credential
+    ) -> None:
         self._transport = transport
         self._project = project
         self._workload = workload
@@ -273,7 +286,9 @@ class AsyncEndpoint:
                 key=idempotency_key(),
             )
 
-        return AsyncTextStream(connect, self._credential.scrub, keepalive=timeouts.keepalive, strict_end=strict_end)
+        return AsyncTextStream(
+            connect, self._credential.scrub, keepalive=timeouts.keepalive, strict_end=strict_end
+        )
 
     async def embed(
         self,
@@ -337,7 +352,9 @@ class AsyncEndpoint:
             self._credential.scrub(error)
             raise
 
-    async def _post(self, path: str, body: Mapping[str, Any], timeout: Timeouts | float | None) -> Answer:
+    async def _post(
+        self, path: str, body: Mapping[str, Any], timeout: Timeouts | float | None
+    ) -> Answer:
         return await self._transport.request(
             "POST",
             self._path + path,

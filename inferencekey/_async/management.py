@@ -174,7 +174,9 @@ class AsyncManagementClient:
         check_spec(spec)
         where = resolve_project(project, spec.project, self._project)
         await self._warn_of(spec)
-        return await self._finish(where, await self._control.converge(Converge(spec, mode, where), where))
+        return await self._finish(
+            where, await self._control.converge(Converge(spec, mode, where), where)
+        )
 
     async def ensure_all(
         self,
@@ -469,12 +471,19 @@ class AsyncManagementClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
 
     def _watch(self, project: str, slug: str) -> Watch:
-        return Watch(slug, self._control.readiness(project, slug), lambda: self._control.last_lines(project, slug))
+        return Watch(
+            slug,
+            self._control.readiness(project, slug),
+            lambda: self._control.last_lines(project, slug),
+        )
 
     async def _warn_of(self, spec: WorkloadSpec) -> None:
         for text in spec_warnings(spec):

@@ -41,12 +41,16 @@ async def converge_all(
         listing = listed[target.project]
         if not isinstance(listing, Listing):
             raise copy.copy(listing)  # each says whose it is
-        return await control.converge(Converge(target.spec, on_drift, target.project), target.project, listing)
+        return await control.converge(
+            Converge(target.spec, on_drift, target.project), target.project, listing
+        )
 
     return await each(targets, at_once, one)
 
 
-async def each(items: Sequence[T], at_once: int, do: Callable[[T], Awaitable[R]]) -> list[R | Exception]:
+async def each(
+    items: Sequence[T], at_once: int, do: Callable[[T], Awaitable[R]]
+) -> list[R | Exception]:
     """Await *do* for every item, *at_once* at a time; return in order what it returned or raised."""
     outcomes: dict[int, R | Exception] = {}
     numbered = iter(enumerate(items))

@@ -113,7 +113,9 @@ class ReadinessBoard:
         ready = sum(row.phase == Phase.READY for row in rest)
         failed = sum(row.phase == Phase.ERROR for row in rest)
         counts = ((ready, "ready"), (failed, "failed"), (len(rest) - ready - failed, "waiting"))
-        summary = f"and {len(rest)} more: " + ", ".join(f"{count} {what}" for count, what in counts if count)
+        summary = f"and {len(rest)} more: " + ", ".join(
+            f"{count} {what}" for count, what in counts if count
+        )
         return [row.line(elapsed, size.columns) for row in shown] + [summary[: size.columns - 1]]
 
     def _write(self, text: str) -> None:

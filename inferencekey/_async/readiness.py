@@ -24,7 +24,9 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[ByteStream]], scrub: Callable[[InferenceKeyError], None]
+        self,
+        connect: Callable[[], Awaitable[ByteStream]],
+        scrub: Callable[[InferenceKeyError], None],
     ) -> None:
         super().__init__(scrub)
         self._connect = connect

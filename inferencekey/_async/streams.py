@@ -11,7 +11,12 @@ from inferencekey._core import jsonval
 from inferencekey._core.answers import in_band_error
 from inferencekey._core.chat import ChatStream
 from inferencekey._http.body import ByteStream, EventReader
-from inferencekey.errors import InferenceKeyError, RequestTimeout, ResponseFormatError, TransportError
+from inferencekey.errors import (
+    InferenceKeyError,
+    RequestTimeout,
+    ResponseFormatError,
+    TransportError,
+)
 from inferencekey.models import TextChunk, TextResult
 
 __all__ = ["AsyncStream", "AsyncTextStream"]
@@ -45,7 +50,10 @@ class AsyncStream(ABC, Generic[T]):
         return await self._open_once()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
 
@@ -171,7 +179,10 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         return self._events.body.request_id if self._events is not None else None
 
     async def _open(self) -> None:
-        connect, self._connect = self._connect, None  # it holds the request's body, which is not needed again
+        connect, self._connect = (
+            self._connect,
+            None,
+        )  # it holds the request's body, which is not needed again
         assert connect is not None
         body = await connect()
         del connect

@@ -30,7 +30,10 @@ class Watch:
     """
 
     def __init__(
-        self, slug: str, stream: AsyncReadinessStream, last_lines: Callable[[], Awaitable[tuple[str, ...]]]
+        self,
+        slug: str,
+        stream: AsyncReadinessStream,
+        last_lines: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
         self.slug = slug
         self.stream = stream
@@ -40,7 +43,9 @@ class Watch:
         self._events: list[ReadinessEvent] = []
         self._log: tuple[str, ...] = ()
 
-    async def follow(self, told: MemoryObjectSendStream[tuple[Watch, ReadinessEvent | None]]) -> None:
+    async def follow(
+        self, told: MemoryObjectSendStream[tuple[Watch, ReadinessEvent | None]]
+    ) -> None:
         """Read the events and pass them on, then ``None`` if the stream failed."""
         try:
             async for event in self.stream:
@@ -77,7 +82,9 @@ class Watch:
             return self._events[-1]
         if self._phase is Phase.ERROR:
             raise self._named(not_ready(self.slug, self._events, self._log))
-        raise self._named(not_in_time(self.slug, seconds, self._events, self.stream.trouble, self._log))
+        raise self._named(
+            not_in_time(self.slug, seconds, self._events, self.stream.trouble, self._log)
+        )
 
     def _named(self, error: Exception) -> Exception:
         if isinstance(error, InferenceKeyError):
@@ -132,7 +139,9 @@ async def wait(
             board.end()
 
 
-async def _follow(watches: Sequence[Watch], send: MemoryObjectSendStream[tuple[Watch, ReadinessEvent | None]]) -> None:
+async def _follow(
+    watches: Sequence[Watch], send: MemoryObjectSendStream[tuple[Watch, ReadinessEvent | None]]
+) -> None:
     with send:
         async with anyio.create_task_group() as group:
             for watch in watches:

@@ -32,7 +32,9 @@ WORDS = (
     (re.compile(r"\baclose\b"), "close"),
     (re.compile(r"``__anext__``"), "``__next__``"),
     (
-        re.compile(r"; ``await`` opens it now, so that\s+what the server refuses raises here and not in the loop"),
+        re.compile(
+            r"; ``await`` opens it now, so that\s+what the server refuses raises here and not in the loop"
+        ),
         "; it is open when this returns:\n        what the server refuses raises here and not in the loop",
     ),
     (re.compile(r"; ``await`` opens it without reading"), "; it is open from the start"),
@@ -56,7 +58,9 @@ def public_classes(module: cst.Module) -> list[cst.ClassDef]:
     return [
         item
         for item in module.body
-        if isinstance(item, cst.ClassDef) and item.name.value.startswith("Async") and item.name.value != BASE
+        if isinstance(item, cst.ClassDef)
+        and item.name.value.startswith("Async")
+        and item.name.value != BASE
     ]
 
 
@@ -101,7 +105,8 @@ def signature(function: cst.FunctionDef, name: str) -> str:
 
 def indented(text: str) -> str:
     return "".join(
-        f"    {line}" if line.strip() and number == 0 else line for number, line in enumerate(text.splitlines(True))
+        f"    {line}" if line.strip() and number == 0 else line
+        for number, line in enumerate(text.splitlines(True))
     )
 
 
@@ -117,12 +122,16 @@ class Generated:
 
     def text(self) -> str:
         if is_stream(self.node):
-            item = code(next(b.value for b in self.node.bases)).removeprefix(f"{BASE}[").removesuffix("]")
-            head = (
-                f"class {self.name}(SyncStream[{item}]):\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
+            item = (
+                code(next(b.value for b in self.node.bases))
+                .removeprefix(f"{BASE}[")
+                .removesuffix("]")
             )
+            head = f"class {self.name}(SyncStream[{item}]):\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
         else:
-            head = f"class {self.name}:\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
+            head = (
+                f"class {self.name}:\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
+            )
         parts = [part for method in methods(self.node) if (part := self.method(method))]
         return "\n".join([head, *parts])
 
@@ -159,7 +168,10 @@ class Generated:
         if self.original in self.wrapped:
             return f"    def __init__(self, endpoint: {self.original}) -> None:\n        self._async = endpoint\n"
         call = ", ".join(arguments(function))
-        return indented(signature(function, "__init__")) + f"        self._async = {self.original}({call})\n"
+        return (
+            indented(signature(function, "__init__"))
+            + f"        self._async = {self.original}({call})\n"
+        )
 
     def alternative(self, function: cst.FunctionDef) -> str:
         name = function.name.value
@@ -226,9 +238,17 @@ def imports(module: cst.Module, body: str, own: list[str], elsewhere: dict[str, 
 
 def generate() -> dict[str, str]:
     """Return the whole of ``_sync``: file names and contents, before formatting."""
-    modules = {name: cst.parse_module((SOURCE / name).read_text(encoding="utf-8")) for name in FILES}
-    elsewhere = {node.name.value: name[:-3] for name, module in modules.items() for node in public_classes(module)}
-    every = {node.name.value: node for module in modules.values() for node in public_classes(module)}
+    modules = {
+        name: cst.parse_module((SOURCE / name).read_text(encoding="utf-8")) for name in FILES
+    }
+    elsewhere = {
+        node.name.value: name[:-3]
+        for name, module in modules.items()
+        for node in public_classes(module)
+    }
+    every = {
+        node.name.value: node for module in modules.values() for node in public_classes(module)
+    }
     streams = {name for name, node in every.items() if is_stream(node)}
     # Classes that a method hands out: they wrap what they are given instead of making it.
     returned = {
@@ -275,18 +295,26 @@ def formatted(files: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write inferencekey/_sync from inferencekey/_async.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if what is there differs")
+    parser = argparse.ArgumentParser(
+        description="Write inferencekey/_sync from inferencekey/_async."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if what is there differs"
+    )
     check: bool = parser.parse_args().check
     files = formatted(generate())
     there = {path.name: path.read_bytes() for path in TARGET.glob("*") if path.is_file()}
     wanted = {name: text.encode() for name, text in files.items()}
-    stale = sorted(name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name))
+    stale = sorted(
+        name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)
+    )
     if not stale:
         print(f"_sync is up to date ({len(wanted)} files)")
         return 0
     if check:
-        print(f"_sync differs from what _async gives: {', '.join(stale)}. Run {Path(__file__).name}.")
+        print(
+            f"_sync differs from what _async gives: {', '.join(stale)}. Run {Path(__file__).name}."
+        )
         return 1
     TARGET.mkdir(exist_ok=True)
     for name in there.keys() - wanted.keys():

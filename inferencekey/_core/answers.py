@@ -36,7 +36,9 @@ BODY_LIMIT: Final = 8 * 1024
 MESSAGE_LIMIT: Final = 500
 """Characters of the server's words in a message."""
 
-DENIALS: Final = frozenset({"wrong_credential_type", "project_scope_mismatch", "scope_insufficient"})
+DENIALS: Final = frozenset(
+    {"wrong_credential_type", "project_scope_mismatch", "scope_insufficient"}
+)
 
 _INVISIBLE = re.compile(r"(?is)<(script|style|head)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
@@ -78,10 +80,14 @@ def error_for(
     if status in (400, 422):
         return ValidationError(f"bad request: {text or 'the server gave no reason'}", **fields)
     if status == 401:
-        return AuthError(f"authentication failed: {text or 'the token is missing, unknown or revoked'}", **fields)
+        return AuthError(
+            f"authentication failed: {text or 'the token is missing, unknown or revoked'}", **fields
+        )
     if status == 403:
         fields["code"] = code if code in DENIALS else "forbidden"
-        return PermissionDenied(f"permission denied [{fields['code']}]: {_without_code(text, code)}", **fields)
+        return PermissionDenied(
+            f"permission denied [{fields['code']}]: {_without_code(text, code)}", **fields
+        )
     if status == 404:
         return NotFoundError(f"not found: {text or 'the server knows no such thing'}", **fields)
     if 300 <= status < 400:
@@ -142,7 +148,9 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
         text, code = _from_json(orjson.loads(body))
     except orjson.JSONDecodeError:
         text, code = _from_text(body.decode("utf-8", "replace")), None
-    return _bounded(redact(text, secrets)), None if code is None else _bounded(redact(code, secrets), 100)
+    return _bounded(redact(text, secrets)), None if code is None else _bounded(
+        redact(code, secrets), 100
+    )
 
 
 def _from_json(raw: Any) -> tuple[str, str | None]:

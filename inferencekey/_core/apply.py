@@ -24,7 +24,9 @@ def check_plan(plan: Plan) -> None:
         raise ValidationError(f"validation error: plan must be a Plan; got {type(plan).__name__}")
     why = _wrong(plan)
     if why is not None:
-        raise ValidationError(f"validation error: this is no plan to apply: {why}; make it with plan(spec)")
+        raise ValidationError(
+            f"validation error: this is no plan to apply: {why}; make it with plan(spec)"
+        )
     checked_project(plan.project_slug)
 
 
@@ -50,5 +52,7 @@ def _wrong(plan: Plan) -> str | None:
         return "it updates nothing"
     strange = [field for field in fields if field not in allowed]
     if strange or len(set(fields)) < len(fields):
-        return f"its changes are of fields that it cannot change, or twice of one: {', '.join(fields)}"
+        return (
+            f"its changes are of fields that it cannot change, or twice of one: {', '.join(fields)}"
+        )
     return None

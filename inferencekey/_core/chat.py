@@ -15,7 +15,12 @@ from inferencekey._core.answers import in_band_error
 from inferencekey._core.pattern import UNKNOWN, ChunkPattern, not_plain
 from inferencekey._core.sse import Event
 from inferencekey._core.usage import usage_of
-from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted, ValidationError
+from inferencekey.errors import (
+    GenerationFailed,
+    ResponseFormatError,
+    StreamInterrupted,
+    ValidationError,
+)
 from inferencekey.models import TextChunk, TextResult
 from inferencekey.models.results import text_chunk
 
@@ -55,7 +60,9 @@ def chat_body(
     _whole(body, "seed", seed, at_least=None)
     if extra_body is not None:
         if not isinstance(cast("object", extra_body), Mapping):
-            raise ValidationError("validation error: extra_body must be a mapping of the body's further fields")
+            raise ValidationError(
+                "validation error: extra_body must be a mapping of the body's further fields"
+            )
         body.update(extra_body)
     body.pop("stream", None)
     if stream:
@@ -72,10 +79,14 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
         return [{"role": "user", "content": prompt}]
     given: object = messages
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
-        raise ValidationError("validation error: messages must be a list of {'role': …, 'content': …}")
+        raise ValidationError(
+            "validation error: messages must be a list of {'role': …, 'content': …}"
+        )
     if not given:
         raise ValidationError("validation error: messages must not be empty")
-    return [_message(index, message) for index, message in enumerate(cast("Sequence[object]", given))]
+    return [
+        _message(index, message) for index, message in enumerate(cast("Sequence[object]", given))
+    ]
 
 
 def _message(index: int, given: object) -> dict[str, Any]:
@@ -96,7 +107,9 @@ def _message(index: int, given: object) -> dict[str, Any]:
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
     else:
-        raise ValidationError(f"validation error: {where}.content must be a text or a list of parts")
+        raise ValidationError(
+            f"validation error: {where}.content must be a text or a list of parts"
+        )
     if blank:
         raise ValidationError(f"validation error: {where}.content must not be blank")
     return message
@@ -107,14 +120,18 @@ def _is_blank_part(part: object) -> bool:
         return False
     given = cast("Mapping[str, object]", part)
     text = given.get("text")
-    return given.get("type") == "text" and (text is None or (isinstance(text, str) and not text.strip()))
+    return given.get("type") == "text" and (
+        text is None or (isinstance(text, str) and not text.strip())
+    )
 
 
 def _number(body: dict[str, Any], name: str, value: object, *, at_least: float) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value >= at_least):
-        raise ValidationError(f"validation error: {name} must be a number of at least {at_least:g}; got {value!r}")
+        raise ValidationError(
+            f"validation error: {name} must be a number of at least {at_least:g}; got {value!r}"
+        )
     if value == float("inf"):
         raise ValidationError(f"validation error: {name} must be finite")
     body[name] = value
@@ -123,9 +140,15 @@ def _number(body: dict[str, Any], name: str, value: object, *, at_least: float) 
 def _whole(body: dict[str, Any], name: str, value: object, *, at_least: int | None) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or (at_least is not None and value < at_least):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or (at_least is not None and value < at_least)
+    ):
         bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValidationError(f"validation error: {name} must be a whole number{bound}; got {value!r}")
+        raise ValidationError(
+            f"validation error: {name} must be a whole number{bound}; got {value!r}"
+        )
     body[name] = value
 
 
@@ -136,7 +159,9 @@ def _stop(stop: object) -> str | list[str]:
         texts = cast("Sequence[object]", stop)
         if texts and all(isinstance(text, str) and text for text in texts):
             return [cast("str", text) for text in texts]
-    raise ValidationError("validation error: stop must be a text or a list of texts, none of them empty")
+    raise ValidationError(
+        "validation error: stop must be a text or a list of texts, none of them empty"
+    )
 
 
 def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
@@ -149,21 +174,28 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
     raw = jsonval.loads(body, "the chat completion", request_id)
     answer = jsonval.as_mapping(raw)
     if answer is None:
-        raise ResponseFormatError("unexpected answer: the chat completion is not a JSON object", request_id=request_id)
+        raise ResponseFormatError(
+            "unexpected answer: the chat completion is not a JSON object", request_id=request_id
+        )
     if _says_error(answer):
         raise in_band_error(raw, request_id=request_id)
     choice = _first(answer.get("choices"))
     if choice is None:
-        raise ResponseFormatError("unexpected answer: the chat completion has no choices[0]", request_id=request_id)
+        raise ResponseFormatError(
+            "unexpected answer: the chat completion has no choices[0]", request_id=request_id
+        )
     message = jsonval.as_mapping(choice.get("message"))
     # An answer of tool calls alone may leave its content out.
     if message is None or ("content" not in message and not message.get("tool_calls")):
         raise ResponseFormatError(
-            "unexpected answer: the chat completion has no choices[0].message.content", request_id=request_id
+            "unexpected answer: the chat completion has no choices[0].message.content",
+            request_id=request_id,
         )
     content = message.get("content")
     if content is not None and not isinstance(content, str):
-        raise ResponseFormatError("unexpected answer: choices[0].message.content is not a text", request_id=request_id)
+        raise ResponseFormatError(
+            "unexpected answer: choices[0].message.content is not a text", request_id=request_id
+        )
     result = TextResult(
         content or "",
         jsonval.text_or_none(answer.get("model")),
@@ -261,7 +293,11 @@ class ChatStream:
             if self._model is None:
                 self._model = jsonval.text_or_none(raw.get("model"))
             # Chunks that are all different are not looked at in vain for ever.
-            if self._misses < 4 and "error" not in raw and (learnt := ChunkPattern.of(event, found)) is not None:
+            if (
+                self._misses < 4
+                and "error" not in raw
+                and (learnt := ChunkPattern.of(event, found)) is not None
+            ):
                 self._misses += 1
                 head, tail, start, end, size = self._pattern = learnt
         return False
@@ -335,7 +371,9 @@ class ChatStream:
                 raise _gave_up(self.result())
         return TextChunk(text, reason or None, chunk)
 
-    def end(self, unfinished: Event | None, cause: str = "the server closed the connection") -> None:
+    def end(
+        self, unfinished: Event | None, cause: str = "the server closed the connection"
+    ) -> None:
         """Say that the bytes have ended, with what was left of an event.
 
         Raises:
@@ -345,7 +383,9 @@ class ChatStream:
             self.done = True
         if self.complete or (self._allow_bare_end and unfinished is None):
             return
-        raise self.interrupted(cause + (" in the middle of an event" if unfinished is not None else ""))
+        raise self.interrupted(
+            cause + (" in the middle of an event" if unfinished is not None else "")
+        )
 
     def interrupted(self, cause: str) -> StreamInterrupted:
         """Return the error for a stream that stops here."""
@@ -371,7 +411,9 @@ class ChatStream:
 
     def _failed(self, raw: Any) -> GenerationFailed:
         result = self.result()
-        return in_band_error(raw, request_id=self._request_id, partial_text=result.text, result=result)
+        return in_band_error(
+            raw, request_id=self._request_id, partial_text=result.text, result=result
+        )
 
 
 def _gave_up(result: TextResult) -> GenerationFailed:
@@ -396,7 +438,12 @@ def _only_text(chunk: dict[str, Any]) -> str | None:
     try:
         choice = chunk["choices"][0]
         text = choice["delta"]["content"]
-        if text and type(text) is str and not choice.get("finish_reason") and not chunk.get("usage"):
+        if (
+            text
+            and type(text) is str
+            and not choice.get("finish_reason")
+            and not chunk.get("usage")
+        ):
             return text if chunk.get("error") is None else None
     except (LookupError, TypeError, AttributeError):
         pass
@@ -405,7 +452,11 @@ def _only_text(chunk: dict[str, Any]) -> str | None:
 
 def _is_error(event: Mapping[str, Any]) -> bool:
     """Whether an event that is no chunk is an error without the word ``error`` around it, as some engines send."""
-    return event.get("object") == "error" or bool(event.get("detail")) or isinstance(event.get("message"), str)
+    return (
+        event.get("object") == "error"
+        or bool(event.get("detail"))
+        or isinstance(event.get("message"), str)
+    )
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

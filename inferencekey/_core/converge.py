@@ -45,12 +45,30 @@ from typing import Any, Final
 
 import attrs
 
-from inferencekey._core.reconcile import drift_error, holds, make_plan, moved_error, patch_body, plan_warnings
+from inferencekey._core.reconcile import (
+    drift_error,
+    holds,
+    make_plan,
+    moved_error,
+    patch_body,
+    plan_warnings,
+)
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.errors import ApiError, InferenceKeyError
 from inferencekey.models import OnDrift, Plan, Workload, WorkloadSpec
 
-__all__ = ["Apply", "Converge", "Create", "Discard", "Fail", "Finish", "Machine", "Read", "Step", "Update"]
+__all__ = [
+    "Apply",
+    "Converge",
+    "Create",
+    "Discard",
+    "Fail",
+    "Finish",
+    "Machine",
+    "Read",
+    "Step",
+    "Update",
+]
 
 MAX_ROUNDS: Final = 3
 """How often a lost race or an unknown outcome is answered by starting over."""
@@ -137,9 +155,13 @@ class Machine(ABC):
         self.maybe_done = False  # what the last write said that was answered, or else lost
         self._lost = False  # a create of ours may have been stored without our knowing
         self._asked = False  # ... and the server was asked again under the same key
-        self._proving = False  # ... while the slug was taken: the slug itself can only be given to its owner
+        self._proving = (
+            False  # ... while the slug was taken: the slug itself can only be given to its owner
+        )
         self._seen: Iterable[str] = ()
-        self._before: Iterable[str] | None = None  # all slugs before the first create, gone through only when needed
+        self._before: Iterable[str] | None = (
+            None  # all slugs before the first create, gone through only when needed
+        )
         self._finish: Finish | None = None
         self._notes: tuple[str, ...] = ()
 

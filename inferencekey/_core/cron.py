@@ -36,7 +36,20 @@ class _Field:
         return f"{self.low} to {self.high}" + (f" or {named[0]} to {named[-1]}" if named else "")
 
 
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS: Final = (
     _Field("minute", 0, 59),
@@ -81,11 +94,15 @@ def _values(field: _Field, text: str) -> frozenset[int]:
 def _item(field: _Field, item: str) -> range:
     span, slash, step = item.partition("/")
     if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
-        raise ValueError(f"must have a whole number of at least 1 after the '/' in its {field.what} {item!r}")
+        raise ValueError(
+            f"must have a whole number of at least 1 after the '/' in its {field.what} {item!r}"
+        )
     first, dash, last = ("", "", "") if span == "*" else span.partition("-")
     low = field.low if span == "*" else field.number(first)
     # A single value with a step goes on to the highest.
-    high = field.high if span == "*" or (slash and not dash) else field.number(last if dash else first)
+    high = (
+        field.high if span == "*" or (slash and not dash) else field.number(last if dash else first)
+    )
     if low is None or high is None:
         raise ValueError(f"must have {field.range} as its {field.what}, not {item!r}")
     if low > high:

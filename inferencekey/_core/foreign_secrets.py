@@ -14,11 +14,16 @@ Path = tuple[str | int, ...]
 _KINDS: Final = (
     ("a Hugging Face token", re.compile(r"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{20,}")),
     ("an API key", re.compile(r"(?<![A-Za-z0-9_-])sk-(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{20,}")),
-    ("a GitHub token", re.compile(r"(?<![A-Za-z0-9_])(?:gh[opsur]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
+    (
+        "a GitHub token",
+        re.compile(r"(?<![A-Za-z0-9_])(?:gh[opsur]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
+    ),
     ("an AWS access key", re.compile(r"(?<![A-Za-z0-9_])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
     (
         "a password in a URL",
-        re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/\s:@'\"${}]{0,99}:(?![$<{])[^/\s@'\"]{1,99}@"),
+        re.compile(
+            r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/\s:@'\"${}]{0,99}:(?![$<{])[^/\s@'\"]{1,99}@"
+        ),
     ),
 )
 

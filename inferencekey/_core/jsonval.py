@@ -11,7 +11,16 @@ import orjson
 from inferencekey.config import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
 
-__all__ = ["as_mapping", "dumps", "integer", "loads", "not_finite", "plain", "preview", "text_or_none"]
+__all__ = [
+    "as_mapping",
+    "dumps",
+    "integer",
+    "loads",
+    "not_finite",
+    "plain",
+    "preview",
+    "text_or_none",
+]
 
 Path = tuple[str | int, ...]
 
@@ -26,7 +35,8 @@ def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise ResponseFormatError(
-            f"unexpected answer: {what} is not JSON ({error}): {preview(data)}", request_id=request_id
+            f"unexpected answer: {what} is not JSON ({error}): {preview(data)}",
+            request_id=request_id,
         ) from None
 
 
@@ -37,7 +47,9 @@ def dumps(value: Any, what: str = "the body") -> bytes:
         ValidationError: *value* holds something JSON cannot carry.
     """
     try:
-        return orjson.dumps(value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(
+            value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"validation error: {what} cannot be sent as JSON: {error}") from None
 
@@ -67,7 +79,9 @@ def not_finite(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         for index, inner in enumerate(cast("Sequence[Any]", value)):
             yield from not_finite(inner, (*path, index))
     else:
-        listed: Any = getattr(cast("object", value), "tolist", None)  # NumPy's arrays and scalars have it
+        listed: Any = getattr(
+            cast("object", value), "tolist", None
+        )  # NumPy's arrays and scalars have it
         if listed is not None:
             yield from not_finite(listed(), path)
 

@@ -29,7 +29,9 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     vectors: list[Any] = []
     at = 0
     try:
-        while (key := _VECTOR.search(body, at)) is not None and (end := body.find(b"]", key.end())) >= 0:
+        while (key := _VECTOR.search(body, at)) is not None and (
+            end := body.find(b"]", key.end())
+        ) >= 0:
             vectors.append(orjson.loads(body[key.end() - 1 : end + 1]))
             rest += (body[at : key.end()], b"%d" % len(rest))
             at = end

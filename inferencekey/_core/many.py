@@ -9,10 +9,23 @@ import attrs
 
 from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey._core.specs import SECRET, resolve_project, spec_problems
-from inferencekey.errors import ConfigurationError, EnsureAllError, InferenceKeyError, ValidationError, WaitAllError
+from inferencekey.errors import (
+    ConfigurationError,
+    EnsureAllError,
+    InferenceKeyError,
+    ValidationError,
+    WaitAllError,
+)
 from inferencekey.models import EndpointRef, ReadinessEvent, WorkloadSpec
 
-__all__ = ["Target", "check_all", "check_concurrency", "check_slugs", "ensure_all_error", "wait_all_error"]
+__all__ = [
+    "Target",
+    "check_all",
+    "check_concurrency",
+    "check_slugs",
+    "ensure_all_error",
+    "wait_all_error",
+]
 
 NAMED: Final = 8
 """How many failed workloads a message names."""
@@ -46,9 +59,13 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
     """
     if isinstance(cast("object", specs), (WorkloadSpec, str)):
-        raise ValidationError(f"validation error: specs must be several specs; got one {type(specs).__name__}")
+        raise ValidationError(
+            f"validation error: specs must be several specs; got one {type(specs).__name__}"
+        )
     if not isinstance(cast("object", specs), Iterable):
-        raise ValidationError(f"validation error: specs must be several specs; got {type(specs).__name__}")
+        raise ValidationError(
+            f"validation error: specs must be several specs; got {type(specs).__name__}"
+        )
     targets: list[Target] = []
     problems: list[_Problem] = []
     places: dict[tuple[str, str], str] = {}
@@ -57,7 +74,9 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         found = list(_problems(name, spec))
         if not found:
             try:
-                target = Target(spec, canonical_slug(spec.slug), resolve_project(call, spec.project, client))
+                target = Target(
+                    spec, canonical_slug(spec.slug), resolve_project(call, spec.project, client)
+                )
             except ConfigurationError as error:
                 found = [_Problem(name, str(error), ConfigurationError)]
             except ValidationError as error:
@@ -100,10 +119,16 @@ def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
         said = "configuration error: "
         if len({problem.text for problem in problems}) == 1:
             return kind(problems[0].text)
-    texts = [f"{problem.name}: {problem.text.removeprefix('configuration error: ')}" for problem in problems]
+    texts = [
+        f"{problem.name}: {problem.text.removeprefix('configuration error: ')}"
+        for problem in problems
+    ]
     if len(texts) == 1:
         return kind(said + texts[0])
-    return kind(f"{said}{len(texts)} things are wrong with the specs:" + "".join(f"\n  - {text}" for text in texts))
+    return kind(
+        f"{said}{len(texts)} things are wrong with the specs:"
+        + "".join(f"\n  - {text}" for text in texts)
+    )
 
 
 def check_slugs(slugs: Iterable[str]) -> list[str]:
@@ -113,9 +138,13 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
         ValidationError: one of them is none, or it is one text.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError(f"validation error: slugs must be several slugs; got the text {slugs!r}")
+        raise ValidationError(
+            f"validation error: slugs must be several slugs; got the text {slugs!r}"
+        )
     if not isinstance(cast("object", slugs), Iterable):
-        raise ValidationError(f"validation error: slugs must be several slugs; got {type(slugs).__name__}")
+        raise ValidationError(
+            f"validation error: slugs must be several slugs; got {type(slugs).__name__}"
+        )
     return [checked_slug(slug) for slug in slugs]
 
 
@@ -126,12 +155,16 @@ def check_concurrency(value: object) -> int:
         ValidationError: it is no whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError(f"validation error: max_concurrency must be a whole number of at least 1; got {value!r}")
+        raise ValidationError(
+            f"validation error: max_concurrency must be a whole number of at least 1; got {value!r}"
+        )
     return value
 
 
 def ensure_all_error(
-    targets: Sequence[Target], errors: Sequence[Exception | None], results: Sequence[EndpointRef | None]
+    targets: Sequence[Target],
+    errors: Sequence[Exception | None],
+    results: Sequence[EndpointRef | None],
 ) -> EnsureAllError | None:
     """Return the error of an ``ensure_all``, if anything failed.
 
@@ -141,7 +174,10 @@ def ensure_all_error(
         results: what became of each.
     """
     projects = {target.project for target in targets}
-    names = [target.slug if len(projects) == 1 else f"{target.project}/{target.slug}" for target in targets]
+    names = [
+        target.slug if len(projects) == 1 else f"{target.project}/{target.slug}"
+        for target in targets
+    ]
     failed = _failed(zip(names, errors, strict=True))
     if not failed:
         return None
@@ -164,7 +200,9 @@ def wait_all_error(
     if not failed:
         return None
     left = len(errors) - len(failed)
-    head = f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
+    head = (
+        f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
+    )
     message = f"{head}: {_named(failed)} ({left} {'is' if left == 1 else 'are'})"
     return WaitAllError(message, list(failed.values()), results=results)
 

@@ -25,7 +25,11 @@ _SCALING: Final = ("min_workers", "max_workers", "max_hourly_cost_usd", "workers
 _SETTINGS: Final[Mapping[ExecutionPolicy, Mapping[Path, tuple[str, ...]]]] = {
     ExecutionPolicy.FIXED: {(): ("replicas",)},
     ExecutionPolicy.SCHEDULED: {(): ("cron", "window")},
-    ExecutionPolicy.AUTOSCALING: {(): _SCALING, ("workers",): _WORKERS, ("workers", "cloud_pool"): _POOL},
+    ExecutionPolicy.AUTOSCALING: {
+        (): _SCALING,
+        ("workers",): _WORKERS,
+        ("workers", "cloud_pool"): _POOL,
+    },
 }
 
 
@@ -60,13 +64,17 @@ def known_settings(kind: ExecutionPolicy, config: Config) -> dict[str, Any]:
     return _known(_SETTINGS[kind], config, ())
 
 
-def _known(settings: Mapping[Path, tuple[str, ...]], config: Config, inside: Path) -> dict[str, Any]:
+def _known(
+    settings: Mapping[Path, tuple[str, ...]], config: Config, inside: Path
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in settings[inside]:
         if name in config:
             value = config[name]
             deeper = (*inside, name) in settings and isinstance(value, Mapping)
-            found[name] = _known(settings, cast("Config", value), (*inside, name)) if deeper else value
+            found[name] = (
+                _known(settings, cast("Config", value), (*inside, name)) if deeper else value
+            )
     return found
 
 

@@ -70,7 +70,11 @@ def not_ready(slug: str, events: Sequence[ReadinessEvent], log: Sequence[str]) -
 
 
 def not_in_time(
-    slug: str, seconds: float | None, events: Sequence[ReadinessEvent], trouble: Exception | None, log: Sequence[str]
+    slug: str,
+    seconds: float | None,
+    events: Sequence[ReadinessEvent],
+    trouble: Exception | None,
+    log: Sequence[str],
 ) -> ReadinessTimeout:
     """Return the error of a workload that was waited for in vain.
 
@@ -81,7 +85,9 @@ def not_in_time(
         trouble: why there was no connection at the end.
         log: the last lines of its engine's log.
     """
-    state = f"it is {events[-1].phase}: {events[-1].message}" if events else "nothing was heard of it"
+    state = (
+        f"it is {events[-1].phase}: {events[-1].message}" if events else "nothing was heard of it"
+    )
     if trouble is not None:
         state += f"; the last connection failed: {trouble}"
     within = "in time" if seconds is None else f"within {seconds:g} s"
@@ -108,9 +114,13 @@ def check_log_range(lines: object, after: object) -> None:
         ValidationError: *lines* is no whole number from 1 to 1000, or *after* none from 0.
     """
     if not _whole(lines) or not 1 <= lines <= 1000:
-        raise ValidationError(f"validation error: lines must be a whole number from 1 to 1000; got {lines!r}")
+        raise ValidationError(
+            f"validation error: lines must be a whole number from 1 to 1000; got {lines!r}"
+        )
     if after is not None and (not _whole(after) or after < 0):
-        raise ValidationError(f"validation error: after must be what an earlier log gave as next; got {after!r}")
+        raise ValidationError(
+            f"validation error: after must be what an earlier log gave as next; got {after!r}"
+        )
 
 
 def _whole(value: object) -> TypeGuard[int]:

@@ -75,7 +75,11 @@ def declared(spec: WorkloadSpec) -> dict[str, Any]:
 def create_body(spec: WorkloadSpec) -> dict[str, Any]:
     """Return the body that creates the workload."""
     fields = declared(spec)
-    head = {"name": fields.pop("name"), "slug": canonical_slug(spec.slug), "task_type": str(spec.task_type)}
+    head = {
+        "name": fields.pop("name"),
+        "slug": canonical_slug(spec.slug),
+        "task_type": str(spec.task_type),
+    }
     return {**head, **fields}
 
 
@@ -115,12 +119,16 @@ def plan_warnings(spec: WorkloadSpec, live: Workload | None) -> tuple[str, ...]:
 
 def _plan(wanted: Mapping[str, Any], live: Workload, project: str) -> Plan:
     changes = _changes(wanted, live)
-    return Plan("update" if changes else "none", changes, project, live.slug, live.id, state_of(live))
+    return Plan(
+        "update" if changes else "none", changes, project, live.slug, live.id, state_of(live)
+    )
 
 
 def drift_error(plan: Plan) -> DriftError:
     """Return the error of ``OnDrift.FAIL``."""
-    return DriftError("workload drifted from spec: " + ", ".join(c.field for c in plan.changes), plan=plan)
+    return DriftError(
+        "workload drifted from spec: " + ", ".join(c.field for c in plan.changes), plan=plan
+    )
 
 
 _DIGITS: Final = 8
@@ -141,13 +149,20 @@ def moved_error(plan: Plan, live: Workload | None) -> DriftError | None:
         why = "was deleted and created again since"
     else:
         now = state_of(live)
-        places = ((field, slice(_DIGITS * n, _DIGITS * n + _DIGITS)) for n, field in enumerate(("id", *ORDER)))
+        places = (
+            (field, slice(_DIGITS * n, _DIGITS * n + _DIGITS))
+            for n, field in enumerate(("id", *ORDER))
+        )
         fields = [field for field, place in places if now[place] != plan.state[place]]
         why = None if now == plan.state else f"was changed since: {', '.join(fields)}"
     if why is None:
         return None
-    fresh = _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
-    return DriftError(f"workload drifted from plan: {plan.workload_slug!r} {why}. Plan again.", plan=fresh)
+    fresh = (
+        _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
+    )
+    return DriftError(
+        f"workload drifted from plan: {plan.workload_slug!r} {why}. Plan again.", plan=fresh
+    )
 
 
 def holds(plan: Plan, live: Workload) -> bool:
@@ -198,5 +213,9 @@ def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return dict(wanted)
     merged = dict(cast("dict[str, Any]", live))
     for key, value in wanted.items():
-        merged[key] = _merged(merged.get(key), cast("dict[str, Any]", value)) if isinstance(value, dict) else value
+        merged[key] = (
+            _merged(merged.get(key), cast("dict[str, Any]", value))
+            if isinstance(value, dict)
+            else value
+        )
     return merged

@@ -57,4 +57,6 @@ def checked_project(project: str) -> str:
 
 def _check_text(value: object, argument: str) -> None:
     if not isinstance(value, str):
-        raise ValidationError(f"validation error: {argument} must be a text; got {type(value).__name__}")
+        raise ValidationError(
+            f"validation error: {argument} must be a text; got {type(value).__name__}"
+        )

@@ -31,7 +31,15 @@ __all__ = [
 ]
 
 REQUIRED: Final = ("name", "slug", "model", "backend")
-TEXTS: Final = (*REQUIRED, "description", "command", "vllm_version", "worker_id", "gpu_resource_id", "project")
+TEXTS: Final = (
+    *REQUIRED,
+    "description",
+    "command",
+    "vllm_version",
+    "worker_id",
+    "gpu_resource_id",
+    "project",
+)
 ENUMS: Final[Mapping[str, type[TaskType] | type[ExecutionPolicy]]] = {
     "task_type": TaskType,
     "execution_policy": ExecutionPolicy,
@@ -76,7 +84,9 @@ def check_spec(spec: WorkloadSpec) -> str:
             closed, ``vllm_version`` stands with a backend that has none. The text has all of it.
     """
     if not isinstance(cast("object", spec), WorkloadSpec):
-        raise ValidationError(f"validation error: spec must be a WorkloadSpec; got {type(spec).__name__}")
+        raise ValidationError(
+            f"validation error: spec must be a WorkloadSpec; got {type(spec).__name__}"
+        )
     problems = spec_problems(spec)
     if any(problem.secret for problem in problems):
         raise ConfigurationError(f"configuration error: {SECRET}")
@@ -84,7 +94,9 @@ def check_spec(spec: WorkloadSpec) -> str:
         raise ValidationError(f"validation error: {problems[0].message}")
     if problems:
         listed = "".join(f"\n  - {problem.message}" for problem in problems)
-        raise ValidationError(f"validation error: {len(problems)} things are wrong with the spec:{listed}")
+        raise ValidationError(
+            f"validation error: {len(problems)} things are wrong with the spec:{listed}"
+        )
     return canonical_slug(spec.slug)
 
 
@@ -110,7 +122,9 @@ def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
             continue
         if not isinstance(value, str):
             yield SpecProblem(field, f"{field} must be a text; got {type(value).__name__}")
-        elif _is_or_has_token(value) or (field == "command" and any(map(is_secret, _WORD.split(value)))):
+        elif _is_or_has_token(value) or (
+            field == "command" and any(map(is_secret, _WORD.split(value)))
+        ):
             yield _secret(field)
         elif field in REQUIRED and not value.strip():
             yield SpecProblem(field, f"{field} must not be empty")
@@ -138,7 +152,9 @@ def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         except ValidationError as error:
             yield _said(field, error)
             continue
-        yield from (SpecProblem(field, message, path) for path, message in not_finite(value, (field,)))
+        yield from (
+            SpecProblem(field, message, path) for path, message in not_finite(value, (field,))
+        )
         yield from (_secret(field, path) for path in _secrets_inside(opened, (field,)))
         if field == "config":
             yield from _launch(opened)
@@ -149,7 +165,11 @@ def _launch(config: Mapping[str, object]) -> Iterator[SpecProblem]:
     for key in ("command", "vllm_version"):
         value = config.get(key)
         if value is not None and not isinstance(value, str):
-            yield SpecProblem("config", f"config.{key} must be a text; got {type(value).__name__}", ("config", key))
+            yield SpecProblem(
+                "config",
+                f"config.{key} must be a text; got {type(value).__name__}",
+                ("config", key),
+            )
         elif key == "command" and value is not None:
             yield from _command(("config", key), value)
 
@@ -185,7 +205,10 @@ def _backend(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         return
     if canonical_slug(backend) != backend:
         meant = did_you_mean(backend, Backend)
-        yield SpecProblem("backend", f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}{meant}")
+        yield SpecProblem(
+            "backend",
+            f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}{meant}",
+        )
         return
     version = cast("object", spec.vllm_version)
     if not isinstance(version, str):
@@ -197,7 +220,8 @@ def _backend(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         )
     elif version.split() != [version]:
         yield SpecProblem(
-            "vllm_version", f"vllm_version must be a version such as '0.9.2', without spaces; got {version!r}"
+            "vllm_version",
+            f"vllm_version must be a version such as '0.9.2', without spaces; got {version!r}",
         )
 
 
@@ -209,7 +233,9 @@ def _policy(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         opened = plain(config, "execution_policy_config")
     except ValidationError:
         return  # said above
-    yield from (SpecProblem(str(path[0]), message, path) for path, message in policy_problems(kind, opened))
+    yield from (
+        SpecProblem(str(path[0]), message, path) for path, message in policy_problems(kind, opened)
+    )
 
 
 def _secrets_inside(value: object, path: Path) -> Iterator[Path]:
@@ -252,5 +278,7 @@ def resolve_project(call: str | None, spec: str | None, client: str | None) -> s
         )
     project = call or spec or client
     if project is None:
-        raise ConfigurationError("No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project.")
+        raise ConfigurationError(
+            "No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project."
+        )
     return checked_project(project)

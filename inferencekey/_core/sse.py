@@ -55,7 +55,16 @@ class SSEDecoder:
         max_event_size: bytes; the longest event, comments between two blank lines included.
     """
 
-    __slots__ = ("_at_start", "_id", "_max", "_pending", "_scanned", "_skip_lf", "_too_large", "retry")
+    __slots__ = (
+        "_at_start",
+        "_id",
+        "_max",
+        "_pending",
+        "_scanned",
+        "_skip_lf",
+        "_too_large",
+        "retry",
+    )
 
     def __init__(self, max_event_size: int = MAX_EVENT_SIZE) -> None:
         self._max = max_event_size

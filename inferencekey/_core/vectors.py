@@ -40,7 +40,9 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     """
 
     def wrong(why: str) -> ResponseFormatError:
-        return ResponseFormatError(f"unexpected answer: the embeddings {why}", request_id=request_id)
+        return ResponseFormatError(
+            f"unexpected answer: the embeddings {why}", request_id=request_id
+        )
 
     raw = (long_vectors.parsed(body) if len(body) >= long_vectors.LONG else None) or jsonval.loads(
         body, "the embeddings", request_id
@@ -59,11 +61,17 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
         entry = jsonval.as_mapping(item)
         vector: Any = None if entry is None else entry.get("embedding")
         # Only the first number is looked at: structuring them all would cost more than parsing them.
-        if entry is None or not isinstance(vector, list) or not _starts_with_number(cast("list[Any]", vector)):
+        if (
+            entry is None
+            or not isinstance(vector, list)
+            or not _starts_with_number(cast("list[Any]", vector))
+        ):
             raise wrong(f"have no data[{position}].embedding (a list of numbers)")
         index = jsonval.integer(entry.get("index", position))
         if index is None or not 0 <= index < count or vectors[index] is not None:
-            raise wrong(f"have an index {entry.get('index')!r} at data[{position}] that is out of range or used twice")
+            raise wrong(
+                f"have an index {entry.get('index')!r} at data[{position}] that is out of range or used twice"
+            )
         vectors[index] = cast("list[float]", vector)
     return EmbeddingResult(
         cast("list[list[float]]", vectors),
@@ -74,17 +82,29 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     )
 
 
-def rerank_body(model: str, query: str, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+def rerank_body(
+    model: str, query: str, documents: Sequence[str], top_n: int | None
+) -> dict[str, Any]:
     """Return the JSON body.
 
     Raises:
         ValidationError: a blank query, no documents, a blank document, or *top_n* below 1.
     """
     _texts([query], "query")
-    body: dict[str, Any] = {"model": model, "query": query, "documents": _texts(documents, "documents")}
+    body: dict[str, Any] = {
+        "model": model,
+        "query": query,
+        "documents": _texts(documents, "documents"),
+    }
     if top_n is not None:
-        if isinstance(cast("object", top_n), bool) or not isinstance(cast("object", top_n), int) or top_n < 1:
-            raise ValidationError(f"validation error: top_n must be a whole number of at least 1; got {top_n!r}")
+        if (
+            isinstance(cast("object", top_n), bool)
+            or not isinstance(cast("object", top_n), int)
+            or top_n < 1
+        ):
+            raise ValidationError(
+                f"validation error: top_n must be a whole number of at least 1; got {top_n!r}"
+            )
         body["top_n"] = top_n
     return body
 
@@ -125,7 +145,11 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
             raise wrong(f"has no relevance_score in results[{position}]")
         items.append(RerankItem(index, float(score)))
     return RerankResult(
-        tuple(items), jsonval.text_or_none(answer.get("model")), usage_of(answer.get("usage")), raw, request_id
+        tuple(items),
+        jsonval.text_or_none(answer.get("model")),
+        usage_of(answer.get("usage")),
+        raw,
+        request_id,
     )
 
 

@@ -81,7 +81,9 @@ def parse_window(text: str) -> Window:
     first = _DAYS.index(match["first"])
     last = _DAYS.index(match["last"] or match["first"])
     days = frozenset((first + step) % 7 for step in range((last - first) % 7 + 1))
-    return Window(days, time.fromisoformat(match["start"]), time.fromisoformat(match["end"]), match["zone"])
+    return Window(
+        days, time.fromisoformat(match["start"]), time.fromisoformat(match["end"]), match["zone"]
+    )
 
 
 def window_open(window: Window, now: datetime) -> bool:
@@ -112,7 +114,9 @@ def _spans(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]
     for _ in range(21):
         if day.weekday() in window.days:
             opens = _moment(day, window.start, zone)
-            closes = _moment(day if window.end > window.start else day + _DAY_LONG, window.end, zone)
+            closes = _moment(
+                day if window.end > window.start else day + _DAY_LONG, window.end, zone
+            )
             if held is not None and held[1] == opens < closes:
                 held = held[0], closes
             elif opens < closes:

@@ -50,11 +50,17 @@ def converter() -> Converter:
         made.register_structure_hook(cast("Any", kind | str), partial(_known_or_text, kind))
     made.register_structure_hook(
         cast("Any", ExecutionPolicy | str | None),
-        lambda value, _: None if value is None else known_or_text(ExecutionPolicy, _text(value, str)),
+        lambda value, _: (
+            None if value is None else known_or_text(ExecutionPolicy, _text(value, str))
+        ),
     )
     made.register_structure_hook(datetime, lambda value, _: _moment(value))
-    made.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value))
-    made.register_structure_hook(Workload, make_dict_structure_fn(Workload, made, raw=override(omit=True)))
+    made.register_structure_hook_func(
+        lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value)
+    )
+    made.register_structure_hook(
+        Workload, make_dict_structure_fn(Workload, made, raw=override(omit=True))
+    )
     return made
 
 
@@ -80,7 +86,9 @@ def _moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
     except ValueError:
-        raise ValueError(f"must be a date and time, not {jsonval.preview(text.encode(), 40)}") from None
+        raise ValueError(
+            f"must be a date and time, not {jsonval.preview(text.encode(), 40)}"
+        ) from None
 
 
 def workload(raw: Any) -> Workload:
@@ -115,7 +123,9 @@ def _reasons(error: Exception) -> str:
 
 def _reason(error: BaseException, kind: type | None) -> str:
     # The hooks above raise in words of their own; cattrs would put Python's names of types in their place.
-    return str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
+    return (
+        str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
+    )
 
 
 def workload_list(raw: Any) -> list[Any]:
@@ -130,7 +140,9 @@ def workload_list(raw: Any) -> list[Any]:
     if raw is None:
         return []
     if not isinstance(raw, list):
-        raise ResponseFormatError("unexpected answer: the list of workloads is neither an array nor {'workloads': […]}")
+        raise ResponseFormatError(
+            "unexpected answer: the list of workloads is neither an array nor {'workloads': […]}"
+        )
     return cast("list[Any]", raw)
 
 
@@ -162,13 +174,19 @@ def _slug(raw: Any) -> Any:
     except KeyError:
         return raw.get("workload_slug")
     except TypeError:
-        raise ResponseFormatError("unexpected answer: a workload in the list is not a JSON object") from None
+        raise ResponseFormatError(
+            "unexpected answer: a workload in the list is not a JSON object"
+        ) from None
 
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:
     """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
     bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
-    return (slug for body in bodies if isinstance(slug := body.get("slug") or body.get("workload_slug"), str))
+    return (
+        slug
+        for body in bodies
+        if isinstance(slug := body.get("slug") or body.get("workload_slug"), str)
+    )
 
 
 def readiness_event(data: bytes) -> ReadinessEvent:
@@ -180,7 +198,9 @@ def readiness_event(data: bytes) -> ReadinessEvent:
     body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
     phase = None if body is None else body.get("phase")
     if body is None or not isinstance(phase, str) or not phase:
-        raise ResponseFormatError(f"unexpected answer: a readiness event has no phase: {jsonval.preview(data)}")
+        raise ResponseFormatError(
+            f"unexpected answer: a readiness event has no phase: {jsonval.preview(data)}"
+        )
     step = body.get("step")
     return ReadinessEvent(
         known_or_text(Phase, phase),
@@ -198,8 +218,14 @@ def engine_log(raw: Any) -> EngineLog:
     """
     body = jsonval.as_mapping(raw) or {}
     lines, position = body.get("lines"), jsonval.integer(body.get("next"))
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in cast("list[Any]", lines)):
-        raise ResponseFormatError("unexpected answer: an engine's log: lines must be a list of texts")
+    if not isinstance(lines, list) or not all(
+        isinstance(line, str) for line in cast("list[Any]", lines)
+    ):
+        raise ResponseFormatError(
+            "unexpected answer: an engine's log: lines must be a list of texts"
+        )
     if position is None:
         raise ResponseFormatError("unexpected answer: an engine's log: next must be a whole number")
-    return EngineLog(tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine")))
+    return EngineLog(
+        tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
+    )

@@ -12,7 +12,12 @@ from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._http import process
 from inferencekey._http.direct import Reply
 from inferencekey._http.failures import translate
-from inferencekey.errors import ConfigurationError, InferenceKeyError, RequestTimeout, ResponseFormatError
+from inferencekey.errors import (
+    ConfigurationError,
+    InferenceKeyError,
+    RequestTimeout,
+    ResponseFormatError,
+)
 
 __all__ = ["ByteStream", "EventReader", "Response"]
 
@@ -31,7 +36,15 @@ _inherited: list[Response] = []
 class ByteStream:
     """The unread body of a 2xx answer."""
 
-    __slots__ = ("__weakref__", "_attempts", "_content", "_failure", "_loop", "_process", "_response")
+    __slots__ = (
+        "__weakref__",
+        "_attempts",
+        "_content",
+        "_failure",
+        "_loop",
+        "_process",
+        "_response",
+    )
 
     def __init__(self, response: Response, attempts: int) -> None:
         self._response = response
@@ -164,13 +177,17 @@ class EventReader:
                 events = self._decoder.feed_plain(data)
             except EventTooLarge as error:
                 self.body.close()
-                raise ResponseFormatError(f"unexpected answer: {error}", request_id=self.body.request_id) from None
+                raise ResponseFormatError(
+                    f"unexpected answer: {error}", request_id=self.body.request_id
+                ) from None
             if events:
                 self._last = self._loop.time()
                 return events
             if self._keepalive is not None and self._loop.time() - self._last > self._keepalive:
                 self.body.close()
-                what = "no whole event" if self._decoder.pending else "nothing but keep-alive comments"
+                what = (
+                    "no whole event" if self._decoder.pending else "nothing but keep-alive comments"
+                )
                 raise RequestTimeout(
                     f"network error: {what} for {self._keepalive:g} s",
                     request_id=self.body.request_id,

@@ -36,7 +36,9 @@ class Credential:
     def scrub(self, error: InferenceKeyError) -> None:
         """Take the token out of whatever a server echoed into an error. Keys of other gateways have no shape to find."""
         secrets = (self._token,)
-        error.args = tuple(redact(part, secrets) if isinstance(part, str) else part for part in error.args)
+        error.args = tuple(
+            redact(part, secrets) if isinstance(part, str) else part for part in error.args
+        )
         if error.body is not None:
             error.body = redact(error.body, secrets)
         if error.code is not None:

@@ -35,7 +35,11 @@ class Reply:
     __slots__ = ("__weakref__", "_connection", "_protocol", "content", "headers", "status")
 
     def __init__(
-        self, connection: Connection, status: int, headers: CIMultiDictProxy[str], content: aiohttp.StreamReader
+        self,
+        connection: Connection,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        content: aiohttp.StreamReader,
     ) -> None:
         self._connection: Connection | None = connection
         self._protocol: Any = connection.protocol
@@ -83,14 +87,22 @@ class Direct:
         http: the session; its connector is a ``Connector``.
     """
 
-    def __init__(self, origin: URL, headers: Mapping[str, str], http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, origin: URL, headers: Mapping[str, str], http: aiohttp.ClientSession
+    ) -> None:
         self._http = http
         self._loop = asyncio.get_running_loop()
         # It names where to connect to, and what aiohttp would send of itself. It is never sent.
-        self._to = aiohttp.ClientRequest("GET", origin, headers=headers, loop=self._loop, session=http)
+        self._to = aiohttp.ClientRequest(
+            "GET", origin, headers=headers, loop=self._loop, session=http
+        )
         self._key = self._to.connection_key
         own = {"content-type", "idempotency-key"}
-        lines = [f"{name}: {value}\r\n" for name, value in self._to.headers.items() if name.lower() not in own]
+        lines = [
+            f"{name}: {value}\r\n"
+            for name, value in self._to.headers.items()
+            if name.lower() not in own
+        ]
         self._same = "".join(lines)
         self._idempotency_key = self._to.headers.get("Idempotency-Key")
 
@@ -138,13 +150,17 @@ class Direct:
             unsaid: CIMultiDict[str] = CIMultiDict()
             url = URL(f"{self._to.url.origin()}{target}", encoded=True)
             info = aiohttp.RequestInfo(url, method, CIMultiDictProxy(unsaid), url)
-            raise aiohttp.ClientResponseError(info, (), status=error.code, message=error.message) from None
+            raise aiohttp.ClientResponseError(
+                info, (), status=error.code, message=error.message
+            ) from None
         except BaseException:
             protocol.deadline = None
             connection.close()
             raise
 
-    def _bytes(self, method: str, target: str, credential: Credential, body: bytes, key: str | None) -> bytes:
+    def _bytes(
+        self, method: str, target: str, credential: Credential, body: bytes, key: str | None
+    ) -> bytes:
         key = key or self._idempotency_key
         once = "" if key is None else f"Idempotency-Key: {key}\r\n"
         return (

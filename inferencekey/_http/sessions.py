@@ -120,7 +120,11 @@ class Handler(ResponseHandler):
         if self.deadline is not None and self.deadline <= now:
             self.deadline = None
             self.set_exception(TimeoutError())
-        elif self._heard is not None and self._read_timeout and self._heard + self._read_timeout <= now:
+        elif (
+            self._heard is not None
+            and self._read_timeout
+            and self._heard + self._read_timeout <= now
+        ):
             self._on_read_timeout()
         else:
             self._arm()
@@ -149,7 +153,9 @@ class Connector(aiohttp.TCPConnector):
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         return None if fresh.get() else await super()._get(key, traces)
 
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+    async def connect(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = cast("Handler | None", connection.protocol)
@@ -186,7 +192,9 @@ class Connector(aiohttp.TCPConnector):
             try:
                 return await self.connect(to, [], timeout)
             except TimeoutError:
-                raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {to.url}") from None
+                raise aiohttp.ConnectionTimeoutError(
+                    f"Connection timeout to host {to.url}"
+                ) from None
 
 
 class Body(Protocol):
@@ -254,12 +262,16 @@ class Sessions:
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
         for lost in [session for session in list(_kept) if session.http._loop.is_closed()]:
-            _kept.discard(lost)  # its loop was closed without ending its generators: nobody can close it any more
+            _kept.discard(
+                lost
+            )  # its loop was closed without ending its generators: nobody can close it any more
         if self._factory is not None:
             session = Session(self._factory(), process.current())
         else:
             http = self._make()
-            session = Session(http, process.current(), None if self._direct is None else self._direct(http))
+            session = Session(
+                http, process.current(), None if self._direct is None else self._direct(http)
+            )
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
         # client nobody closed leaves no socket and no warning behind.
         session.life = _life(session)

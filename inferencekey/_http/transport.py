@@ -106,7 +106,9 @@ class Transport:
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
         # No method of ours: a client that is dropped is to be gone at once, which a circle would delay.
-        direct = None if self._proxy else partial(Direct, URL(base_url, encoded=True), self._headers)
+        direct = (
+            None if self._proxy else partial(Direct, URL(base_url, encoded=True), self._headers)
+        )
         self._sessions = Sessions(ssl=ssl, factory=session_factory, direct=direct)
 
     async def request(
@@ -135,7 +137,9 @@ class Transport:
             InferenceKeyError: the typed error of whatever went wrong.
         """
         session = await self._sessions.get()
-        response, attempts = await self._send(session, method, path, credential, timeouts, body, key, once, None)
+        response, attempts = await self._send(
+            session, method, path, credential, timeouts, body, key, once, None
+        )
         try:
             whole = await _read_whole(response)
         except BaseException as error:
@@ -160,7 +164,9 @@ class Transport:
         """Send a request and return the open answer once its status is known to be 2xx."""
         policy = None if retry else NO_RETRY
         session = await self._sessions.get()
-        response, attempts = await self._send(session, method, path, credential, timeouts, body, key, False, policy)
+        response, attempts = await self._send(
+            session, method, path, credential, timeouts, body, key, False, policy
+        )
         opened = ByteStream(response, attempts)
         session.bodies.add(opened)
         return opened
@@ -193,12 +199,17 @@ class Transport:
             began = time.monotonic()
             remaining = None if deadline is None else deadline - began
             if remaining is not None and remaining <= 0:
-                raise RequestTimeout("network error: the call took longer than its total timeout", attempts=attempt - 1)
+                raise RequestTimeout(
+                    "network error: the call took longer than its total timeout",
+                    attempts=attempt - 1,
+                )
             caught: Exception | None = None
             response: Response | None = None
             reused.set(False)
             try:
-                response = await self._attempt(session, method, path, credential, timeouts, remaining, body, key)
+                response = await self._attempt(
+                    session, method, path, credential, timeouts, remaining, body, key
+                )
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
                 caught = error
             if response is not None and 200 <= response.status < 300:
@@ -210,14 +221,23 @@ class Transport:
             if response is not None:
                 failed = await _refusal(response, attempt, credential)
                 if response.status in (403, 404):
-                    failed.args = (f"{failed} ({method} {path})",)  # which project, which workload, which base URL
+                    failed.args = (
+                        f"{failed} ({method} {path})",
+                    )  # which project, which workload, which base URL
                 _log(method, path, response, attempt, began)
                 outcome = Outcome(status=response.status, retry_after=failed.retry_after)
             else:
                 assert caught is not None
                 failed, failure = translate(caught, reused=reused.get())
                 failed.attempts = attempt
-                logger.debug("%s %s failed, attempt %d, %.1f ms: %s", method, path, attempt, _ms(began), failed)
+                logger.debug(
+                    "%s %s failed, attempt %d, %.1f ms: %s",
+                    method,
+                    path,
+                    attempt,
+                    _ms(began),
+                    failed,
+                )
                 caught = None
                 if http.closed:
                     raise closed()
@@ -255,7 +275,12 @@ class Transport:
         body: bytes | None,
         key: str | None,
     ) -> Response:
-        if session.direct is not None and body is not None and len(body) <= SMALL and not session.http.closed:
+        if (
+            session.direct is not None
+            and body is not None
+            and len(body) <= SMALL
+            and not session.http.closed
+        ):
             return await session.direct.send(
                 method,
                 self._prefix + path,
@@ -282,7 +307,9 @@ class Transport:
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a client cannot be pickled: it holds connections and a credential; make one where it is used")
+        raise TypeError(
+            "a client cannot be pickled: it holds connections and a credential; make one where it is used"
+        )
 
     def _head(self, credential: Credential, body: bytes | None, key: str | None) -> dict[str, str]:
         headers = dict(self._headers)
@@ -301,7 +328,15 @@ def _ms(began: float) -> float:
 def _log(method: str, path: str, response: Response, attempt: int, began: float) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         id = response.headers.get("x-request-id", "-")
-        logger.debug("%s %s %d, attempt %d, %.1f ms, %s", method, path, response.status, attempt, _ms(began), id)
+        logger.debug(
+            "%s %s %d, attempt %d, %.1f ms, %s",
+            method,
+            path,
+            response.status,
+            attempt,
+            _ms(began),
+            id,
+        )
 
 
 _warned: set[str] = set()
@@ -332,9 +367,13 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
         if not name or any(c <= " " or c in ':"\x7f' or not c.isascii() for c in name):
             raise ValidationError(f"validation error: {name!r} is not a header's name")
         if any((c < " " and c != "\t") or c == "\x7f" for c in value):
-            raise ValidationError(f"validation error: the header {name!r} holds a control character")
+            raise ValidationError(
+                f"validation error: the header {name!r} holds a control character"
+            )
         if any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValidationError(f"validation error: the header {name!r} holds half a character (a lone surrogate)")
+            raise ValidationError(
+                f"validation error: the header {name!r} holds half a character (a lone surrogate)"
+            )
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
             raise ConfigurationError(
                 f"configuration error: headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
@@ -369,7 +408,9 @@ async def _read_whole(response: Response) -> bytes:
     while part := await content.readany():
         size += len(part)
         if size > MAX_ANSWER:
-            raise ResponseFormatError(f"unexpected answer: longer than {MAX_ANSWER} bytes", status=response.status)
+            raise ResponseFormatError(
+                f"unexpected answer: longer than {MAX_ANSWER} bytes", status=response.status
+            )
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

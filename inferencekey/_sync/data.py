@@ -131,7 +131,10 @@ class DataClient:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -294,4 +297,11 @@ class Endpoint:
             ResponseFormatError: the answer has no score or index.
             InferenceKeyError: as for ``generate_text``.
         """
-        return run(self._async.rerank, query, documents, top_n=top_n, extra_body=extra_body, timeout=timeout)
+        return run(
+            self._async.rerank,
+            query,
+            documents,
+            top_n=top_n,
+            extra_body=extra_body,
+            timeout=timeout,
+        )

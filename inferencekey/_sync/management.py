@@ -173,7 +173,13 @@ class ManagementClient:
                 each (``.workload``).
             InferenceKeyError: the workloads of the one project could not be listed. Nothing was done.
         """
-        return run(self._async.ensure_all, specs, on_drift=on_drift, project=project, max_concurrency=max_concurrency)
+        return run(
+            self._async.ensure_all,
+            specs,
+            on_drift=on_drift,
+            project=project,
+            max_concurrency=max_concurrency,
+        )
 
     def plan(self, spec: WorkloadSpec, *, project: str | None = None) -> Plan:
         """Return what ``ensure`` would do, and change nothing. ``str(plan)`` is a readable diff.
@@ -293,7 +299,12 @@ class ManagementClient:
             InferenceKeyError: what the platform answered.
         """
         return run(
-            self._async.wait_until_ready, slug, project=project, timeout=timeout, on_progress=on_progress, silent=silent
+            self._async.wait_until_ready,
+            slug,
+            project=project,
+            timeout=timeout,
+            on_progress=on_progress,
+            silent=silent,
         )
 
     def wait_all(
@@ -324,10 +335,17 @@ class ManagementClient:
             InferenceKeyError: as for ``readiness_events``.
         """
         return run(
-            self._async.wait_all, slugs, project=project, timeout=timeout, on_progress=on_progress, silent=silent
+            self._async.wait_all,
+            slugs,
+            project=project,
+            timeout=timeout,
+            on_progress=on_progress,
+            silent=silent,
         )
 
-    def logs(self, slug: str, *, project: str | None = None, lines: int = 100, after: int | None = None) -> EngineLog:
+    def logs(
+        self, slug: str, *, project: str | None = None, lines: int = 100, after: int | None = None
+    ) -> EngineLog:
         """Return the end of what a workload's engine wrote. The local platform offers it.
 
         Args:
@@ -351,6 +369,9 @@ class ManagementClient:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()

@@ -29,9 +29,14 @@ class Drift(StrEnum):
 
 def apply(
     saved: Annotated[
-        Path | None, typer.Argument(metavar="PLAN", help="A plan that `plan --out` saved, instead of a manifest.")
+        Path | None,
+        typer.Argument(
+            metavar="PLAN", help="A plan that `plan --out` saved, instead of a manifest."
+        ),
     ] = None,
-    saved_option: Annotated[Path | None, typer.Option("--plan", metavar="PLAN", help="The same as an option.")] = None,
+    saved_option: Annotated[
+        Path | None, typer.Option("--plan", metavar="PLAN", help="The same as an option.")
+    ] = None,
     file: ManifestPath = None,
     yes: Yes = False,
     prune: Prune = False,
@@ -42,11 +47,18 @@ def apply(
             "with a warning; leave them silently."
         ),
     ] = Drift.RECONCILE,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until all of its workloads are ready.")] = False,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="The ceiling of --wait.")] = 600.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all of its workloads are ready.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="The ceiling of --wait.")
+    ] = 600.0,
     allow_empty: Annotated[
         bool,
-        typer.Option("--allow-empty", help="Let --prune remove everything that a manifest without workloads made."),
+        typer.Option(
+            "--allow-empty",
+            help="Let --prune remove everything that a manifest without workloads made.",
+        ),
     ] = False,
     project: Project = None,
     base_url: BaseUrl = None,
@@ -74,7 +86,9 @@ def apply(
         raise CommandError("the plan was given twice")
     saved = saved or saved_option
     if saved is not None and (file is not None or prune or project is not None):
-        raise CommandError("a saved plan says by itself what -f, --prune and --project would say; leave them out")
+        raise CommandError(
+            "a saved plan says by itself what -f, --prune and --project would say; leave them out"
+        )
     for_unary(timeout, None)  # a wrong one is not to be found out after the work
     manifest = load(file) if saved is None else None
 
@@ -135,7 +149,10 @@ def _by_drift(found: Survey, mode: Drift) -> Survey:
     drifted = [plan for plan in found.plans if plan.action == "update"]
     if mode is Drift.RECONCILE or not drifted:
         return found
-    words = [f"{name_of(plan)} ({', '.join(change.field for change in plan.changes)})" for plan in drifted]
+    words = [
+        f"{name_of(plan)} ({', '.join(change.field for change in plan.changes)})"
+        for plan in drifted
+    ]
     if mode is Drift.FAIL:
         raise DriftError(
             f"workload drifted from spec: {'; '.join(words)}. Nothing was changed.",
@@ -144,5 +161,8 @@ def _by_drift(found: Survey, mode: Drift) -> Survey:
     if mode is Drift.WARN:
         for text in words:
             warning(f"workload drifted from spec, left as it is: {text}")
-    left = tuple(attrs.evolve(plan, action="none", changes=()) if plan in drifted else plan for plan in found.plans)
+    left = tuple(
+        attrs.evolve(plan, action="none", changes=()) if plan in drifted else plan
+        for plan in found.plans
+    )
     return attrs.evolve(found, plans=left, drifted=tuple(drifted))

@@ -132,7 +132,9 @@ class CarryOut:
     report: Report = attrs.field(init=False, factory=Report)
     _unneeded: set[str] = attrs.field(init=False, factory=set[str])
     _network_errors: int = attrs.field(init=False, default=0)
-    _limit: anyio.CapacityLimiter = attrs.field(init=False, factory=lambda: anyio.CapacityLimiter(AT_ONCE))
+    _limit: anyio.CapacityLimiter = attrs.field(
+        init=False, factory=lambda: anyio.CapacityLimiter(AT_ONCE)
+    )
 
     async def run(self) -> Report:
         """Do it.
@@ -146,7 +148,9 @@ class CarryOut:
         self.report.unchanged = len(self.found.plans) - len(changes) - len(self.found.drifted)
         self.report.drifted = self.found.drifted
         self.report.kept = self.found.kept
-        self._prepare_lock(any(plan.action == "create" for plan in changes.values()) or bool(removals))
+        self._prepare_lock(
+            any(plan.action == "create" for plan in changes.values()) or bool(removals)
+        )
         with anyio.CancelScope() as scope, interruptible(scope) as told:
             async with anyio.create_task_group() as tasks:
                 for name, plan in changes.items():
@@ -181,7 +185,9 @@ class CarryOut:
     def _away(self) -> bool:
         return self._network_errors >= AWAY
 
-    async def _step(self, name: str, told: Interrupt, act: Callable[[T], Awaitable[None]], what: T) -> None:
+    async def _step(
+        self, name: str, told: Interrupt, act: Callable[[T], Awaitable[None]], what: T
+    ) -> None:
         async with self._limit:
             if told.asked or self._away:
                 return
@@ -193,7 +199,9 @@ class CarryOut:
                 self._network_errors = self._network_errors + 1 if unanswered else 0
                 unknown = isinstance(error, InferenceKeyError) and error.maybe_done
                 (self.report.unknown if unknown else self.report.failed)[name] = error
-                self._tell(f"{name}: {'unknown, it may have been done or not' if unknown else 'failed'}")
+                self._tell(
+                    f"{name}: {'unknown, it may have been done or not' if unknown else 'failed'}"
+                )
             except anyio.get_cancelled_exc_class():
                 self.report.cut_off.append(name)
                 raise

@@ -23,9 +23,13 @@ def confirm(question: str, *, yes: bool, json: bool) -> None:
     if yes:
         return
     if json:
-        raise CommandError("--json does not ask; pass --yes to do it without asking. Nothing was changed.")
+        raise CommandError(
+            "--json does not ask; pass --yes to do it without asking. Nothing was changed."
+        )
     if not (_terminal(sys.stdin) and _terminal(sys.stderr)):
-        raise CommandError("there is no terminal to ask on; pass --yes to do it without asking. Nothing was changed.")
+        raise CommandError(
+            "there is no terminal to ask on; pass --yes to do it without asking. Nothing was changed."
+        )
     sys.stdout.flush()
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["delete"]
 
 
-def delete(slug: Slug, yes: Yes = False, project: Project = None, base_url: BaseUrl = None, json: Json = False) -> None:
+def delete(
+    slug: Slug,
+    yes: Yes = False,
+    project: Project = None,
+    base_url: BaseUrl = None,
+    json: Json = False,
+) -> None:
     """Delete one workload, whoever made it, and what the platform had provisioned for it. Asks first."""
     import anyio
 

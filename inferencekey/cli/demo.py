@@ -16,11 +16,16 @@ __all__ = ["demo"]
 
 def demo(
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the platform and its workloads running, until Ctrl-C.")
+        bool,
+        typer.Option("--keep", help="Leave the platform and its workloads running, until Ctrl-C."),
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="The platform's data directory; by default a temporary one."),
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="The platform's data directory; by default a temporary one.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

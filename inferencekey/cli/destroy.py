@@ -14,7 +14,11 @@ __all__ = ["destroy"]
 
 
 def destroy(
-    file: ManifestPath = None, yes: Yes = False, project: Project = None, base_url: BaseUrl = None, json: Json = False
+    file: ManifestPath = None,
+    yes: Yes = False,
+    project: Project = None,
+    base_url: BaseUrl = None,
+    json: Json = False,
 ) -> None:
     """Remove the workloads that applies of this manifest created. Asks first.
 

@@ -31,7 +31,8 @@ def export(
         Format | None, typer.Option("--format", help="By default what -o's name says, else toml.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; by default to stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to; by default to stdout."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
     project: Project = None,
@@ -56,12 +57,18 @@ def export(
     async def read() -> tuple[str, int]:
         async with connect(base_url, project) as mgmt:
             where = project_of(mgmt)
-            live = sorted(await mgmt.list_workloads(project=where), key=lambda workload: workload.slug)
-            return dump_manifest(where, [spec_of(workload) for workload in live], kind.value), len(live)
+            live = sorted(
+                await mgmt.list_workloads(project=where), key=lambda workload: workload.slug
+            )
+            return dump_manifest(where, [spec_of(workload) for workload in live], kind.value), len(
+                live
+            )
 
     text, count = anyio.run(read)
     if redact(text) != text:
-        raise CommandError("what is live holds a credential, which belongs in no manifest; nothing was written")
+        raise CommandError(
+            "what is live holds a credential, which belongs in no manifest; nothing was written"
+        )
     data = text.encode()
     if output is None:
         print_bytes(data)

@@ -24,7 +24,10 @@ class Exports:
     def mint(cls, platform: LocalPlatform, project: str) -> Exports:
         """Mint a pair: a control token for the project, a data key for all its workloads."""
         return cls(
-            platform.base_url, project, platform.mint_sdk_token(project), platform.mint_live_token(f"{project}/*")
+            platform.base_url,
+            project,
+            platform.mint_sdk_token(project),
+            platform.mint_live_token(f"{project}/*"),
         )
 
     def shell(self) -> str:

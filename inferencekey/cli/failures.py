@@ -67,7 +67,11 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
     problems = _problems(error)
     if problems:
         found["problems"] = [
-            {"path": str(problem.path), "line": problem.line, "message": plain_text(problem.message)}
+            {
+                "path": str(problem.path),
+                "line": problem.line,
+                "message": plain_text(problem.message),
+            }
             for problem in problems
         ]
     if log and _log(error):
@@ -105,7 +109,11 @@ def _lines(error: BaseException) -> list[str]:
     """One line for an error; a manifest's problems, a group's errors and an engine's last words have one each."""
     problems = [" ".join(str(problem).split()) for problem in _problems(error)]
     if problems:
-        return problems if len(problems) == 1 else [f"the manifest has {len(problems)} mistakes", *problems]
+        return (
+            problems
+            if len(problems) == 1
+            else [f"the manifest has {len(problems)} mistakes", *problems]
+        )
     lines = [" ".join(_text(error).split()) or type(error).__name__]
     lines.extend(f"    {line}" for line in _log(error))
     if isinstance(error, SeveralErrors):

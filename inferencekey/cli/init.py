@@ -39,12 +39,13 @@ def init(
     project: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The project its workloads go to; by default INFERENCEKEY_PROJECT, else local."
+            metavar="NAME",
+            help="The project its workloads go to; by default INFERENCEKEY_PROJECT, else local.",
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; a TOML file.")] = Path(
-        "inferencekey.toml"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; a TOML file.")
+    ] = Path("inferencekey.toml"),
     json: Json = False,
 ) -> None:
     """Write a small manifest with comments to begin with."""
@@ -55,7 +56,9 @@ def init(
 
     where = config.setting(project, config.PROJECT_VARIABLE) or "local"
     if output.suffix != ".toml":
-        raise CommandError(f"{output} is no TOML file; name it like inferencekey.toml (`export` writes yaml and json)")
+        raise CommandError(
+            f"{output} is no TOML file; name it like inferencekey.toml (`export` writes yaml and json)"
+        )
     text = STARTER.format(project=toml_text({"project": checked_project(where)}).strip())
     try:
         with output.open("x", encoding="utf-8") as file:

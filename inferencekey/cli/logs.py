@@ -15,8 +15,12 @@ POLL_SECONDS = 0.5
 
 def logs(
     slug: Slug,
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="The last N lines.", min=1, max=1000)] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="N", help="The last N lines.", min=1, max=1000)
+    ] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")
+    ] = False,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,

@@ -11,7 +11,9 @@ __all__ = ["BaseUrl", "DataDir", "Json", "ManifestPath", "Project", "Prune", "Sl
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="The platform's data directory; by default this user's own."),
+    typer.Option(
+        "--data", metavar="DIR", help="The platform's data directory; by default this user's own."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ManifestPath = Annotated[
@@ -24,16 +26,21 @@ ManifestPath = Annotated[
     ),
 ]
 Project = Annotated[
-    str | None, typer.Option("--project", metavar="NAME", help="The project; by default INFERENCEKEY_PROJECT.")
+    str | None,
+    typer.Option("--project", metavar="NAME", help="The project; by default INFERENCEKEY_PROJECT."),
 ]
 Prune = Annotated[
     bool,
     typer.Option(
-        "--prune", help="Also remove what earlier applies of this manifest created and it no longer declares."
+        "--prune",
+        help="Also remove what earlier applies of this manifest created and it no longer declares.",
     ),
 ]
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="The platform; by default INFERENCEKEY_BASE_URL.")
+    str | None,
+    typer.Option(
+        "--base-url", metavar="URL", help="The platform; by default INFERENCEKEY_BASE_URL."
+    ),
 ]
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The workload's slug, in any form.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]

@@ -112,7 +112,9 @@ def print_json(value: Any, *, secret: bool = False) -> bool:
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise InferenceKeyError(f"what the platform answered cannot be printed as JSON: {error}") from None
+        raise InferenceKeyError(
+            f"what the platform answered cannot be printed as JSON: {error}"
+        ) from None
     # What a redacted token is made of needs no escaping in JSON.
     return _write((text if secret else redact(text)) + "\n")
 

@@ -18,11 +18,15 @@ def plan(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Save the plan for `apply FILE`; only an earlier plan is overwritten."
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save the plan for `apply FILE`; only an earlier plan is overwritten.",
         ),
     ] = None,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 0 for no change and 2 for changes.")
+        bool,
+        typer.Option("--detailed-exitcode", help="Exit with 0 for no change and 2 for changes."),
     ] = False,
     project: Project = None,
     base_url: BaseUrl = None,

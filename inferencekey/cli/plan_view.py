@@ -41,7 +41,9 @@ def summary(found: Survey) -> str:
         f"{found.count('none')} unchanged",
     ]
     if found.removals:
-        parts.append(f"{len(found.removals)} to remove" + ("" if found.prune else " (with --prune)"))
+        parts.append(
+            f"{len(found.removals)} to remove" + ("" if found.prune else " (with --prune)")
+        )
     return f"Plan: {', '.join(parts)}"
 
 

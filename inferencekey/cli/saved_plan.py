@@ -62,9 +62,12 @@ def check_place(path: Path, manifest: Manifest) -> None:
     except orjson.JSONDecodeError:
         given = None
     if not (
-        isinstance(given, Mapping) and {"format", "digest", "plans", "lock"} <= set(cast("Mapping[str, Any]", given))
+        isinstance(given, Mapping)
+        and {"format", "digest", "plans", "lock"} <= set(cast("Mapping[str, Any]", given))
     ):
-        raise CommandError(f"{path} is there already and is no saved plan; name another file, or remove it")
+        raise CommandError(
+            f"{path} is there already and is no saved plan; name another file, or remove it"
+        )
 
 
 def write_plan(found: Survey, path: Path) -> None:
@@ -103,7 +106,9 @@ def read_plan(path: Path, base_url: str) -> Survey:
         found = _survey(given)
     except (KeyError, TypeError, ValidationError) as error:
         why = f": {error}" if isinstance(error, ValidationError) else ""
-        raise CommandError(f"{path} is no saved plan, or was changed after it was made{why}; plan again") from None
+        raise CommandError(
+            f"{path} is no saved plan, or was changed after it was made{why}; plan again"
+        ) from None
     if found.base_url != base_url:
         raise CommandError(
             f"{path} was made for {found.base_url}, but {base_url} is configured; set INFERENCEKEY_BASE_URL or --base-url"
@@ -146,7 +151,8 @@ async def check_still(mgmt: AsyncManagementClient, found: Survey) -> None:
     """
     removals = found.removals if found.prune else ()
     live = await live_workloads(
-        mgmt, {*(plan.project_slug for plan in found.plans), *(removal.project for removal in removals)}
+        mgmt,
+        {*(plan.project_slug for plan in found.plans), *(removal.project for removal in removals)},
     )
     moved = [
         error
@@ -155,13 +161,18 @@ async def check_still(mgmt: AsyncManagementClient, found: Survey) -> None:
     ]
     if len(moved) == 1:
         raise moved[0]
-    words = [str(error).removeprefix("workload drifted from plan: ").removesuffix(" Plan again.") for error in moved]
+    words = [
+        str(error).removeprefix("workload drifted from plan: ").removesuffix(" Plan again.")
+        for error in moved
+    ]
     lock = Lock.read(found.lock)
     for removal in removals:
         now = live[removal.project].get(removal.slug)
         if now is None or now.id != removal.id:
             words.append(f"{removal.slug!r}, which was to be removed, is gone or another one.")
         elif lock.ids(mgmt.base_url, removal.project).get(removal.slug) != removal.id:
-            words.append(f"{removal.slug!r}, which was to be removed, is not recorded in {found.lock}.")
+            words.append(
+                f"{removal.slug!r}, which was to be removed, is not recorded in {found.lock}."
+            )
     if words:
         raise DriftError(f"workloads drifted from plan: {' '.join(words)} Plan again.")

@@ -29,7 +29,9 @@ async def serve(host: str, port: int, data: Path | None, project: str, json: boo
             print_json(exports.to_dict(), secret=True)
         else:
             out = console()
-            note(f"inferencekey is up at {exports.base_url}, data in {platform.data_dir}. Paste this where you work:")
+            note(
+                f"inferencekey is up at {exports.base_url}, data in {platform.data_dir}. Paste this where you work:"
+            )
             out.print(exports.shell(), markup=False)
             note("Ctrl-C stops it; workloads and tokens are kept.")
         await told.wait()

@@ -25,15 +25,21 @@ def status(data: DataDir = None, json: Json = False) -> None:
     from inferencekey.local.status import platform_status
 
     found = platform_status(data)
-    found = attrs.evolve(found, workloads=tuple(sorted(found.workloads, key=lambda item: (item.project, item.slug))))
+    found = attrs.evolve(
+        found, workloads=tuple(sorted(found.workloads, key=lambda item: (item.project, item.slug)))
+    )
     if json:
         print_json(_plain(found))
         return
     out = console()
     if found.running:
-        out.print(f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}", markup=False)
+        out.print(
+            f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}", markup=False
+        )
     else:
-        out.print(f"not running; data in {found.data_dir}. `inferencekey up` starts it.", markup=False)
+        out.print(
+            f"not running; data in {found.data_dir}. `inferencekey up` starts it.", markup=False
+        )
     if not found.workloads:
         note("no workloads")
         return
@@ -54,7 +60,9 @@ def status(data: DataDir = None, json: Json = False) -> None:
         table.add_column(title)
 
     def cell(text: str, style: str = "") -> Text:
-        return Text(plain_text(" ".join(text.split())), style=style, no_wrap=True, overflow="ellipsis")
+        return Text(
+            plain_text(" ".join(text.split())), style=style, no_wrap=True, overflow="ellipsis"
+        )
 
     for item in found.workloads:
         table.add_row(
@@ -63,7 +71,9 @@ def status(data: DataDir = None, json: Json = False) -> None:
             cell(item.line, COLOURS.get(item.phase, "yellow")),
             cell(item.model_name),
             cell(item.served_by or "–"),
-            cell("" if item.phase == "ready" else item.message),  # what it would say is in the columns
+            cell(
+                "" if item.phase == "ready" else item.message
+            ),  # what it would say is in the columns
         )
     out.print(table)
 

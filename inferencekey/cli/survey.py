@@ -23,7 +23,16 @@ from inferencekey.errors import ConfigurationError, InferenceKeyError
 from inferencekey.manifest import SUFFIXES, Lock, LockEntry, Manifest, find_manifest, load_manifest
 from inferencekey.models import Plan, Workload
 
-__all__ = ["Kept", "Removal", "Survey", "live_workloads", "load", "name_of", "survey", "survey_for_destroy"]
+__all__ = [
+    "Kept",
+    "Removal",
+    "Survey",
+    "live_workloads",
+    "load",
+    "name_of",
+    "survey",
+    "survey_for_destroy",
+]
 
 
 @attrs.frozen
@@ -98,7 +107,9 @@ class Survey:
     @property
     def changes(self) -> bool:
         """Whether an apply would change anything."""
-        return any(plan.action != "none" for plan in self.plans) or (self.prune and bool(self.removals))
+        return any(plan.action != "none" for plan in self.plans) or (
+            self.prune and bool(self.removals)
+        )
 
     def count(self, action: str) -> int:
         """Return how many plans have this action."""
@@ -126,7 +137,9 @@ def load(path: Path | None) -> Manifest:
     """
     found = load_manifest(find_manifest() if path is None else path)
     names = (found.path.with_suffix(suffix) for suffix in SUFFIXES)
-    shared = found.lock_path.name == "inferencekey.lock"  # only the default name has one lock for all formats
+    shared = (
+        found.lock_path.name == "inferencekey.lock"
+    )  # only the default name has one lock for all formats
     twins = [name for name in names if name != found.path and name.is_file()] if shared else []
     if twins:
         raise CommandError(
@@ -136,7 +149,9 @@ def load(path: Path | None) -> Manifest:
     return found
 
 
-async def survey(mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None, prune: bool) -> Survey:
+async def survey(
+    mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None, prune: bool
+) -> Survey:
     """Compare a manifest with what is live, and change nothing.
 
     Args:
@@ -158,7 +173,10 @@ async def survey(mgmt: AsyncManagementClient, manifest: Manifest, *, project: st
     for where, spec in wanted:
         for text in plan_warnings(spec, live[where].get(canonical_slug(spec.slug))):
             warning(text)
-    plans = tuple(make_plan(spec, live[where].get(canonical_slug(spec.slug)), project=where) for where, spec in wanted)
+    plans = tuple(
+        make_plan(spec, live[where].get(canonical_slug(spec.slug)), project=where)
+        for where, spec in wanted
+    )
     records = _walk(lock, mgmt.base_url, live, declared)
     return Survey(
         base_url=mgmt.base_url,
@@ -172,7 +190,9 @@ async def survey(mgmt: AsyncManagementClient, manifest: Manifest, *, project: st
     )
 
 
-async def survey_for_destroy(mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None) -> Survey:
+async def survey_for_destroy(
+    mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None
+) -> Survey:
     """Return what the destruction of everything that the manifest's applies created would do.
 
     Args:
@@ -184,7 +204,10 @@ async def survey_for_destroy(mgmt: AsyncManagementClient, manifest: Manifest, *,
         InferenceKeyError: what the platform answered.
     """
     lock = Lock.read(manifest.lock_path)
-    wanted = [(_project(mgmt, project, spec.project), canonical_slug(spec.slug)) for spec in manifest.specs]
+    wanted = [
+        (_project(mgmt, project, spec.project), canonical_slug(spec.slug))
+        for spec in manifest.specs
+    ]
     projects = {*_projects(mgmt, manifest, project), *(where for where, _ in wanted)}
     live = await live_workloads(mgmt, projects)
     records = _walk(lock, mgmt.base_url, live, {})
@@ -207,7 +230,9 @@ async def survey_for_destroy(mgmt: AsyncManagementClient, manifest: Manifest, *,
     )
 
 
-async def live_workloads(mgmt: AsyncManagementClient, projects: Iterable[str]) -> Mapping[str, dict[str, Workload]]:
+async def live_workloads(
+    mgmt: AsyncManagementClient, projects: Iterable[str]
+) -> Mapping[str, dict[str, Workload]]:
     """Return the live workloads of each project by their slugs: one request for each project.
 
     Raises:
@@ -240,7 +265,9 @@ def _project(mgmt: AsyncManagementClient, option: str | None, spec: str | None) 
     return resolve_project(option, spec, mgmt.project)
 
 
-def _projects(mgmt: AsyncManagementClient, manifest: Manifest, option: str | None) -> tuple[str, ...]:
+def _projects(
+    mgmt: AsyncManagementClient, manifest: Manifest, option: str | None
+) -> tuple[str, ...]:
     """Return the project that a workload of the manifest would go to if it named none."""
     try:
         return (resolve_project(option, manifest.project, mgmt.project),)
@@ -251,7 +278,10 @@ def _projects(mgmt: AsyncManagementClient, manifest: Manifest, option: str | Non
 
 
 def _walk(
-    lock: Lock, base_url: str, live: Mapping[str, Mapping[str, Workload]], declared: Mapping[str, Collection[str]]
+    lock: Lock,
+    base_url: str,
+    live: Mapping[str, Mapping[str, Workload]],
+    declared: Mapping[str, Collection[str]],
 ) -> _Records:
     """Sort what the lock file records on this platform, leaving out what is *declared*."""
     removals = tuple(
@@ -263,14 +293,18 @@ def _walk(
     stale: list[LockEntry] = []
     for entry in sorted(entry for entry in lock.entries if entry.base_url == base_url):
         if entry.project not in live:
-            kept.append(Kept(entry.project, entry.slug, "the manifest does not speak of its project here"))
+            kept.append(
+                Kept(entry.project, entry.slug, "the manifest does not speak of its project here")
+            )
             continue
         found = live[entry.project].get(entry.slug)
         if found is not None and found.id == entry.id:
             continue
         stale.append(entry)
         if found is not None and entry.slug not in declared.get(entry.project, ()):
-            kept.append(Kept(entry.project, entry.slug, "it is another than the one that was recorded"))
+            kept.append(
+                Kept(entry.project, entry.slug, "it is another than the one that was recorded")
+            )
     return _Records(removals, tuple(kept), tuple(stale))
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Mint, list and revoke the local platform's tokens.", no_args_is_help=True, rich_markup_mode=None
+    help="Mint, list and revoke the local platform's tokens.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -32,13 +34,17 @@ def _show(token: str, data: Path | None, json: bool) -> None:
         print_json({"token": token}, secret=True)
     else:
         console().print(token, markup=False)
-        note(f"It is shown this once. It is for the platform whose data is in {data or default_data_dir()}.")
+        note(
+            f"It is shown this once. It is for the platform whose data is in {data or default_data_dir()}."
+        )
 
 
 @app.command("sdk")
 def sdk(
     project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project it provisions.")],
-    scope: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {SCOPES}; may be repeated.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {SCOPES}; may be repeated.")
+    ] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -53,7 +59,10 @@ def sdk(
 @app.command("live")
 def live(
     grants: Annotated[
-        list[str], typer.Argument(metavar="PROJECT/WORKLOAD|PROJECT/*", help="What it may call; one or several.")
+        list[str],
+        typer.Argument(
+            metavar="PROJECT/WORKLOAD|PROJECT/*", help="What it may call; one or several."
+        ),
     ],
     data: DataDir = None,
     json: Json = False,
@@ -78,9 +87,15 @@ def list_tokens(data: DataDir = None, json: Json = False) -> None:
     out = console()
     for token in tokens:
         row = _row(token)
-        what = ", ".join(token.grants) if token.kind == "live" else f"{token.project} ({', '.join(token.scopes)})"
+        what = (
+            ", ".join(token.grants)
+            if token.kind == "live"
+            else f"{token.project} ({', '.join(token.scopes)})"
+        )
         state = "revoked" if token.revoked_at else "valid"
-        out.print(f"ik_{token.kind}_{token.id}…  {state:<7}  {row['created_at']}  {what}", markup=False)
+        out.print(
+            f"ik_{token.kind}_{token.id}…  {state:<7}  {row['created_at']}  {what}", markup=False
+        )
     if not tokens:
         note("no tokens yet: inferencekey token sdk PROJECT, or inferencekey token live PROJECT/*")
 
@@ -93,14 +108,19 @@ def _row(token: Token) -> dict[str, object]:
         "scopes": list(token.scopes),
         "grants": list(token.grants),
         "created_at": token.created_at.isoformat(timespec="seconds"),
-        "revoked_at": None if token.revoked_at is None else token.revoked_at.isoformat(timespec="seconds"),
+        "revoked_at": None
+        if token.revoked_at is None
+        else token.revoked_at.isoformat(timespec="seconds"),
     }
 
 
 @app.command("revoke")
 def revoke(
     token: Annotated[
-        str, typer.Argument(metavar="ID", help="The token's id (the 8 characters in its middle), or itself.")
+        str,
+        typer.Argument(
+            metavar="ID", help="The token's id (the 8 characters in its middle), or itself."
+        ),
     ],
     data: DataDir = None,
     json: Json = False,

@@ -80,8 +80,12 @@ class Tour:
 
     async def tour(self, exports: Exports) -> None:
         async with (
-            AsyncManagementClient(base_url=exports.base_url, project=PROJECT, sdk_token=exports.sdk_token) as mgmt,
-            AsyncDataClient(base_url=exports.base_url, project=PROJECT, api_key=exports.api_key) as data,
+            AsyncManagementClient(
+                base_url=exports.base_url, project=PROJECT, sdk_token=exports.sdk_token
+            ) as mgmt,
+            AsyncDataClient(
+                base_url=exports.base_url, project=PROJECT, api_key=exports.api_key
+            ) as data,
         ):
             ref = await self.provision(mgmt, SUPPORT_BOT, "support_bot")
             await self.stream(data, ref)
@@ -111,7 +115,9 @@ class Tour:
     async def provision(self, mgmt: AsyncManagementClient, spec: WorkloadSpec, name: str) -> str:
         began = time.perf_counter()
         ref = await mgmt.ensure(spec)
-        self.step(f"ensure {spec.slug} ({spec.model}): {ref.plan.action if ref.plan else ''}", began)
+        self.step(
+            f"ensure {spec.slug} ({spec.model}): {ref.plan.action if ref.plan else ''}", began
+        )
         seen: list[ReadinessEvent] = []
         if self.json:
             last = await mgmt.wait_until_ready(ref.workload_slug, on_progress=seen.append)
@@ -126,7 +132,9 @@ class Tour:
         began = time.perf_counter()
         first: float | None = None
         chunks = 0
-        async with data.endpoint(slug).generate_text_stream(PROMPT, temperature=0.2, max_tokens=120, seed=1) as stream:
+        async with data.endpoint(slug).generate_text_stream(
+            PROMPT, temperature=0.2, max_tokens=120, seed=1
+        ) as stream:
             async for chunk in stream:
                 if chunk.text:
                     first = first or time.perf_counter()
@@ -157,12 +165,15 @@ class Tour:
             dimensions=len(found.embeddings[0]),
         )
         self.step(
-            f"embed {DOCUMENTS}: {len(found.embeddings)} vectors of {len(found.embeddings[0])} by {found.model}", began
+            f"embed {DOCUMENTS}: {len(found.embeddings)} vectors of {len(found.embeddings[0])} by {found.model}",
+            began,
         )
 
     def report(self, exports: Exports) -> None:
         if self.json:
-            print_json({**self.figures, **(exports.to_dict() if self.keep else {})}, secret=self.keep)
+            print_json(
+                {**self.figures, **(exports.to_dict() if self.keep else {})}, secret=self.keep
+            )
             return
         took = self.figures["total_s"]
         self.out.print(
@@ -185,7 +196,9 @@ class Tour:
 
     def say(self, text: str) -> None:
         if not self.json:
-            self.out.print(escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim")
+            self.out.print(
+                escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim"
+            )
 
     def type(self, text: str) -> None:
         if not self.json:

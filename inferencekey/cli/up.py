@@ -13,10 +13,16 @@ __all__ = ["up"]
 
 def up(
     # The defaults are those of inferencekey.local.defaults, which is not imported for a --help.
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", help="The port; 0 takes a free one.", min=0, max=65535)] = 4747,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="The port; 0 takes a free one.", min=0, max=65535)
+    ] = 4747,
     data: DataDir = None,
-    project: Annotated[str, typer.Option(metavar="NAME", help="The project of the printed tokens.")] = "local",
+    project: Annotated[
+        str, typer.Option(metavar="NAME", help="The project of the printed tokens.")
+    ] = "local",
     json: Json = False,
 ) -> None:
     """Run the platform on this machine, both planes with real engines, and print the exports to paste.
@@ -29,4 +35,6 @@ def up(
     from inferencekey.cli.loops import serving_loop
     from inferencekey.cli.serving import serve
 
-    anyio.run(serve, host, port, data, checked_project(project), json, backend_options=serving_loop())
+    anyio.run(
+        serve, host, port, data, checked_project(project), json, backend_options=serving_loop()
+    )

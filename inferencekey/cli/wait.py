@@ -17,10 +17,13 @@ __all__ = ["wait"]
 
 def wait(
     slugs: Annotated[
-        list[str] | None, typer.Argument(metavar="SLUG...", help="The workloads, in any form of their slugs.")
+        list[str] | None,
+        typer.Argument(metavar="SLUG...", help="The workloads, in any form of their slugs."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All workloads of the project.")] = False,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="A hard ceiling for all of it.")] = 600.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="A hard ceiling for all of it.")
+    ] = 600.0,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
@@ -38,7 +41,9 @@ def wait(
 
     wanted = list(dict.fromkeys(checked_slug(slug) for slug in slugs or ()))
     if bool(wanted) == every:
-        raise CommandError("name the workloads to wait for, or pass --all" if not every else "--all takes no slugs")
+        raise CommandError(
+            "name the workloads to wait for, or pass --all" if not every else "--all takes no slugs"
+        )
 
     async def follow() -> None:
         async with connect(base_url, project) as mgmt:

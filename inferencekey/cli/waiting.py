@@ -17,7 +17,11 @@ __all__ = ["wait_for"]
 
 
 async def wait_for(
-    mgmt: AsyncManagementClient, workloads: Mapping[str, Sequence[str]], timeout: float, *, json: bool
+    mgmt: AsyncManagementClient,
+    workloads: Mapping[str, Sequence[str]],
+    timeout: float,
+    *,
+    json: bool,
 ) -> None:
     """Wait until each workload is ready or has failed, project by project.
 
@@ -38,7 +42,10 @@ async def wait_for(
         left = timeout if project == first else max(until - anyio.current_time(), 0.1)
         try:
             await mgmt.wait_all(
-                slugs, project=project, timeout=left, on_progress=functools.partial(_tell, project) if json else None
+                slugs,
+                project=project,
+                timeout=left,
+                on_progress=functools.partial(_tell, project) if json else None,
             )
         except WaitAllError as error:
             for inner in error.exceptions:
@@ -46,7 +53,13 @@ async def wait_for(
                     raise inner from None
                 failed[f"{project}/{inner.workload}"] = inner
                 if json:
-                    print_json({"project": project, "slug": inner.workload, "error": error_dict(inner, log=False)})
+                    print_json(
+                        {
+                            "project": project,
+                            "slug": inner.workload,
+                            "error": error_dict(inner, log=False),
+                        }
+                    )
     if len(failed) == 1:
         raise next(iter(failed.values()))
     if failed:

@@ -78,8 +78,12 @@ class Assembly:
 
     def _add(self, part: dict[str, Any]) -> None:
         index: int = part.get("index") or 0
-        empty: dict[str, Any] = {"message": {"role": "assistant", "content": None}} if self._chat else {"text": ""}
-        choice = self._choices.setdefault(index, {"index": index, **empty, "logprobs": None, "finish_reason": None})
+        empty: dict[str, Any] = (
+            {"message": {"role": "assistant", "content": None}} if self._chat else {"text": ""}
+        )
+        choice = self._choices.setdefault(
+            index, {"index": index, **empty, "logprobs": None, "finish_reason": None}
+        )
         if part.get("finish_reason") is not None:
             choice["finish_reason"] = part["finish_reason"]
         if part.get("logprobs"):

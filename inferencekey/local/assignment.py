@@ -23,7 +23,9 @@ def assigned(changes: Mapping[str, Any], current: StoredWorkload | None = None) 
         current: the workload as it is; ``None`` when it is to be created.
     """
     found = [
-        name for name in _FIELDS if changes.get(name) is not None and changes[name] != getattr(current, name, None)
+        name
+        for name in _FIELDS
+        if changes.get(name) is not None and changes[name] != getattr(current, name, None)
     ]
     before = None if current is None else current.execution_policy_config
     workers = _private_workers(changes.get(_POLICY))

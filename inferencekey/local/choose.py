@@ -154,8 +154,14 @@ def _program(programs: InstalledPrograms, workload: StoredWorkload, command: Com
 
     def ready(model: str) -> str:
         gave_way = listening(command, 0).replaced
-        said = f" ({', '.join(gave_way)} gave way: the platform chooses where it listens)" if gave_way else ""
-        return f"{model} {_VERBS.get(workload.task_type, 'answers')}, served by {command.name}{said}"
+        said = (
+            f" ({', '.join(gave_way)} gave way: the platform chooses where it listens)"
+            if gave_way
+            else ""
+        )
+        return (
+            f"{model} {_VERBS.get(workload.task_type, 'answers')}, served by {command.name}{said}"
+        )
 
     def log(replica: int) -> LogPlace | None:
         path = programs.log(workload, command, replica)

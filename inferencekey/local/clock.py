@@ -80,7 +80,9 @@ class ManualClock:
             if seconds is not None and seconds <= 0:
                 scope.cancel()
             elif seconds is not None:
-                heapq.heappush(self._timers, (self._passed + seconds, next(self._numbers), scope.cancel))
+                heapq.heappush(
+                    self._timers, (self._passed + seconds, next(self._numbers), scope.cancel)
+                )
             yield scope
 
     async def advance(self, seconds: float) -> None:

@@ -36,7 +36,12 @@ class Control:
     """
 
     def __init__(
-        self, store: Store, write: Writer, lifecycle: Lifecycle, *, heartbeat: float = HEARTBEAT_SECONDS
+        self,
+        store: Store,
+        write: Writer,
+        lifecycle: Lifecycle,
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._store = store
         self._write = write
@@ -106,7 +111,9 @@ class Control:
                 self._lifecycle.apply(change[1])
 
         try:
-            change = await self._write(lambda: self._store.update_workload(workload.id, decide), apply)
+            change = await self._write(
+                lambda: self._store.update_workload(workload.id, decide), apply
+            )
         except ValidationError as error:
             raise Refused(400, _plain(error)) from None
         if change is None:
@@ -117,7 +124,8 @@ class Control:
         """``DELETE /api/workloads/{id}``."""
         workload = self._admitted_workload(request)
         existed = await self._write(
-            lambda: self._store.delete_workload(workload.id), lambda _: self._lifecycle.forget(workload.id)
+            lambda: self._store.delete_workload(workload.id),
+            lambda _: self._lifecycle.forget(workload.id),
         )
         if not existed:
             raise _no_workload(workload.id)
@@ -131,11 +139,17 @@ class Control:
         workload = self._store.workload(project, slug)
         if workload is None:
             raise Refused(404, f"no workload {slug!r} in the project {project!r}")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        )
         await response.prepare(request)
         async with aclosing(self._lifecycle.stages(workload.id, self._heartbeat)) as stages:
             async for stage in stages:
-                event = b": still here\n\n" if stage is None else b"data: " + orjson.dumps(stage.to_wire()) + b"\n\n"
+                event = (
+                    b": still here\n\n"
+                    if stage is None
+                    else b"data: " + orjson.dumps(stage.to_wire()) + b"\n\n"
+                )
                 await response.write(event)
         return response
 
@@ -171,7 +185,9 @@ class Control:
             return
         refusal = authorise(self._known(request), Need("sdk", project, ASSIGNERS))
         if refusal is not None:
-            raise Refused(refusal.status, f"{refusal.message}, which {fields[0]} needs", code=refusal.code)
+            raise Refused(
+                refusal.status, f"{refusal.message}, which {fields[0]} needs", code=refusal.code
+            )
 
 
 def _no_workload(workload_id: str) -> Refused:

@@ -69,7 +69,11 @@ class EngineConnection(ResponseHandler):
 
     def go_on(self) -> None:
         """Read again."""
-        if self.transport is not None and not self.transport.is_closing() and not self.transport.is_reading():
+        if (
+            self.transport is not None
+            and not self.transport.is_closing()
+            and not self.transport.is_reading()
+        ):
             self.transport.resume_reading()
 
     def let_go(self) -> None:
@@ -81,7 +85,10 @@ class EngineConnection(ResponseHandler):
         """Return the connection of an answer whose body is chunked and still to come."""
         connection = answer.connection
         protocol = None if connection is None else connection.protocol
-        if isinstance(protocol, EngineConnection) and answer.headers.get("Transfer-Encoding") == _CHUNKED:
+        if (
+            isinstance(protocol, EngineConnection)
+            and answer.headers.get("Transfer-Encoding") == _CHUNKED
+        ):
             return protocol
         return None
 

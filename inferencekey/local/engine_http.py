@@ -50,7 +50,9 @@ async def send(
         headers["Authorization"] = f"Bearer {engine.api_key}"
     url = URL(engine.address + target, encoded=True)
     try:
-        return await session.request(method, url, data=_in_pieces(data), headers=headers, allow_redirects=False)
+        return await session.request(
+            method, url, data=_in_pieces(data), headers=headers, allow_redirects=False
+        )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise Unreached from error
     except aiohttp.ClientError:
@@ -83,7 +85,9 @@ async def error_body_of(answer: aiohttp.ClientResponse) -> bytes:
 
 def died() -> Refused:
     """Return the answer for a call whose engine is gone."""
-    return Refused(502, "the engine died before it had answered; it is being started again", code="engine_died")
+    return Refused(
+        502, "the engine died before it had answered; it is being started again", code="engine_died"
+    )
 
 
 def _in_pieces(data: bytes) -> bytes | io.BytesIO | None:

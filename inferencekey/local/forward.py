@@ -56,7 +56,12 @@ class Forward:
         """
         headers = {name: request.headers[name] for name in _SENT if name in request.headers}
         given = _json_object(request, body) if given is None else given
-        whole = path in _GENERATED and given is not None and not given.get("stream") and engine.streams_only
+        whole = (
+            path in _GENERATED
+            and given is not None
+            and not given.get("stream")
+            and engine.streams_only
+        )
         if given is not None:
             asked = as_stream(given) if whole else given
             body = orjson.dumps({**asked, "model": engine.model_name})
@@ -88,7 +93,11 @@ async def _passed_on(
 ) -> web.StreamResponse:
     if answer.status in (401, 403):
         # The key is between us and it; the caller's own was good.
-        raise Refused(502, f"the engine refused the platform's key (status {answer.status})", code="engine_error")
+        raise Refused(
+            502,
+            f"the engine refused the platform's key (status {answer.status})",
+            code="engine_error",
+        )
     headers = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
     if answer.status >= 300:
         return web.Response(body=await error_body_of(answer), status=answer.status, headers=headers)
@@ -97,7 +106,9 @@ async def _passed_on(
             return await _put_together(answer)
         # Where the end of the connection is the end of the answer, a program that was killed looks like one that is done.
         unmarked = answer.content_length is None and "Transfer-Encoding" not in answer.headers
-        return await relay(request, answer, ends_with_done=False, ends_with_reason=generated and unmarked)
+        return await relay(
+            request, answer, ends_with_done=False, ends_with_reason=generated and unmarked
+        )
     return await _copied(request, answer, headers)
 
 
@@ -108,7 +119,9 @@ async def _put_together(answer: aiohttp.ClientResponse) -> web.Response:
         raise Refused(error.status, error.message, code="engine_error") from None
 
 
-async def _copied(request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]) -> web.StreamResponse:
+async def _copied(
+    request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
+) -> web.StreamResponse:
     """Pass the body on as it comes; when the engine dies on the way, so does the caller's connection."""
     response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = answer.content_length

@@ -56,7 +56,12 @@ class Gateway:
     """
 
     def __init__(
-        self, store: Store, lifecycle: Lifecycle, session: aiohttp.ClientSession, *, hold: float = HOLD_SECONDS
+        self,
+        store: Store,
+        lifecycle: Lifecycle,
+        session: aiohttp.ClientSession,
+        *,
+        hold: float = HOLD_SECONDS,
     ) -> None:
         self._store = store
         self._lifecycle = lifecycle
@@ -92,7 +97,9 @@ class Gateway:
         async def answer(engine: RunningEngine) -> web.StreamResponse:
             if engine.installed:
                 return await self._forward.answer(request, engine, path, raw, body)
-            return await self._stand_ins.answer(request, engine, path, checked() if early is None else early)
+            return await self._stand_ins.answer(
+                request, engine, path, checked() if early is None else early
+            )
 
         return await self._lend(workload, answer)
 
@@ -109,7 +116,9 @@ class Gateway:
                 raise _unknown_here(request, workload, path)
             return await self._forward.answer(request, engine, path, raw)
 
-        return await self._lend(workload, answer, unserved=lambda: _unknown_here(request, workload, path))
+        return await self._lend(
+            workload, answer, unserved=lambda: _unknown_here(request, workload, path)
+        )
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/models``: the one that answers."""
@@ -197,7 +206,9 @@ def _not_implemented(workload: StoredWorkload, path: str) -> Refused:
 
 
 def _no_workload(slug: str, project: str) -> Refused:
-    return Refused(404, f"no workload {slug!r} in the project {project!r}", code="workload_not_found")
+    return Refused(
+        404, f"no workload {slug!r} in the project {project!r}", code="workload_not_found"
+    )
 
 
 _CODES: Final = {

@@ -78,7 +78,9 @@ class Guard:
                 redact_token(token) if (token := bearer(request)) else "-",
             )
 
-    async def _answer(self, request: web.Request, handler: Handler, current: _Current) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, handler: Handler, current: _Current
+    ) -> web.StreamResponse:
         refused = self._rules.refusal(request.headers)
         if refused is not None:
             return Refused(403, refused).response(request.path)
@@ -88,11 +90,15 @@ class Guard:
             return error.response(request.path)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return Refused(error.status, _PLAIN.get(error.status, error.reason), headers=headers).response(request.path)
+            return Refused(
+                error.status, _PLAIN.get(error.status, error.reason), headers=headers
+            ).response(request.path)
         except ConnectionError:
             raise  # the caller is gone
         except Exception:
-            self._log.exception("unexpected, in %s %s %s", request.method, redact(request.path), current.id)
+            self._log.exception(
+                "unexpected, in %s %s %s", request.method, redact(request.path), current.id
+            )
             if current.started:
                 # Half an answer is out. A cut connection is the only way left to say that the rest will not come.
                 if request.transport is not None:

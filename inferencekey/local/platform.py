@@ -86,7 +86,9 @@ class LocalPlatform:
         max_replicas: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._data_dir = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
+        self._data_dir = (
+            Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
+        )
         self._host = host
         self._port = port
         self._cache_dir = cache_dir
@@ -147,7 +149,10 @@ class LocalPlatform:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         stack, self._stack = self._stack, None
         if stack is not None:
@@ -175,9 +180,13 @@ class LocalPlatform:
         await anyio.to_thread.run_sync(reap, store.engines())
         store.clear_engines()
 
-        engines = StandInEngines(self._data_dir, cache_dir=self._cache_dir, on_started=store.add_engine)
+        engines = StandInEngines(
+            self._data_dir, cache_dir=self._cache_dir, on_started=store.add_engine
+        )
         programs = InstalledPrograms(
-            self._data_dir, allowed=programs_allowed(exposed=self.exposed), on_started=store.add_engine
+            self._data_dir,
+            allowed=programs_allowed(exposed=self.exposed),
+            on_started=store.add_engine,
         )
         stack.push_async_callback(_stop_engines, engines, programs, store)
         choose = Engines(engines, programs)
@@ -262,10 +271,14 @@ async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
 
 
 @asynccontextmanager
-async def _serving(app: web.Application, listener: socket.socket, log: logging.Logger) -> AsyncGenerator[None]:
+async def _serving(
+    app: web.Application, listener: socket.socket, log: logging.Logger
+) -> AsyncGenerator[None]:
     # A caller that leaves must stop what was being computed for it, streamed or not.
     # Who was not done at the application's shutdown is not waited for again.
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, logger=log, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, logger=log, shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()

@@ -136,7 +136,9 @@ class EngineProcess:
         argv = list(self.argv)
         if self._theirs:
             if shutil.which(argv[0], path=self.env.get("PATH")) is None:
-                raise EngineError(f"cannot start {self.name}: {argv[0]} is not a program on the PATH")
+                raise EngineError(
+                    f"cannot start {self.name}: {argv[0]} is not a program on the PATH"
+                )
             argv = ["/bin/sh", "-c", LIFELINE, "sh", *argv]
         stdin, lifeline = os.pipe()
         to_close = [stdin]
@@ -164,7 +166,9 @@ class EngineProcess:
         except OSError as error:
             os.close(lifeline)
             self._close_report()
-            raise EngineError(f"cannot start {self.name}: {error.filename or argv[0]}: {error.strerror}") from error
+            raise EngineError(
+                f"cannot start {self.name}: {error.filename or argv[0]}: {error.strerror}"
+            ) from error
         except BaseException:
             os.close(lifeline)
             self._close_report()
@@ -204,7 +208,11 @@ class EngineProcess:
                 if self._theirs and await self._exits_within(POLL_SECONDS):
                     raise EngineDied(self.describe_exit())
         except TimeoutError:
-            words = "" if self.address is None else f" ({self.address}{self._health.paths[0]}: {status})"
+            words = (
+                ""
+                if self.address is None
+                else f" ({self.address}{self._health.paths[0]}: {status})"
+            )
             raise EngineError(
                 f"{self.name} did not become healthy within {timeout:g} s{words}{self._last_words()}"
             ) from None
@@ -234,7 +242,9 @@ class EngineProcess:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines it printed since it was started; at most 16 KiB."""
-        part = read_tail(self.log, lines, start=self._log_start, limit=TAIL_BYTES, secrets=self._secrets)
+        part = read_tail(
+            self.log, lines, start=self._log_start, limit=TAIL_BYTES, secrets=self._secrets
+        )
         return "\n".join(part.lines)
 
     def describe_exit(self) -> str:
@@ -242,9 +252,11 @@ class EngineProcess:
         return f"{self.name} ended with {exit_words(self.returncode)}{self._last_words()}"
 
     def _last_words(self) -> str:
-        lines = [line.strip()[:LAST_WORD_LETTERS] for line in self.log_tail().splitlines() if line.strip()][
-            -LAST_WORDS:
-        ]
+        lines = [
+            line.strip()[:LAST_WORD_LETTERS]
+            for line in self.log_tail().splitlines()
+            if line.strip()
+        ][-LAST_WORDS:]
         said = f"; it said last: {' / '.join(lines)}" if lines else ""
         return f"{said} (log: {self.log})"
 

@@ -37,7 +37,9 @@ def reap(records: Iterable[EngineRecord]) -> list[EngineRecord]:
 
     A pid that has come to belong to another process is left alone. Blocks until they are gone, 5 s at most.
     """
-    found = [(record, process) for record in records if (process := still_running(record)) is not None]
+    found = [
+        (record, process) for record in records if (process := still_running(record)) is not None
+    ]
     for _, process in found:
         kill_group(process.pid)
     psutil.wait_procs([process for _, process in found], timeout=REAP_SECONDS)

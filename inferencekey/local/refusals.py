@@ -36,7 +36,13 @@ class Refused(Exception):
     """
 
     def __init__(
-        self, status: int, message: str, *, code: str = "", headers: dict[str, str] | None = None, type_: str = ""
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        headers: dict[str, str] | None = None,
+        type_: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -51,7 +57,9 @@ class Refused(Exception):
             body = error_body(self.message, type_=self.type, code=self.code or None)
         else:
             denied = self.status == 403 and self.code
-            body = {"error": self.code, "message": self.message} if denied else {"error": self.message}
+            body = (
+                {"error": self.code, "message": self.message} if denied else {"error": self.message}
+            )
         return web.json_response(body, status=self.status, headers=self.headers)
 
 

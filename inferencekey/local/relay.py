@@ -45,22 +45,35 @@ async def relay(
         ends_with_reason: whether that other one must have said a ``finish_reason``; of one that is not chunked.
     """
     response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+        }
     )
     writer = await response.prepare(request)
     engine, caller = EngineConnection.of(answer), request.transport
     broken: bool | None = None
     events = WholeEvents()
-    if engine is not None and caller is not None and writer is not None and "Transfer-Encoding" in response.headers:
+    if (
+        engine is not None
+        and caller is not None
+        and writer is not None
+        and "Transfer-Encoding" in response.headers
+    ):
         flow = _Flow(request, caller, engine)
         broken = await flow.run(writer.drain)
         events = flow.passing.events if broken is not None else events
     if broken is None:
-        broken = await _read_and_written(answer, response, events, ends_with_reason=ends_with_reason)
+        broken = await _read_and_written(
+            answer, response, events, ends_with_reason=ends_with_reason
+        )
     if not events.complete and not (broken or ends_with_done):
         await response.write(events.rest)
     elif not events.complete:
-        error = error_body("the engine died in the middle of its answer", type_="server_error", code="engine_died")
+        error = error_body(
+            "the engine died in the middle of its answer", type_="server_error", code="engine_died"
+        )
         await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
         if request.transport is not None:
             # Not abort(): what is written still goes out. What does not is the end of the chunked body.
@@ -69,7 +82,11 @@ async def relay(
 
 
 async def _read_and_written(
-    answer: aiohttp.ClientResponse, response: web.StreamResponse, events: WholeEvents, *, ends_with_reason: bool
+    answer: aiohttp.ClientResponse,
+    response: web.StreamResponse,
+    events: WholeEvents,
+    *,
+    ends_with_reason: bool,
 ) -> bool:
     """Pass on what need not be chunked on both sides; whether the engine's connection broke."""
     finished = not ends_with_reason
@@ -88,7 +105,9 @@ async def _read_and_written(
 class _Flow:
     """From the engine's socket to the caller's in one turn of the loop: no task wakes for an event."""
 
-    def __init__(self, request: web.Request, caller: asyncio.Transport, engine: EngineConnection) -> None:
+    def __init__(
+        self, request: web.Request, caller: asyncio.Transport, engine: EngineConnection
+    ) -> None:
         self.passing = Passing()
         self._protocol = request.protocol
         self._caller = caller

@@ -96,7 +96,9 @@ def check_embeddings(body: Body, *, dimensions: int) -> dict[str, Any]:
                 raise ValidationError(f"input[{index}] must be a text, or a list of token ids")
     checked = {name: value for name, value in body.items() if value is not None}
     if checked.get("encoding_format", "float") not in ("float", "base64"):
-        raise ValidationError(f"encoding_format must be 'float' or 'base64'; got {body['encoding_format']!r}")
+        raise ValidationError(
+            f"encoding_format must be 'float' or 'base64'; got {body['encoding_format']!r}"
+        )
     asked = checked.pop("dimensions", dimensions)
     if isinstance(asked, bool) or asked != dimensions:
         raise ValidationError(f"dimensions: this model's vectors have {dimensions}; got {asked!r}")
@@ -142,7 +144,9 @@ def _document(index: int, item: object) -> str:
 
 def _messages(messages: object) -> None:
     if not isinstance(messages, list):
-        raise ValidationError("messages must be a list" if messages is not None else "messages is required")
+        raise ValidationError(
+            "messages must be a list" if messages is not None else "messages is required"
+        )
     if not messages:
         raise ValidationError("messages must not be empty")
     for index, message in enumerate(cast("list[object]", messages)):
@@ -165,7 +169,9 @@ def _message(where: str, message: Body) -> None:
         _tool_calls(where, calls)
     content = message.get("content")
     # An assistant that called tools may say nothing itself; a tool may have nothing to tell.
-    may_be_blank = (role == "assistant" and bool(calls)) or (role == "tool" and isinstance(content, str))
+    may_be_blank = (role == "assistant" and bool(calls)) or (
+        role == "tool" and isinstance(content, str)
+    )
     if isinstance(content, str):
         if not may_be_blank:
             _not_blank(f"{where}.content", content)
@@ -193,7 +199,9 @@ def _parts(where: str, parts: list[object]) -> None:
 def _tool_calls(where: str, calls: object) -> None:
     good = isinstance(calls, list) and all(_is_tool(call) for call in cast("list[object]", calls))
     if not good:
-        raise ValidationError(f"{where}.tool_calls must be a list of {{'id', 'type': 'function', 'function'}}")
+        raise ValidationError(
+            f"{where}.tool_calls must be a list of {{'id', 'type': 'function', 'function'}}"
+        )
 
 
 def _not_blank(where: str, text: str) -> None:
@@ -209,14 +217,22 @@ Check = Callable[[str, object], None]
 def _number(low: float, high: float) -> Check:
     def check(name: str, value: object) -> None:
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not good or not math.isfinite(cast("float", value)) or not low <= cast("float", value) <= high:
-            raise ValidationError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}")
+        if (
+            not good
+            or not math.isfinite(cast("float", value))
+            or not low <= cast("float", value) <= high
+        ):
+            raise ValidationError(
+                f"{name} must be a number from {low:g} to {high:g}; got {value!r}"
+            )
 
     return check
 
 
 def _whole(low: int | None = None, high: int | None = None) -> Check:
-    bounds = "" if low is None else f" of at least {low}" if high is None else f" from {low} to {high}"
+    bounds = (
+        "" if low is None else f" of at least {low}" if high is None else f" from {low} to {high}"
+    )
 
     def check(name: str, value: object) -> None:
         good = isinstance(value, int) and not isinstance(value, bool)
@@ -235,7 +251,9 @@ def _truth(name: str, value: object) -> None:
 def _stop(name: str, value: object) -> None:
     stops = cast("list[object]", value) if isinstance(value, list) else [value]
     if len(stops) > MAX_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
-        raise ValidationError(f"{name} must be a text that is not empty, or a list of at most {MAX_STOPS} of them")
+        raise ValidationError(
+            f"{name} must be a text that is not empty, or a list of at most {MAX_STOPS} of them"
+        )
 
 
 def _stream_options(name: str, value: object) -> None:
@@ -304,9 +322,13 @@ def _response_format(value: object) -> None:
 def _tools(body: Body) -> None:
     tools = body.get("tools")
     if tools is not None:
-        good = isinstance(tools, list) and all(_is_tool(tool) for tool in cast("list[object]", tools))
+        good = isinstance(tools, list) and all(
+            _is_tool(tool) for tool in cast("list[object]", tools)
+        )
         if not good:
-            raise ValidationError("tools must be a list of {'type': 'function', 'function': {'name', …}}")
+            raise ValidationError(
+                "tools must be a list of {'type': 'function', 'function': {'name', …}}"
+            )
     if not isinstance(body.get("tool_choice"), (str, dict, type(None))):
         raise ValidationError("tool_choice must be a text or an object")
 
@@ -320,4 +342,6 @@ def _is_tool(tool: object) -> bool:
 def _is_token_ids(value: object) -> bool:
     if not isinstance(value, list) or not value:
         return False
-    return all(isinstance(item, int) and not isinstance(item, bool) for item in cast("list[object]", value))
+    return all(
+        isinstance(item, int) and not isinstance(item, bool) for item in cast("list[object]", value)
+    )

@@ -48,9 +48,13 @@ def make_private(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PlatformError(f"cannot use the data directory {directory}: {error.strerror}; choose another") from error
+        raise PlatformError(
+            f"cannot use the data directory {directory}: {error.strerror}; choose another"
+        ) from error
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise PlatformError(f"cannot use the data directory {directory}: it is not writable; choose another")
+        raise PlatformError(
+            f"cannot use the data directory {directory}: it is not writable; choose another"
+        )
 
 
 class DirectoryLock:
@@ -62,7 +66,9 @@ class DirectoryLock:
 
     def __init__(self, data_dir: Path) -> None:
         try:
-            self._descriptor = os.open(_lock_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(
+                _lock_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
         except OSError as error:
             raise PlatformError(
                 f"cannot use the data directory {data_dir}: {error.strerror}; choose another"
@@ -109,7 +115,11 @@ def is_locked(data_dir: Path) -> bool:
 def write_run_file(data_dir: Path, base_url: str) -> None:
     """Say that this process answers at *base_url*."""
     fresh = _run_path(data_dir).with_suffix(".new")
-    content = {"pid": os.getpid(), "base_url": base_url, "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    content = {
+        "pid": os.getpid(),
+        "base_url": base_url,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file)

@@ -91,7 +91,9 @@ def prepare(path: Path) -> None:
         # Before SQLite creates it with whatever the umask says; -wal and -shm inherit these permissions.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise StoreError(f"cannot open the store {path}: {error.strerror}; choose another data directory") from error
+        raise StoreError(
+            f"cannot open the store {path}: {error.strerror}; choose another data directory"
+        ) from error
     try:
         with closing(connect(path)) as connection:
             _use_wal(connection)
@@ -104,7 +106,9 @@ def prepare(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open one connection in autocommit mode: transactions begin and end where the code says so."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         # FULL: what was acknowledged is on the disk, not merely in the operating system's memory.
         connection.execute("PRAGMA synchronous = FULL")

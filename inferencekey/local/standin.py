@@ -162,7 +162,15 @@ class StandInEngines:
         process = lease.process
         if process.address is None:
             raise EngineError(f"{process.name} has no address")
-        return Engine(process.address, self._api_key, RECIPES[kind].model.name, kind, replica, process.exited, lease)
+        return Engine(
+            process.address,
+            self._api_key,
+            RECIPES[kind].model.name,
+            kind,
+            replica,
+            process.exited,
+            lease,
+        )
 
     def release(self, engine: Engine) -> None:
         """Give an engine back; a second time is nothing."""
@@ -201,13 +209,23 @@ class StandInEngines:
         tell("bootstrapping", f"starting xllamacpp with {recipe.model.name}", None)
         # By path, not by `-m`: it finds itself from any working directory, and loads nothing of ours.
         # `-P` keeps its folder off the module path, where a file named like a module of the library would shadow it.
-        command = [sys.executable, "-P", str(PROGRAM), "--model", str(path), "--alias", recipe.model.name]
+        command = [
+            sys.executable,
+            "-P",
+            str(PROGRAM),
+            "--model",
+            str(path),
+            "--alias",
+            recipe.model.name,
+        ]
         folder = self._data_dir / "engines" / _process_name(kind, replica)
         process = EngineProcess(
             [*command, *recipe.options, "--threads", str(thread_count())],
             folder=folder,
             log=self.log(kind, replica),
-            env=engine_environment(folder, {"INFERENCEKEY_ENGINE_KEY": self._api_key, **user_packages()}),
+            env=engine_environment(
+                folder, {"INFERENCEKEY_ENGINE_KEY": self._api_key, **user_packages()}
+            ),
             name=f"the stand-in {recipe.model.name}",
         )
         await process.start()
@@ -241,7 +259,9 @@ async def model_path(model: Model, cache_dir: Path | None, tell: OnStep) -> Path
             loop.call_soon_threadsafe(tell, "provisioning", message, f"download {percent} %")
 
     fetching = asyncio.ensure_future(
-        asyncio.to_thread(ensure_model, model, cache_dir=cache_dir, on_progress=on_progress, cancel=cancel)
+        asyncio.to_thread(
+            ensure_model, model, cache_dir=cache_dir, on_progress=on_progress, cancel=cancel
+        )
     )
     try:
         return await asyncio.shield(fetching)

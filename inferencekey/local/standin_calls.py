@@ -18,7 +18,13 @@ from inferencekey.local.choose import RunningEngine
 from inferencekey.local.engine_http import died, error_body_of, post_json
 from inferencekey.local.refusals import RETRY_AFTER, Refused, json_answer
 from inferencekey.local.relay import relay
-from inferencekey.local.requests import RerankRequest, check_chat, check_completion, check_embeddings, check_rerank
+from inferencekey.local.requests import (
+    RerankRequest,
+    check_chat,
+    check_completion,
+    check_embeddings,
+    check_rerank,
+)
 from inferencekey.local.rerank import ranked
 from inferencekey.local.standin import SLOTS
 
@@ -113,7 +119,9 @@ class StandInCalls:
         texts: list[Any] = [given] if isinstance(given, str) or isinstance(given[0], int) else given
         whole: dict[str, Any] = {}
         for start in range(0, len(texts), BATCH):
-            async with self._ask(engine, "/v1/embeddings", {**body, "input": texts[start : start + BATCH]}) as answer:
+            async with self._ask(
+                engine, "/v1/embeddings", {**body, "input": texts[start : start + BATCH]}
+            ) as answer:
                 try:
                     part: dict[str, Any] = orjson.loads(await answer.read())
                 except (aiohttp.ClientError, ValueError):
@@ -144,8 +152,15 @@ def _appended(whole: dict[str, Any], part: dict[str, Any], start: int) -> dict[s
 
 # What the engine refuses
 
-_TOO_LONG: Final = re.compile(r"input \((\d+) tokens\) is too large to process.*current batch size: (\d+)")
-_CALLERS_FAULT: Final = ("Failed to parse", "Unknown reasoning format", "image input is not", "audio input is not")
+_TOO_LONG: Final = re.compile(
+    r"input \((\d+) tokens\) is too large to process.*current batch size: (\d+)"
+)
+_CALLERS_FAULT: Final = (
+    "Failed to parse",
+    "Unknown reasoning format",
+    "image input is not",
+    "audio input is not",
+)
 
 
 async def _engine_refusal(answer: aiohttp.ClientResponse) -> Refused:
@@ -175,4 +190,6 @@ def _refusal(status: int, message: str, type_: str) -> Refused:
         return Refused(status, message, code="invalid_request", type_=type_)
     if status == 503:
         return Refused(503, message, code="engine_unavailable", headers=RETRY_AFTER)
-    return Refused(500 if status == 500 else 502, message, code="engine_error", type_="server_error")
+    return Refused(
+        500 if status == 500 else 502, message, code="engine_error", type_="server_error"
+    )

@@ -47,7 +47,11 @@ class WorkloadStatus:
     @property
     def line(self) -> str:
         """The phase, with the engines that answer of those that there are to be: ``ready 2/2``."""
-        return f"{self.phase} {self.running}/{self.wanted}" if self.running or self.wanted else self.phase
+        return (
+            f"{self.phase} {self.running}/{self.wanted}"
+            if self.running or self.wanted
+            else self.phase
+        )
 
 
 @attrs.frozen(kw_only=True)

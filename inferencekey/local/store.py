@@ -134,7 +134,12 @@ class Store:
     # Workloads
 
     def create_workload(
-        self, project: str, slug: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        project: str,
+        slug: str,
+        fields: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
     ) -> StoredWorkload:
         """Store a new workload; a slug that is taken gets ``-1``, ``-2``, ….
 
@@ -147,7 +152,9 @@ class Store:
         Raises:
             IdempotencyConflict: the key came with another content before, or its workload has been deleted.
         """
-        content = hashlib.sha256(json.dumps({"slug": slug, **fields}, sort_keys=True).encode()).digest()
+        content = hashlib.sha256(
+            json.dumps({"slug": slug, **fields}, sort_keys=True).encode()
+        ).digest()
         with self._transaction() as write:
             if idempotency_key is not None:
                 earlier = self._replayed(write, project, idempotency_key, content)
@@ -156,7 +163,10 @@ class Store:
             now = _now()
             row = {
                 **dict.fromkeys(_SETTABLE),
-                **{name: _dumps(value) if name in _JSON else value for name, value in fields.items()},
+                **{
+                    name: _dumps(value) if name in _JSON else value
+                    for name, value in fields.items()
+                },
                 "id": str(uuid.uuid4()),
                 "project": project,
                 "slug": _free_slug(write, project, slug),
@@ -171,18 +181,27 @@ class Store:
                     "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)",
                     (project, idempotency_key, content, row["id"], time.time()),
                 )
-            return _workload(write.execute("SELECT * FROM workloads WHERE id = ?", (row["id"],)).fetchone())
+            return _workload(
+                write.execute("SELECT * FROM workloads WHERE id = ?", (row["id"],)).fetchone()
+            )
 
-    def _replayed(self, write: sqlite3.Connection, project: str, key: str, content: bytes) -> StoredWorkload | None:
+    def _replayed(
+        self, write: sqlite3.Connection, project: str, key: str, content: bytes
+    ) -> StoredWorkload | None:
         write.execute("DELETE FROM idempotency WHERE at < ?", (time.time() - IDEMPOTENCY_SECONDS,))
         seen = write.execute(
-            "SELECT body_digest, workload_id FROM idempotency WHERE project = ? AND key = ?", (project, key)
+            "SELECT body_digest, workload_id FROM idempotency WHERE project = ? AND key = ?",
+            (project, key),
         ).fetchone()
         if seen is None:
             return None
         if seen["body_digest"] != content:
-            raise IdempotencyConflict("this Idempotency-Key was used for another body; use a new key")
-        row = write.execute("SELECT * FROM workloads WHERE id = ?", (seen["workload_id"],)).fetchone()
+            raise IdempotencyConflict(
+                "this Idempotency-Key was used for another body; use a new key"
+            )
+        row = write.execute(
+            "SELECT * FROM workloads WHERE id = ?", (seen["workload_id"],)
+        ).fetchone()
         if row is None:
             # A create that arrives late must not bring back what somebody has deleted since.
             raise IdempotencyConflict(
@@ -208,7 +227,9 @@ class Store:
             if not changes:
                 return before, before
             assignments = ", ".join(f"{name} = :{name}" for name in changes)
-            values = {name: _dumps(value) if name in _JSON else value for name, value in changes.items()}
+            values = {
+                name: _dumps(value) if name in _JSON else value for name, value in changes.items()
+            }
             write.execute(
                 f"UPDATE workloads SET {assignments}, updated_at = :now WHERE id = :id",  # noqa: S608 - names are ours
                 {**values, "now": _now(), "id": workload_id},
@@ -234,7 +255,8 @@ class Store:
     def workloads(self, project: str | None = None) -> list[StoredWorkload]:
         """Return the workloads of one project, or all, oldest first."""
         rows = self._rows(
-            "SELECT * FROM workloads WHERE ? IS NULL OR project = ? ORDER BY created_at, slug", (project, project)
+            "SELECT * FROM workloads WHERE ? IS NULL OR project = ? ORDER BY created_at, slug",
+            (project, project),
         )
         return [_workload(row) for row in rows]
 
@@ -298,14 +320,24 @@ class Store:
         """
         return self._mint("live", None, (), tokens.checked_grants(grants))
 
-    def _mint(self, kind: TokenKind, project: str | None, scopes: tuple[str, ...], grants: tuple[str, ...]) -> Minted:
+    def _mint(
+        self, kind: TokenKind, project: str | None, scopes: tuple[str, ...], grants: tuple[str, ...]
+    ) -> Minted:
         while True:
             minted = tokens.mint(kind)
             with self._transaction() as write:
                 # Ids have 32 bits: taken is rare, but not impossible.
                 added = write.execute(
                     "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
-                    (minted.id, kind, tokens.digest(minted.text), project, _dumps(scopes), _dumps(grants), _now()),
+                    (
+                        minted.id,
+                        kind,
+                        tokens.digest(minted.text),
+                        project,
+                        _dumps(scopes),
+                        _dumps(grants),
+                        _now(),
+                    ),
                 ).rowcount
             if added:
                 return minted
@@ -330,7 +362,8 @@ class Store:
         with self._transaction() as write:
             return (
                 write.execute(
-                    "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (_now(), name)
+                    "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
+                    (_now(), name),
                 ).rowcount
                 > 0
             )
@@ -340,7 +373,9 @@ class Store:
     def add_engine(self, engine: EngineRecord) -> None:
         """Remember a running engine, so that the next platform can end it if this one is killed."""
         with self._transaction() as write:
-            write.execute("INSERT OR REPLACE INTO engines VALUES (?, ?)", (engine.pid, engine.create_time))
+            write.execute(
+                "INSERT OR REPLACE INTO engines VALUES (?, ?)", (engine.pid, engine.create_time)
+            )
 
     def clear_engines(self) -> None:
         """Forget all engines: they have ended."""
@@ -397,7 +432,9 @@ def open_store(data_dir: Path | str | None = None) -> Store:
 
 def _free_slug(write: sqlite3.Connection, project: str, slug: str) -> str:
     free, suffix = slug, 0
-    while write.execute("SELECT 1 FROM workloads WHERE project = ? AND slug = ?", (project, free)).fetchone():
+    while write.execute(
+        "SELECT 1 FROM workloads WHERE project = ? AND slug = ?", (project, free)
+    ).fetchone():
         suffix += 1
         free = f"{slug}-{suffix}"
     return free

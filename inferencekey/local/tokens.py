@@ -155,20 +155,26 @@ def checked_grants(grants: Iterable[str]) -> tuple[str, ...]:
     """
     wanted = tuple(dict.fromkeys(_checked_grant(grant) for grant in grants))
     if not wanted:
-        raise ValidationError("validation error: a live token needs a grant: PROJECT/WORKLOAD or PROJECT/*")
+        raise ValidationError(
+            "validation error: a live token needs a grant: PROJECT/WORKLOAD or PROJECT/*"
+        )
     return wanted
 
 
 def _checked_grant(grant: str) -> str:
     project, slash, workload = grant.partition("/")
     if not slash or "/" in workload or "*" in project:
-        raise ValidationError(f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
+        raise ValidationError(
+            f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}"
+        )
     project = checked_project(project.strip())
     if workload.strip() == "*":
         return f"{project}/*"
     slug = canonical_slug(workload)
     if not slug:
-        raise ValidationError(f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
+        raise ValidationError(
+            f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}"
+        )
     return f"{project}/{slug}"
 
 
@@ -190,7 +196,9 @@ def authorise(token: Token | None, need: Need) -> Refusal | None:
 
 def _authorise_sdk(token: Token, need: Need) -> Refusal | None:
     if token.project != need.project:
-        return Refusal(403, "project_scope_mismatch", f"this token is not for the project {need.project!r}")
+        return Refusal(
+            403, "project_scope_mismatch", f"this token is not for the project {need.project!r}"
+        )
     if need.scopes.isdisjoint(token.scopes):
         wanted = " or ".join(sorted(need.scopes))
         return Refusal(403, "scope_insufficient", f"this token lacks the scope {wanted}")
@@ -201,9 +209,13 @@ def _authorise_live(token: Token, need: Need) -> Refusal | None:
     project = f"{need.project}/"
     granted = [grant.removeprefix(project) for grant in token.grants if grant.startswith(project)]
     if not granted:
-        return Refusal(403, "project_scope_mismatch", f"this key is not for the project {need.project!r}")
+        return Refusal(
+            403, "project_scope_mismatch", f"this key is not for the project {need.project!r}"
+        )
     if "*" not in granted and need.workload not in granted:
-        return Refusal(403, "scope_insufficient", f"this key is not granted the workload {need.workload!r}")
+        return Refusal(
+            403, "scope_insufficient", f"this key is not granted the workload {need.workload!r}"
+        )
     return None
 
 

@@ -18,7 +18,15 @@ __all__ = ["command_words", "parse_create", "parse_update"]
 _REQUIRED: Final = ("name", "slug", "task_type", "backend", "model_name")
 _TEXTS: Final = ("description", "worker_id", "gpu_resource_id")
 _MAPPINGS: Final = ("config", "execution_policy_config")
-_SETTABLE: Final = ("name", "backend", "model_name", *_TEXTS, "config", "execution_policy", "execution_policy_config")
+_SETTABLE: Final = (
+    "name",
+    "backend",
+    "model_name",
+    *_TEXTS,
+    "config",
+    "execution_policy",
+    "execution_policy_config",
+)
 
 
 def parse_create(body: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
@@ -77,7 +85,16 @@ def parse_update(body: Mapping[str, object], current: StoredWorkload) -> dict[st
 
 
 _FIXED: Final = frozenset(
-    {"id", "slug", "task_type", "project_id", "project_slug", "workload_slug", "created_at", "updated_at"}
+    {
+        "id",
+        "slug",
+        "task_type",
+        "project_id",
+        "project_slug",
+        "workload_slug",
+        "created_at",
+        "updated_at",
+    }
 )
 
 
@@ -115,7 +132,9 @@ def _check(fields: Mapping[str, object]) -> None:
         _no_secret(name, value)
     backend = fields.get("backend")
     if isinstance(backend, str) and canonical_slug(backend) != backend:
-        raise ValidationError(f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}")
+        raise ValidationError(
+            f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}"
+        )
     config = fields.get("config")
     if isinstance(config, dict):
         _check_config(cast("dict[str, object]", config))
@@ -135,7 +154,11 @@ def _check_config(config: Mapping[str, object]) -> None:
 def _no_secret(name: str, value: object) -> None:
     if isinstance(value, str):
         # A mention inside prose is fine; in settings, a word that is a token is going to be used as one.
-        words = value.replace("=", " ").replace('"', " ").replace("'", " ").split() if name in _MAPPINGS else []
+        words = (
+            value.replace("=", " ").replace('"', " ").replace("'", " ").split()
+            if name in _MAPPINGS
+            else []
+        )
         if is_secret(value) or any(is_secret(word) for word in words):
             raise ValidationError(f"{name} holds a token; secrets must never go in specs")
     elif isinstance(value, dict):

@@ -21,7 +21,9 @@ Format = Literal["toml", "yaml", "json"]
 FORMATS: Final[tuple[Format, ...]] = ("toml", "yaml", "json")
 
 
-def dump_manifest(project: str | None, specs: Iterable[WorkloadSpec], format: Format = "toml") -> str:
+def dump_manifest(
+    project: str | None, specs: Iterable[WorkloadSpec], format: Format = "toml"
+) -> str:
     """Return the text of a manifest that loads as these specs.
 
     Args:
@@ -35,7 +37,9 @@ def dump_manifest(project: str | None, specs: Iterable[WorkloadSpec], format: Fo
             workload.
     """
     if format not in FORMATS:
-        raise ValidationError(f"validation error: format must be one of {', '.join(FORMATS)}; got {format!r}")
+        raise ValidationError(
+            f"validation error: format must be one of {', '.join(FORMATS)}; got {format!r}"
+        )
     workloads = [_entry(spec, project) for spec in specs]
     values: dict[str, Any] = {} if project is None else {"project": escaped(project)}
     values["workloads"] = workloads
@@ -61,7 +65,11 @@ def spec_of(workload: Workload) -> WorkloadSpec:
         ValidationError: the workload is of a kind that this version does not know, so that no spec says the same.
     """
     config = dict(cast("Mapping[str, Any]", _without_null(workload.config or {})))
-    lifted = ("command", "vllm_version") if workload.backend in (Backend.VLLM, Backend.VLLM_OMNI) else ("command",)
+    lifted = (
+        ("command", "vllm_version")
+        if workload.backend in (Backend.VLLM, Backend.VLLM_OMNI)
+        else ("command",)
+    )
     taken = {name: config.pop(name) for name in lifted if isinstance(config.get(name), str)}
     policy, settings = workload.execution_policy, _without_null(workload.execution_policy_config)
     if isinstance(policy, ExecutionPolicy) and settings is not None:
@@ -88,13 +96,21 @@ def _check(spec: WorkloadSpec) -> None:
     problems = spec_problems(spec)
     words = "; ".join(problem.message for problem in problems)
     # A spec's text may mention a token; a file that is committed must not hold one.
-    told = [name for name, value in spec.to_dict().items() if isinstance(value, str) and redact(value) != value]
+    told = [
+        name
+        for name, value in spec.to_dict().items()
+        if isinstance(value, str) and redact(value) != value
+    ]
     if told and not words:
         words = f"{', '.join(told)} holds a token; {SECRET}"
     if told or any(problem.secret for problem in problems):
-        raise ConfigurationError(f"configuration error: the workload {spec.slug!r} cannot be written down: {words}")
+        raise ConfigurationError(
+            f"configuration error: the workload {spec.slug!r} cannot be written down: {words}"
+        )
     if problems:
-        raise ValidationError(f"validation error: the workload {spec.slug!r} cannot be written down: {words}")
+        raise ValidationError(
+            f"validation error: the workload {spec.slug!r} cannot be written down: {words}"
+        )
 
 
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
@@ -128,5 +144,7 @@ def _check_toml(values: dict[str, Any]) -> None:
         toml_text(values)
     except ValidationError as error:
         what = str(error).removeprefix("validation error: ")
-        message = f"validation error: the workload {values['slug']!r}: {what}; write it as yaml or json"
+        message = (
+            f"validation error: the workload {values['slug']!r}: {what}; write it as yaml or json"
+        )
         raise ValidationError(message) from None

@@ -23,7 +23,9 @@ _POLICY: Final = "; it goes into execution_policy_config"
 _HINTS: Final = {
     "model_name": "; write model",
     "type": "; write task_type",
-    **dict.fromkeys(("replicas", "cron", "window", "min_workers", "max_workers", "workers"), _POLICY),
+    **dict.fromkeys(
+        ("replicas", "cron", "window", "min_workers", "max_workers", "workers"), _POLICY
+    ),
 }
 # What stands for a field that is missing, or wrong in a way that is said already, while the others are checked.
 _STAND_INS: Final[Mapping[str, Any]] = {"name": "x", "slug": "x", "model": "x", "backend": "x"}
@@ -53,7 +55,11 @@ class Table:
             if isinstance(value, Mapping):
                 found = step in value
             else:
-                found = isinstance(value, list) and isinstance(step, int) and step < len(cast("list[Any]", value))
+                found = (
+                    isinstance(value, list)
+                    and isinstance(step, int)
+                    and step < len(cast("list[Any]", value))
+                )
             if not found:
                 return length
             value = cast("Any", value)[step]
@@ -66,7 +72,9 @@ def unknown_keys(
     """Yield a problem for each key that is not known, with the one most like it."""
     for key in table.values:
         if key not in known:
-            yield table.problem((key,), f"{key} is not a {where}{hints.get(key) or one_of_these(key, known)}")
+            yield table.problem(
+                (key,), f"{key} is not a {where}{hints.get(key) or one_of_these(key, known)}"
+            )
 
 
 def default_problems(table: Table) -> Iterator[ManifestProblem]:
@@ -77,7 +85,11 @@ def default_problems(table: Table) -> Iterator[ManifestProblem]:
         **dict.fromkeys(("name", "slug"), "; each workload has its own"),
     }
     yield from unknown_keys(table, DEFAULTS, "field that has a default", hints)
-    fields = {name: value for name, value in table.values.items() if name in DEFAULTS and value is not None}
+    fields = {
+        name: value
+        for name, value in table.values.items()
+        if name in DEFAULTS and value is not None
+    }
     for problem in spec_problems(WorkloadSpec(**{**_STAND_INS, **fields})):
         whole = problem.field in ("execution_policy_config", "vllm_version") and not problem.secret
         if problem.field in fields and not whole and not table.spoiled(problem.path):
@@ -110,14 +122,25 @@ class Workload:
         fields = self._fields()
         name = fields.get("name")
         if name is None and fields.get("slug") is None:
-            yield self.table.problem((), "a workload needs a name (its slug follows from it) or a slug")
-        elif fields.get("slug") is None and isinstance(name, str) and name.strip() and not canonical_slug(name):
-            yield self.problem(("name",), f"name {name!r} has no letter or digit to make a slug of; write slug")
+            yield self.table.problem(
+                (), "a workload needs a name (its slug follows from it) or a slug"
+            )
+        elif (
+            fields.get("slug") is None
+            and isinstance(name, str)
+            and name.strip()
+            and not canonical_slug(name)
+        ):
+            yield self.problem(
+                ("name",), f"name {name!r} has no letter or digit to make a slug of; write slug"
+            )
         for field in ("model", "backend"):
             if fields.get(field) is None:
                 yield self.table.problem((), f"{field} is required")
         for problem in spec_problems(self.spec):
-            if not self.spoiled(problem.path) and (problem.field != "project" or "project" in fields):
+            if not self.spoiled(problem.path) and (
+                problem.field != "project" or "project" in fields
+            ):
                 yield self.problem(problem.path, _worded(problem, fields))
 
     def problem(self, path: Keys, message: str) -> ManifestProblem:
@@ -140,7 +163,9 @@ class Workload:
         if kind is not None and default_kind is not None and kind != default_kind:
             # One kind's settings mean nothing to another.
             defaults.pop("execution_policy_config", None)
-        fields = {name: value for name, value in _merged(defaults, own).items() if value is not None}
+        fields = {
+            name: value for name, value in _merged(defaults, own).items() if value is not None
+        }
         backend = known_or_text(Backend, fields.get("backend", ""))
         if "vllm_version" not in own and backend not in (Backend.VLLM, Backend.VLLM_OMNI):
             # A default for the workloads to which it means something.
@@ -153,7 +178,9 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     for key, value in over.items():
         before = merged.get(key)
         if isinstance(value, Mapping) and isinstance(before, Mapping):
-            merged[key] = _merged(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", value))
+            merged[key] = _merged(
+                cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", value)
+            )
         else:
             merged[key] = value
     return merged
@@ -161,6 +188,10 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 def _worded(problem: SpecProblem, fields: Mapping[str, Any]) -> str:
     value = fields.get(problem.field)
-    if len(problem.path) == 1 and isinstance(value, (int, float)) and " must be a text" in problem.message:
+    if (
+        len(problem.path) == 1
+        and isinstance(value, (int, float))
+        and " must be a text" in problem.message
+    ):
         return f"{problem.message}; write it in quotes"
     return problem.message

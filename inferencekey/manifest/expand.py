@@ -15,7 +15,9 @@ from inferencekey.manifest.variables import expanded
 __all__ = ["expanded_source"]
 
 
-def expanded_source(source: Source, environ: Mapping[str, str]) -> tuple[Source, list[ManifestProblem]]:
+def expanded_source(
+    source: Source, environ: Mapping[str, str]
+) -> tuple[Source, list[ManifestProblem]]:
     """Return the file with ``${VAR}`` in place in every text, and what is wrong with its single values."""
     walk = _Walk(source, environ)
     values = walk.value(source.values, ())
@@ -34,13 +36,19 @@ class _Walk:
             values = cast("dict[str, Any]", value)
             return {key: self.value(inner, (*keys, key)) for key, inner in values.items()}
         if isinstance(value, list):
-            return [self.value(inner, (*keys, index)) for index, inner in enumerate(cast("list[Any]", value))]
+            return [
+                self.value(inner, (*keys, index))
+                for index, inner in enumerate(cast("list[Any]", value))
+            ]
         if isinstance(value, str) and keys != ("$schema",):
             return self.text(value, keys)
         if isinstance(value, float) and not math.isfinite(value):
             self.say(keys, f"{_field(keys)} must be a finite number; got {value}")
         elif not isinstance(value, (str, int, float, type(None))):
-            self.say(keys, f"{_field(keys)} must be a text; got a {type(value).__name__}; write it in quotes")
+            self.say(
+                keys,
+                f"{_field(keys)} must be a text; got a {type(value).__name__}; write it in quotes",
+            )
         return value
 
     def text(self, text: str, keys: Keys) -> str:
@@ -56,5 +64,7 @@ class _Walk:
 
 def _field(keys: Keys) -> str:
     """Return the name of a value as the problems of specs have it: the field, and the keys inside."""
-    inside = keys[2:] if keys[:1] == ("workloads",) else keys[1:] if keys[:1] == ("defaults",) else keys
+    inside = (
+        keys[2:] if keys[:1] == ("workloads",) else keys[1:] if keys[:1] == ("defaults",) else keys
+    )
     return ".".join(map(str, inside or keys)) or "the manifest"

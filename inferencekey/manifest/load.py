@@ -89,11 +89,18 @@ def find_manifest(folder: str | os.PathLike[str] = ".") -> Path:
         return found[0]
     if not found:
         names = ", ".join(_NAME + suffix for suffix in SUFFIXES)
-        raise _failed(Path(folder), f"has no manifest; make one ({names}), or name one with -f FILE")
-    raise _failed(Path(folder), f"has {' and '.join(path.name for path in found)}; keep one, or name one with -f FILE")
+        raise _failed(
+            Path(folder), f"has no manifest; make one ({names}), or name one with -f FILE"
+        )
+    raise _failed(
+        Path(folder),
+        f"has {' and '.join(path.name for path in found)}; keep one, or name one with -f FILE",
+    )
 
 
-def load_manifest(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Manifest:
+def load_manifest(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> Manifest:
     """Read a manifest: a ``.toml``, ``.yaml``, ``.yml`` or ``.json`` file, or a directory of them.
 
     Args:
@@ -116,7 +123,11 @@ def _files(path: Path) -> tuple[Path, ...]:
     if not path.exists():
         raise _failed(path, "there is no such file")
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+        files = sorted(
+            file
+            for file in path.iterdir()
+            if file.suffix in SUFFIXES and not file.name.startswith(".")
+        )
         if not files:
             raise _failed(path, f"holds no manifest ({', '.join(SUFFIXES)})")
         return tuple(files)
@@ -151,7 +162,9 @@ class _Load:
         if self.problems:
             order = {file: number for number, file in enumerate(files)}
             unique = dict.fromkeys(self.problems)
-            raise ManifestError(problems=sorted(unique, key=lambda one: (order[one.path], one.line or 0)))
+            raise ManifestError(
+                problems=sorted(unique, key=lambda one: (order[one.path], one.line or 0))
+            )
         advice = (
             entry.problem(one.path, one.message)
             for entry, spec in zip(self.checked, specs, strict=True)
@@ -167,7 +180,9 @@ class _Load:
         if source.values is None:  # an empty YAML file
             return
         if not isinstance(cast("object", source.values), dict):
-            self.problems.append(source.problem((), "a manifest is a mapping with project, defaults and workloads"))
+            self.problems.append(
+                source.problem((), "a manifest is a mapping with project, defaults and workloads")
+            )
             return
         table = Table(source, (), cast("dict[str, Any]", source.values))
         self.problems.extend(unknown_keys(table, _TOP, "key of a manifest", _HINTS))
@@ -183,7 +198,9 @@ class _Load:
         place = Place(table.source.path, table.source.line((key,)))
         first = self.first.setdefault(key, place)
         if first is not place:
-            self.problems.append(table.problem((key,), f"{key} stands in {first} as well; keep one of the two"))
+            self.problems.append(
+                table.problem((key,), f"{key} stands in {first} as well; keep one of the two")
+            )
         return first is place
 
     def take_project(self, table: Table, value: object) -> None:
@@ -202,7 +219,9 @@ class _Load:
 
     def take_defaults(self, table: Table, value: object) -> None:
         if not isinstance(value, dict):
-            self.problems.append(table.problem(("defaults",), "defaults must be a mapping of a workload's fields"))
+            self.problems.append(
+                table.problem(("defaults",), "defaults must be a mapping of a workload's fields")
+            )
             return
         self.defaults = Table(table.source, ("defaults",), cast("dict[str, Any]", value))
         self.problems.extend(default_problems(self.defaults))
@@ -224,14 +243,20 @@ class _Load:
         places: list[Place] = []
         seen: dict[tuple[object, str], Place] = {}
         for table in self.entries:
-            entry = Workload(table, self.defaults or Table(table.source, ("defaults",), {}), self.project)
+            entry = Workload(
+                table, self.defaults or Table(table.source, ("defaults",), {}), self.project
+            )
             self.checked.append(entry)
             self.problems.extend(entry.problems())
             spec, place = entry.spec, Place(table.source.path, table.source.line(table.keys))
             specs.append(spec)
             places.append(place)
             key = "slug" if "slug" in table.values else "name"
-            if key in table.values and isinstance(cast("object", spec.slug), str) and not table.spoiled((key,)):
+            if (
+                key in table.values
+                and isinstance(cast("object", spec.slug), str)
+                and not table.spoiled((key,))
+            ):
                 slug = canonical_slug(spec.slug)
                 first = seen.setdefault((spec.project, slug), place)
                 if slug and first is not place:

@@ -78,7 +78,11 @@ class Lock:
             raise _broken(path, None, "is not a text in UTF-8") from None
         for number, line in enumerate(text.splitlines(), 1):
             if _CONFLICT.match(line):
-                raise _broken(path, number, "holds a merge conflict; keep the lines of both sides and drop the marks")
+                raise _broken(
+                    path,
+                    number,
+                    "holds a merge conflict; keep the lines of both sides and drop the marks",
+                )
         try:
             values = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -89,7 +93,9 @@ class Lock:
     def ids(self, base_url: str, project: str) -> Mapping[str, str]:
         """Return the recorded ids of one project on one platform, by slug."""
         return {
-            entry.slug: entry.id for entry in self.entries if (entry.base_url, entry.project) == (base_url, project)
+            entry.slug: entry.id
+            for entry in self.entries
+            if (entry.base_url, entry.project) == (base_url, project)
         }
 
     def record(self, base_url: str, project: str, slug: str, id: str) -> Lock:
@@ -100,7 +106,10 @@ class Lock:
     def forget(self, base_url: str, project: str, slug: str) -> Lock:
         """Return the lock without this workload."""
         gone = (base_url, project, slug)
-        return attrs.evolve(self, entries=frozenset(e for e in self.entries if (e.base_url, e.project, e.slug) != gone))
+        return attrs.evolve(
+            self,
+            entries=frozenset(e for e in self.entries if (e.base_url, e.project, e.slug) != gone),
+        )
 
     def prunable(
         self, base_url: str, project: str, live: Iterable[Workload], wanted: Collection[str]
@@ -150,12 +159,16 @@ def _entries(path: Path, values: Mapping[str, Any]) -> Iterator[LockEntry]:
     platforms = dict(values)
     version = platforms.pop("version", None)
     if version != _VERSION:
-        raise _broken(path, None, f"is of version {version!r}, and this inferencekey reads version {_VERSION}")
+        raise _broken(
+            path, None, f"is of version {version!r}, and this inferencekey reads version {_VERSION}"
+        )
     for base_url, projects in platforms.items():
         for project, ids in _table(path, projects, base_url).items():
             for slug, id in _table(path, ids, f"{base_url} {project}").items():
                 if not isinstance(id, str):
-                    raise _broken(path, None, f"is not what apply wrote (the id of {slug} is no text)")
+                    raise _broken(
+                        path, None, f"is not what apply wrote (the id of {slug} is no text)"
+                    )
                 yield LockEntry(base_url, project, slug, id)
 
 
@@ -167,14 +180,24 @@ def _check_twice(path: Path, text: str) -> None:
         if line.startswith("["):
             section = line.strip()
             if (section, "") in first:
-                raise _broken(path, number, f"{section} stands here twice; put its lines under one", restore=False)
+                raise _broken(
+                    path,
+                    number,
+                    f"{section} stands here twice; put its lines under one",
+                    restore=False,
+                )
             first[section, ""] = section
         key, equals, id = map(str.strip, line.partition(" = "))
         if equals and section:
             if (section, key) in first:
                 slug = key.strip('"')
                 what = f"{slug} stands here twice, as {first[section, key]} and as {id}; keep the line whose id is live"
-                raise _broken(path, number, f"{what} (`inferencekey get {slug} --json` shows it)", restore=False)
+                raise _broken(
+                    path,
+                    number,
+                    f"{what} (`inferencekey get {slug} --json` shows it)",
+                    restore=False,
+                )
             first[section, key] = id
 
 

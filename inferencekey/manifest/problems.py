@@ -42,6 +42,8 @@ class ManifestError(ValidationError):
 
     problems: tuple[ManifestProblem, ...]
 
-    def __init__(self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **answer: Any) -> None:
+    def __init__(
+        self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **answer: Any
+    ) -> None:
         super().__init__(message or "\n".join(map(str, problems)), **answer)
         self.problems = tuple(problems)

@@ -49,7 +49,11 @@ def manifest_schema() -> dict[str, Any]:
         "if": {"required": ["project"], "not": {"required": ["defaults"]}},
         "then": {"properties": {"workloads": {"items": complete}}},
         "$defs": {
-            "workload": {**_mapping(_fields()), "anyOf": _needs("name", "slug"), "allOf": _policies(complete=False)},
+            "workload": {
+                **_mapping(_fields()),
+                "anyOf": _needs("name", "slug"),
+                "allOf": _policies(complete=False),
+            },
             "complete": {"required": ["model", "backend"], "allOf": _policies(complete=True)},
             **{f"policy-{kind}": shape for kind, shape in _SHAPES.items()},
         },
@@ -74,7 +78,9 @@ def _field(name: str) -> Schema:
         return {"anyOf": [*_one_of(ENUMS[name]), {"type": "null"}]}
     if name == "backend":
         # Any other slug is a custom backend; the known ones are there to be offered.
-        return {"anyOf": [*_one_of(Backend), {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}]}
+        return {
+            "anyOf": [*_one_of(Backend), {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}]
+        }
     if name in MAPPINGS:
         return {"type": ["object", "null"]}
     # What may be left out may be null: that takes a default away.
@@ -101,7 +107,10 @@ def _policies(*, complete: bool) -> list[Schema]:
     """Return, for each kind of policy, what its settings are like; *complete*: that they are all there."""
     return [
         {
-            "if": {"properties": {"execution_policy": {"const": str(kind)}}, "required": ["execution_policy"]},
+            "if": {
+                "properties": {"execution_policy": {"const": str(kind)}},
+                "required": ["execution_policy"],
+            },
             "then": _COMPLETE[kind]
             if complete
             else _settings({"anyOf": [{"$ref": f"#/$defs/policy-{kind}"}, {"type": "null"}]}),
@@ -140,7 +149,9 @@ _COMPLETE: Final[Mapping[ExecutionPolicy, Schema]] = {
                         "workers": {
                             "properties": {
                                 "source": {"const": "cloud"},
-                                "cloud_pool": {"required": ["gpu_pool", "max_hourly_cost_usd", "max_instances"]},
+                                "cloud_pool": {
+                                    "required": ["gpu_pool", "max_hourly_cost_usd", "max_instances"]
+                                },
                             },
                             "required": ["cloud_pool"],
                         }
@@ -191,7 +202,11 @@ _SHAPES: Final[Mapping[ExecutionPolicy, Schema]] = {
             "max_workers": _whole(1),
             "max_hourly_cost_usd": _ABOVE_ZERO,
             "workers": _object(
-                {"source": {"enum": ["cloud", "private"]}, "cloud_pool": _POOL, "private_worker_ids": _TEXTS},
+                {
+                    "source": {"enum": ["cloud", "private"]},
+                    "cloud_pool": _POOL,
+                    "private_worker_ids": _TEXTS,
+                },
             ),
         }
     ),

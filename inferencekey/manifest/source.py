@@ -60,7 +60,11 @@ def read_source(path: Path) -> Source | list[ManifestProblem]:
     except OSError as error:
         return [ManifestProblem(path, None, f"cannot be read: {error.strerror or error}")]
     except UnicodeDecodeError as error:
-        return [ManifestProblem(path, error.object[: error.start].count(b"\n") + 1, "is not a text in UTF-8")]
+        return [
+            ManifestProblem(
+                path, error.object[: error.start].count(b"\n") + 1, "is not a text in UTF-8"
+            )
+        ]
     if path.suffix == ".toml":
         return _toml(path, text)
     if path.suffix == ".json":
@@ -98,6 +102,6 @@ def _json(path: Path, text: str) -> Source | list[ManifestProblem]:
     except ValueError:
         return [ManifestProblem(path, None, "a number in it has too many digits")]
     lines, twice = json_lines(text)
-    return [ManifestProblem(path, line, f"{key!r} stands here twice") for line, key in twice] or Source(
-        path, values, lines
-    )
+    return [
+        ManifestProblem(path, line, f"{key!r} stands here twice") for line, key in twice
+    ] or Source(path, values, lines)

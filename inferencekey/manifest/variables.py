@@ -19,7 +19,9 @@ _REFERENCE: Final = re.compile(
 )
 
 
-def expanded(text: str, environ: Mapping[str, str], *, command: bool = False) -> tuple[str, tuple[str, ...]]:
+def expanded(
+    text: str, environ: Mapping[str, str], *, command: bool = False
+) -> tuple[str, tuple[str, ...]]:
     """Return the text with its variables in place, and what is wrong with them, each in words.
 
     Args:
@@ -45,8 +47,12 @@ def expanded(text: str, environ: Mapping[str, str], *, command: bool = False) ->
             return default[2:]
         if value is None:
             theirs = command and name in ("PORT", "HOST")
-            instead = f"for the platform's own write {{{name.lower()}}} or $${{{name}}}" if theirs else ""
-            wrong.append(f"the variable {name} is not set; {instead or f'set it, or write ${{{name}:-default}}'}")
+            instead = (
+                f"for the platform's own write {{{name.lower()}}} or $${{{name}}}" if theirs else ""
+            )
+            wrong.append(
+                f"the variable {name} is not set; {instead or f'set it, or write ${{{name}:-default}}'}"
+            )
             return match[0]
         if holds_secret(value):
             wrong.append(f"the variable {name} holds a token; {SECRET}")

@@ -74,7 +74,11 @@ def yaml_source(text: str) -> tuple[Any, dict[Keys, int], list[tuple[int | None,
         root = _yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         line = LineNumbers(text).at(error.position)
-        return None, {}, [(line, f"is not YAML: the character {chr(error.character)!r} is not allowed")]
+        return (
+            None,
+            {},
+            [(line, f"is not YAML: the character {chr(error.character)!r} is not allowed")],
+        )
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
@@ -118,7 +122,10 @@ class _Reading:
             if key is None:
                 self.say(key_node, "a key must be a text")
             elif key == "<<" and key_node.style is None:
-                self.say(key_node, "merge keys (<<) are not supported; what workloads share goes into `defaults`")
+                self.say(
+                    key_node,
+                    "merge keys (<<) are not supported; what workloads share goes into `defaults`",
+                )
             elif key in found:
                 self.say(key_node, f"{key!r} stands here twice")
             else:
@@ -143,7 +150,9 @@ class _Reading:
             return text.lower() == "true"
         try:
             if kind == "int":
-                return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
+                return int(
+                    text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10
+                )
             return float(re.sub(r"\.(?=[a-z])", "", text.lower()))
         except ValueError:
             return self.say(node, "the number has too many digits")

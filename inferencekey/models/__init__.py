@@ -1,11 +1,26 @@
 """Frozen values and enums: specs, plans, results, events, settings. No I/O, no JSON."""
 
 from inferencekey.models.engine_log import EngineLog
-from inferencekey.models.enums import Backend, ExecutionPolicy, OnDrift, Phase, TaskType, known_or_text, member
+from inferencekey.models.enums import (
+    Backend,
+    ExecutionPolicy,
+    OnDrift,
+    Phase,
+    TaskType,
+    known_or_text,
+    member,
+)
 from inferencekey.models.plan import FieldDiff, Plan
 from inferencekey.models.plan_text import PlanLine
 from inferencekey.models.readiness import ReadinessEvent
-from inferencekey.models.results import EmbeddingResult, RerankItem, RerankResult, TextChunk, TextResult, Usage
+from inferencekey.models.results import (
+    EmbeddingResult,
+    RerankItem,
+    RerankResult,
+    TextChunk,
+    TextResult,
+    Usage,
+)
 from inferencekey.models.settings import RetryPolicy, Timeouts
 from inferencekey.models.spec import WorkloadSpec
 from inferencekey.models.workload import EndpointRef, Workload

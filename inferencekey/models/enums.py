@@ -82,7 +82,9 @@ def member(kind: type[E], value: object, argument: str) -> E:
     except ValueError:
         allowed = ", ".join(str(m) for m in kind)
         meant = did_you_mean(value, kind) if isinstance(value, str) else ""
-        raise ValidationError(f"validation error: {argument} must be one of {allowed}; got {value!r}{meant}") from None
+        raise ValidationError(
+            f"validation error: {argument} must be one of {allowed}; got {value!r}{meant}"
+        ) from None
 
 
 def known_or_text(kind: type[E], value: str) -> E | str:

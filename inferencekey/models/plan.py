@@ -61,7 +61,12 @@ class Plan:
 
         The id that a create got once it was carried out is no part of it: what was done has the digest that was reviewed.
         """
-        return _digest({**self._content(), "workload_id": None if self.action == "create" else self.workload_id})
+        return _digest(
+            {
+                **self._content(),
+                "workload_id": None if self.action == "create" else self.workload_id,
+            }
+        )
 
     def lines(self) -> tuple[PlanLine, ...]:
         """Return the printed plan line by line, each with its sign (for colours)."""
@@ -69,7 +74,11 @@ class Plan:
         if self.action == "none":
             return (PlanLine("=", f"{where}: no change"),)
         head = PlanLine("+" if self.action == "create" else "~", f"{where}: {self.action}")
-        body = (line for change in self.changes for line in change_lines(change.field, change.before, change.after))
+        body = (
+            line
+            for change in self.changes
+            for line in change_lines(change.field, change.before, change.after)
+        )
         return (head, *body)
 
     def __str__(self) -> str:
@@ -96,7 +105,9 @@ class Plan:
             "workload_slug": self.workload_slug,
             "workload_id": self.workload_id,
             "state": self.state,
-            "changes": [{"field": c.field, "before": c.before, "after": c.after} for c in self.changes],
+            "changes": [
+                {"field": c.field, "before": c.before, "after": c.after} for c in self.changes
+            ],
         }
 
 
@@ -131,7 +142,9 @@ def _plan(given: object) -> Plan:
         mapping.get("state"),
     )
     if plan.digest != mapping["digest"]:
-        raise _no_plan("was changed after it was made (its digest is not that of its content); plan again")
+        raise _no_plan(
+            "was changed after it was made (its digest is not that of its content); plan again"
+        )
     return plan
 
 
@@ -140,7 +153,11 @@ def _changes(given: object) -> tuple[FieldDiff, ...]:
         raise _no_plan("changes must be a list")
     changes: list[FieldDiff] = []
     for item in cast("Sequence[object]", given):
-        if not isinstance(item, Mapping) or set(cast("Mapping[str, Any]", item)) != {"field", "before", "after"}:
+        if not isinstance(item, Mapping) or set(cast("Mapping[str, Any]", item)) != {
+            "field",
+            "before",
+            "after",
+        }:
             raise _no_plan("each of changes must have field, before and after, and nothing else")
         change = cast("Mapping[str, Any]", item)
         if not isinstance(change["field"], str):

@@ -55,7 +55,9 @@ def same(one: Any, other: Any) -> bool:
 def change_lines(path: str, before: Any, after: Any, indent: str = INDENT) -> Iterator[PlanLine]:
     """Describe one change. ``None`` before means that there was nothing."""
     if isinstance(after, Mapping) and after and (before is None or isinstance(before, Mapping)):
-        yield from _mapping(path, cast("Mapping[str, Any]", before or {}), cast("Mapping[str, Any]", after), indent)
+        yield from _mapping(
+            path, cast("Mapping[str, Any]", before or {}), cast("Mapping[str, Any]", after), indent
+        )
     elif before is None:
         yield from _new(path, after, indent)
     elif same(before, after):
@@ -65,7 +67,9 @@ def change_lines(path: str, before: Any, after: Any, indent: str = INDENT) -> It
         yield from _text(before, after, indent + INDENT)
 
 
-def _mapping(path: str, old: Mapping[str, Any], new: Mapping[str, Any], indent: str) -> Iterator[PlanLine]:
+def _mapping(
+    path: str, old: Mapping[str, Any], new: Mapping[str, Any], indent: str
+) -> Iterator[PlanLine]:
     changed = [key for key, value in new.items() if key not in old or not same(old[key], value)]
     gone = [key for key in old if key not in new]
     for key in changed:

@@ -17,7 +17,9 @@ def _is_number(value: object) -> bool:
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and (not _is_number(value) or not value > 0):
-        raise ValidationError(f"validation error: {attribute.name} must be more than 0 seconds, or None; got {value!r}")
+        raise ValidationError(
+            f"validation error: {attribute.name} must be more than 0 seconds, or None; got {value!r}"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -71,4 +73,6 @@ class RetryPolicy:
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)
             if not _is_number(value) or not value >= 0:
-                raise ValidationError(f"validation error: {name} must be a number that is not negative; got {value!r}")
+                raise ValidationError(
+                    f"validation error: {name} must be a number that is not negative; got {value!r}"
+                )

@@ -80,7 +80,9 @@ class WorkloadSpec:
     config: Mapping[str, Any] | None = None
     worker_id: str | None = None
     gpu_resource_id: str | None = None
-    execution_policy: ExecutionPolicy | str | None = attrs.field(default=None, converter=_execution_policy)
+    execution_policy: ExecutionPolicy | str | None = attrs.field(
+        default=None, converter=_execution_policy
+    )
     execution_policy_config: Mapping[str, Any] | None = None
     project: str | None = None
 
@@ -109,7 +111,9 @@ class WorkloadSpec:
             ValidationError: a field is unknown, missing or of the wrong type; the message names every one.
         """
         if not isinstance(cast("object", values), Mapping):
-            raise ValidationError(f"validation error: a spec must be a mapping; got {type(values).__name__}")
+            raise ValidationError(
+                f"validation error: a spec must be a mapping; got {type(values).__name__}"
+            )
         wrong = _unknown(values)
         wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
         for name, value in values.items():
@@ -151,7 +155,9 @@ _MAPPINGS: Final = ("config", "execution_policy_config")
 
 def _unknown(given: Iterable[object]) -> list[str]:
     return [
-        f"{_shown(name)} is not a field of a spec{one_of_these(name, _NAMES)}" for name in given if name not in _NAMES
+        f"{_shown(name)} is not a field of a spec{one_of_these(name, _NAMES)}"
+        for name in given
+        if name not in _NAMES
     ]
 
 
@@ -166,7 +172,10 @@ def _refuse(wrong: list[str]) -> None:
 
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+        return {
+            _plain(key): _plain(inner)
+            for key, inner in cast("Mapping[object, object]", value).items()
+        }
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in cast("list[object]", value)]
     return str(value) if isinstance(value, str) else value

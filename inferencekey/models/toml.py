@@ -82,7 +82,9 @@ def _value(value: object, path: tuple[str, ...]) -> str:
         return _inline(cast("Mapping[object, object]", value), path)
     if isinstance(value, (list, tuple)):
         items = cast("list[object]", value)
-        return "[" + ", ".join(_value(item, (*path, str(at))) for at, item in enumerate(items)) + "]"
+        return (
+            "[" + ", ".join(_value(item, (*path, str(at))) for at, item in enumerate(items)) + "]"
+        )
     raise _refused(path, "null" if value is None else f"a {type(value).__name__}")
 
 

@@ -118,7 +118,9 @@ async def goes_silent(connection: Connection, request: Request, body: bytes) -> 
     if f.is_stream(request):
         await connection.send(sse_head(), *events("a", finish=None, done=False))
     else:
-        await connection.send(head(content_type="application/json", content_length="100"), b'{"choices"')
+        await connection.send(
+            head(content_type="application/json", content_length="100"), b'{"choices"'
+        )
     await connection.until_gone()
 
 
@@ -145,7 +147,9 @@ async def never_ends(connection: Connection, request: Request, body: bytes) -> N
 @pytest.mark.parametrize("fault", [never_ends, f.is_silent, f.is_silent_in_the_body])
 def test_total_of_a_unary_call(fault: f.Fault, given: str, where: str, way: str) -> None:
     with Lab(fault) as lab:
-        error, seconds, _ = call(way, lab.url, False, where, only("total") if given == "Timeouts" else 0.4)
+        error, seconds, _ = call(
+            way, lab.url, False, where, only("total") if given == "Timeouts" else 0.4
+        )
         assert_timeout(error, seconds, "")
         assert lab.ended(lab.connections[0])
 
@@ -160,7 +164,9 @@ def test_keepalive(given: str, where: str, way: str) -> None:
             await connection.send(chunk(b": still here\n\n"), pause=0.05)
 
     with Lab(breathes) as lab:
-        error, seconds, text = call(way, lab.url, True, where, only("keepalive") if given == "Timeouts" else 0.4)
+        error, seconds, text = call(
+            way, lab.url, True, where, only("keepalive") if given == "Timeouts" else 0.4
+        )
         assert_timeout(error, seconds, "nothing but keep-alive comments for 0.4 s")
         assert text == "a"
         assert lab.ended(lab.connections[0])
@@ -236,7 +242,9 @@ def test_a_deadline_counts_the_waits_between_attempts(way: str) -> None:
     from inferencekey import RetryPolicy
 
     with Lab(late_and_busy) as lab:
-        error, seconds, _ = call(way, lab.url, False, "call", 2.0, retry=RetryPolicy(max_attempts=20, base=0.0))
+        error, seconds, _ = call(
+            way, lab.url, False, "call", 2.0, retry=RetryPolicy(max_attempts=20, base=0.0)
+        )
         assert type(error) is RequestTimeout
         assert seconds < 6
         assert 1 < len(lab.hits) <= 3
@@ -275,13 +283,24 @@ async def says_the_same_for_ever(connection: Connection, request: Request, body:
         (says_once, "it is provisioning: soon"),
         (says_the_same_for_ever, "it is provisioning: soon"),
     ],
-    ids=["silent", "no event", "heartbeats", "reconnects", "refusals", "an event, reconnects", "an event", "events"],
+    ids=[
+        "silent",
+        "no event",
+        "heartbeats",
+        "reconnects",
+        "refusals",
+        "an event, reconnects",
+        "an event",
+        "events",
+    ],
 )
 def test_wait_until_ready_ends_at_its_timeout(fault: f.Fault, state: str, way: str) -> None:
     with Lab(fault) as lab:
         ours = {"base_url": lab.url, "project": "acme", "sdk_token": TOKEN}
         began = time.monotonic()
-        with pytest.raises(ReadinessTimeout, match=f"was not ready within 0.5 s .{state}") as caught:
+        with pytest.raises(
+            ReadinessTimeout, match=f"was not ready within 0.5 s .{state}"
+        ) as caught:
             if way == "sync":
                 with ManagementClient(**ours) as management:
                     management.wait_until_ready("bot", timeout=0.5, silent=True)

@@ -62,7 +62,11 @@ def nothing_is_left() -> Iterator[None]:
         yield
         until(lambda: open_files() <= before, 5)
     assert open_files() <= before
-    assert [str(warning.message) for warning in complaints if issubclass(warning.category, ResourceWarning)] == []
+    assert [
+        str(warning.message)
+        for warning in complaints
+        if issubclass(warning.category, ResourceWarning)
+    ] == []
 
 
 def test_two_thousand_calls_at_once() -> None:
@@ -96,7 +100,9 @@ async def some_of_each(data: AsyncDataClient, name: str) -> None:
     for round in range(5):
         prompts = [f"{name}-{round}-{n}" for n in range(10)]
         assert await asyncio.gather(*(ask(endpoint, prompt) for prompt in prompts)) == prompts
-        assert await asyncio.gather(*(listen(endpoint, prompt) for prompt in prompts)) == [said(p) for p in prompts]
+        assert await asyncio.gather(*(listen(endpoint, prompt) for prompt in prompts)) == [
+            said(p) for p in prompts
+        ]
 
 
 def test_two_loops_at_once() -> None:
@@ -167,7 +173,10 @@ def test_uvloop() -> None:
                 await some_of_each(data, "uv")
 
         runner.run(main())
-    with Lab(f.streams(A, A, then="reset")) as lab, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        Lab(f.streams(A, A, then="reset")) as lab,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
 
         async def cut() -> list[str]:
             got: list[str] = []
@@ -193,7 +202,9 @@ async def without_asyncio(call: Callable[[Any, Any], Awaitable[Any]]) -> None:
     with pytest.raises(ConfigurationError, match="run on asyncio"):
         async with (
             AsyncDataClient(base_url="http://127.0.0.1:9", project="acme", api_key=KEY) as data,
-            AsyncManagementClient(base_url="http://127.0.0.1:9", project="acme", sdk_token=TOKEN) as management,
+            AsyncManagementClient(
+                base_url="http://127.0.0.1:9", project="acme", sdk_token=TOKEN
+            ) as management,
         ):
             await call(data, management)
 
@@ -226,7 +237,9 @@ def connector(data: AsyncDataClient) -> Any:
 
 async def left(server: FaultServer) -> bool:
     """Whether every connection to the server has come to its end."""
-    return all([await asyncio.to_thread(Lab.ended, connection) for connection in server.connections])
+    return all(
+        [await asyncio.to_thread(Lab.ended, connection) for connection in server.connections]
+    )
 
 
 WAYS_OUT = ["task", "scope", "timeout", "wait_for"]
@@ -295,7 +308,9 @@ class Cancelling:
 @pytest.mark.parametrize("make", [ask, listen])
 @pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("by", ["await points", "turns of the loop"])
-def test_cancelled_at_every_step(by: str, pooled: bool, make: Callable[[AsyncEndpoint, str], Awaitable[str]]) -> None:
+def test_cancelled_at_every_step(
+    by: str, pooled: bool, make: Callable[[AsyncEndpoint, str], Awaitable[str]]
+) -> None:
     """What was begun is undone, and the client is sound."""
 
     async def cancelled_at(step: int) -> bool:
@@ -305,7 +320,11 @@ def test_cancelled_at_every_step(by: str, pooled: bool, make: Callable[[AsyncEnd
                 assert await ask(endpoint, "before") == "before"
 
             async def call() -> str:
-                return await (Cancelling(make(endpoint, "x"), step) if by == "await points" else make(endpoint, "x"))
+                return await (
+                    Cancelling(make(endpoint, "x"), step)
+                    if by == "await points"
+                    else make(endpoint, "x")
+                )
 
             task = asyncio.create_task(call())
             if by == "turns of the loop":
@@ -409,7 +428,9 @@ def test_a_stream_stays_on_its_loop() -> None:
         return stream
 
     async def go_on() -> None:
-        with pytest.raises(ConfigurationError, match="the event loop and the process that opened it"):
+        with pytest.raises(
+            ConfigurationError, match="the event loop and the process that opened it"
+        ):
             await anext(stream)
 
     with FaultServer(waits) as server, asyncio.Runner() as runner:

@@ -69,7 +69,12 @@ def spec(slug: str, **fields: Any) -> WorkloadSpec:
 def test_all_are_ensured_in_order_with_one_list_of_each_project(way: str, plane: Plane) -> None:
     plane.add("there")
     plane.add("old", model_name="other")
-    specs = [*(spec(f"new-{n}") for n in range(9)), spec("Old"), spec("there"), spec("else", project="b")]
+    specs = [
+        *(spec(f"new-{n}") for n in range(9)),
+        spec("Old"),
+        spec("there"),
+        spec("else", project="b"),
+    ]
     refs = call(way, plane, "ensure_all", iter(specs), project="acme")
     assert refs == [
         *(EndpointRef("acme", f"new-{n}") for n in range(9)),
@@ -96,14 +101,22 @@ def test_no_more_are_under_way_than_allowed(way: str, plane: Plane, limit: int) 
 
 
 @WAYS
-def test_one_that_fails_stops_nothing_and_the_call_can_be_made_again(way: str, plane: Plane) -> None:
+def test_one_that_fails_stops_nothing_and_the_call_can_be_made_again(
+    way: str, plane: Plane
+) -> None:
     plane.refusals = {("POST", "search"): 422, ("POST", "billing"): 500}
     specs = [spec(slug) for slug in ("a", "search", "b", "billing", "c")]
     with pytest.raises(EnsureAllError) as caught:
         call(way, plane, "ensure_all", specs, max_concurrency=2)
     error = caught.value
     assert str(error) == "2 of 5 workloads failed: search, billing (3 were ensured)"
-    assert error.results == (EndpointRef("acme", "a"), None, EndpointRef("acme", "b"), None, EndpointRef("acme", "c"))
+    assert error.results == (
+        EndpointRef("acme", "a"),
+        None,
+        EndpointRef("acme", "b"),
+        None,
+        EndpointRef("acme", "c"),
+    )
     assert [(type(e), e.workload, e.__notes__) for e in error.exceptions] == [  # type: ignore[attr-defined]
         (ValidationError, "search", ["workload 'search'"]),
         (ServerError, "billing", ["workload 'billing'"]),
@@ -143,7 +156,12 @@ def test_a_dry_run_of_all_is_one_request(way: str, plane: Plane) -> None:
 @pytest.mark.parametrize(
     ("specs", "options", "error", "text"),
     [
-        ([spec("a", name=""), spec("b", model="")], {}, ValidationError, "2 things are wrong with the specs"),
+        (
+            [spec("a", name=""), spec("b", model="")],
+            {},
+            ValidationError,
+            "2 things are wrong with the specs",
+        ),
         ([spec("A b"), spec("a-b")], {}, ValidationError, "the same workload as"),
         ([spec("a", project="b")], {"project": "acme"}, ConfigurationError, "drop one of them"),
         ([spec("a")], {"max_concurrency": 0}, ValidationError, "max_concurrency must be"),
@@ -212,7 +230,10 @@ def test_warnings_point_at_the_users_line_and_are_logged(
         (WorkloadDriftWarning, "workload 'a' drifted from spec: name", __file__),
         (WorkloadDriftWarning, "workload 'b' drifted from spec: name, model_name", __file__),
     ]
-    with caplog.at_level(logging.WARNING, "inferencekey"), warnings.catch_warnings(record=True) as caught:
+    with (
+        caplog.at_level(logging.WARNING, "inferencekey"),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always")
         if way == "sync":
             with ManagementClient(**ours) as management:
@@ -252,9 +273,13 @@ def test_a_warning_that_is_to_be_an_error_is_one_of_its_workload(way: str, plane
 @pytest.mark.anyio
 async def test_a_cancelled_call_leaves_nothing_behind(plane: Plane) -> None:
     plane.stall = {"POST"}
-    async with AsyncManagementClient(base_url=plane.url, project="acme", sdk_token=TOKEN) as management:
+    async with AsyncManagementClient(
+        base_url=plane.url, project="acme", sdk_token=TOKEN
+    ) as management:
         before = asyncio.all_tasks()
-        task = asyncio.create_task(management.ensure_all([spec(f"w-{n}") for n in range(20)], max_concurrency=4))
+        task = asyncio.create_task(
+            management.ensure_all([spec(f"w-{n}") for n in range(20)], max_concurrency=4)
+        )
         await asyncio.to_thread(until, lambda: plane.count("POST") == 4)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -338,7 +363,9 @@ def test_a_caller_that_was_faster_keeps_its_workload(way: str, plane: Plane) -> 
 
 @WAYS
 @pytest.mark.parametrize("honours_keys", [True, False])
-def test_an_apply_whose_answer_was_lost_knows_its_own_work(way: str, plane: Plane, honours_keys: bool) -> None:
+def test_an_apply_whose_answer_was_lost_knows_its_own_work(
+    way: str, plane: Plane, honours_keys: bool
+) -> None:
     plane.honours_keys = honours_keys
     create = call(way, plane, "plan", spec("bot"))
     plane.lose = 1
@@ -354,7 +381,10 @@ def test_one_sync_client_serves_threads_that_ensure_many(plane: Plane) -> None:
     done: list[list[EndpointRef]] = []
     with ManagementClient(base_url=plane.url, project="acme", sdk_token=TOKEN) as management:
         specs = [spec(f"w-{n}") for n in range(6)]
-        threads = [threading.Thread(target=lambda: done.append(management.ensure_all(specs))) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: done.append(management.ensure_all(specs)))
+            for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

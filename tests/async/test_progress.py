@@ -82,9 +82,18 @@ def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
     shown.show("b", event("ready", "ok"), 2)
     shown.failed("c", "not found", 3)
     shown.tick(4)
-    assert terminal.screen == ["a: scheduling (4.0 s)", "b: ready ok (2.0 s)", "c: not found (3.0 s)"]
+    assert terminal.screen == [
+        "a: scheduling (4.0 s)",
+        "b: ready ok (2.0 s)",
+        "c: not found (3.0 s)",
+    ]
     shown.show("a", event("ready"), 5)
-    assert terminal.screen == ["a: ready (5.0 s)", "b: ready ok (2.0 s)", "c: not found (3.0 s)", ""]
+    assert terminal.screen == [
+        "a: ready (5.0 s)",
+        "b: ready ok (2.0 s)",
+        "c: not found (3.0 s)",
+        "",
+    ]
 
 
 def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -> None:
@@ -131,7 +140,10 @@ def test_elsewhere_each_change_is_a_line() -> None:
         shown.tick(1.5)
     shown.failed("b", "not found", 2)
     shown.show("a", event("ready"), 3)
-    assert out.getvalue() == "a: bootstrapping load [2Jing  (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
+    assert (
+        out.getvalue()
+        == "a: bootstrapping load [2Jing  (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
+    )
 
 
 def test_a_terminal_that_goes_away_ends_the_display_only() -> None:

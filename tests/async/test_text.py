@@ -26,7 +26,9 @@ pytestmark = pytest.mark.anyio
 KEY = "ik_live_0a1b2c3d_" + "e" * 64
 
 ANSWER = {
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop"}
+    ],
     "model": "real-model",
     "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
 }
@@ -53,7 +55,9 @@ async def test_a_whole_answer() -> None:
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            result = await endpoint(data).generate_text(prompt="Hola", temperature=0.2, max_tokens=300)
+            result = await endpoint(data).generate_text(
+                prompt="Hola", temperature=0.2, max_tokens=300
+            )
     assert (result.text, result.model, result.finish_reason) == ("Hola", "real-model", "stop")
     assert result.usage is not None
     assert result.usage.total_tokens == 4
@@ -105,9 +109,15 @@ async def test_the_last_bytes_after_done_may_come_late() -> None:
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == ["a", ""]
+            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == [
+                "a",
+                "",
+            ]
             await asyncio.sleep(0.15)
-            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == ["a", ""]
+            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == [
+                "a",
+                "",
+            ]
         assert len(server.connections) == 1
 
 
@@ -122,7 +132,10 @@ async def test_a_server_that_never_ends_after_done_is_left() -> None:
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == ["a", ""]
+            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == [
+                "a",
+                "",
+            ]
             await asyncio.wait_for(left.wait(), 2)
 
 
@@ -161,11 +174,17 @@ async def test_an_end_without_done_is_an_interruption(how: str, slow: bool) -> N
 async def test_a_finish_reason_is_enough() -> None:
     with FaultServer(stream_of(*events("a", done=False))) as server:
         async with client(server) as data:
-            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == ["a", ""]
+            assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == [
+                "a",
+                "",
+            ]
 
 
 async def test_an_error_in_the_stream_raises_after_what_came_before() -> None:
-    pieces = [*events("a", finish=None, done=False), chunk(b'data: {"error":{"message":"slot lost","code":500}}\n\n')]
+    pieces = [
+        *events("a", finish=None, done=False),
+        chunk(b'data: {"error":{"message":"slot lost","code":500}}\n\n'),
+    ]
     with FaultServer(stream_of(b"".join(pieces))) as server:
         async with client(server) as data:
             got = []
@@ -176,7 +195,9 @@ async def test_an_error_in_the_stream_raises_after_what_came_before() -> None:
             assert caught.value.partial_text == "a"
 
 
-@pytest.mark.parametrize("way", ["block", "aclose", "break and drop", "cancel", "aclose from another task"])
+@pytest.mark.parametrize(
+    "way", ["block", "aclose", "break and drop", "cancel", "aclose from another task"]
+)
 async def test_leaving_a_stream_closes_the_connection(way: str) -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(sse_head(), *events("a", finish=None, done=False))
@@ -258,11 +279,15 @@ async def test_a_json_document_instead_of_a_stream() -> None:
 
 async def test_refusals_raise_at_the_call() -> None:
     async def script(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer({"error": "scope_insufficient"}, 403, x_request_id="req-9"))
+        await connection.send(
+            json_answer({"error": "scope_insufficient"}, 403, x_request_id="req-9")
+        )
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            with pytest.raises(PermissionDenied, match=r"permission denied \[scope_insufficient\]: ") as caught:
+            with pytest.raises(
+                PermissionDenied, match=r"permission denied \[scope_insufficient\]: "
+            ) as caught:
                 await endpoint(data).generate_text_stream(prompt="x")
             assert (caught.value.code, caught.value.status, caught.value.request_id) == (
                 "scope_insufficient",
@@ -304,7 +329,9 @@ async def test_a_dead_pooled_connection_is_replaced_at_once() -> None:
 
 async def test_a_cut_answer_is_a_transport_error() -> None:
     async def script(connection: Connection, request: Request) -> None:
-        await connection.send(head(200, content_type="application/json", content_length="100") + b'{"choices"')
+        await connection.send(
+            head(200, content_type="application/json", content_length="100") + b'{"choices"'
+        )
         connection.close()
 
     with FaultServer(script) as server:
@@ -340,7 +367,9 @@ async def test_a_redirect_is_not_followed() -> None:
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            with pytest.raises(Exception, match=r"api error \(status 307\): redirected to http://evil\.test/"):
+            with pytest.raises(
+                Exception, match=r"api error \(status 307\): redirected to http://evil\.test/"
+            ):
                 await endpoint(data).generate_text(prompt="x")
     assert len(server.requests) == 1
 
@@ -352,6 +381,8 @@ async def test_a_page_instead_of_readiness_events(kind: str) -> None:
 
     with FaultServer(script) as server:
         token = "ik_sdk_0a1b2c3d_" + "e" * 64
-        async with AsyncManagementClient(base_url=server.url, project="acme", sdk_token=token) as mgmt:
+        async with AsyncManagementClient(
+            base_url=server.url, project="acme", sdk_token=token
+        ) as mgmt:
             with pytest.raises(ResponseFormatError, match=f"{kind} instead of readiness events"):
                 await mgmt.wait_until_ready("bot", silent=True, timeout=5)

@@ -29,7 +29,10 @@ from inferencekey._async import control
 
 WAYS = pytest.mark.parametrize("way", ["async", "sync"])
 
-BROKEN = [{"phase": "bootstrapping", "message": "loading"}, {"phase": "error", "message": "no memory"}]
+BROKEN = [
+    {"phase": "bootstrapping", "message": "loading"},
+    {"phase": "error", "message": "no memory"},
+]
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_a_failure_carries_its_events_and_the_end_of_the_log(way: str, plane: Pl
     )
     assert str(error).endswith("\n  | line 49")
     assert error.workload == "broken"
-    assert pickle.loads(pickle.dumps(error)).log == error.log  # noqa: S301
+    assert pickle.loads(pickle.dumps(error)).log == error.log
     assert plane.count("GET", "/logs") == 1
 
 
@@ -122,18 +125,26 @@ def test_what_is_not_ready_in_time_carries_the_log_too(way: str, plane: Plane) -
 
 
 @WAYS
-def test_what_is_ready_asks_for_no_log(way: str, plane: Plane, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_ready_asks_for_no_log(
+    way: str, plane: Plane, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert call(way, plane, "wait_until_ready", "a").phase == "ready"
     assert plane.count("GET", "/logs") == 0
     lines = [line.rpartition(" (")[0] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["a: scheduling it is scheduling", "a: bootstrapping it is bootstrapping", "a: ready it is ready"]
+    assert lines == [
+        "a: scheduling it is scheduling",
+        "a: bootstrapping it is bootstrapping",
+        "a: ready it is ready",
+    ]
 
 
 # wait_all
 
 
 @WAYS
-def test_all_are_waited_for_in_order(way: str, plane: Plane, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_are_waited_for_in_order(
+    way: str, plane: Plane, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[tuple[str, str, str]] = []
 
     def note(slug: str, event: ReadinessEvent) -> None:
@@ -171,7 +182,13 @@ def test_each_failure_is_told_and_the_others_are_waited_for(
     assert time.monotonic() - began < 5
     error = caught.value
     assert str(error) == "3 of 5 workloads are not ready: slow, broken, nope (2 are)"
-    assert [event and event.phase for event in error.results] == [None, "ready", None, None, "ready"]
+    assert [event and event.phase for event in error.results] == [
+        None,
+        "ready",
+        None,
+        None,
+        "ready",
+    ]
     slow, broken, nope = error.exceptions
     assert isinstance(slow, ReadinessTimeout)
     assert isinstance(broken, ReadinessError)
@@ -182,7 +199,7 @@ def test_each_failure_is_told_and_the_others_are_waited_for(
     shown = capsys.readouterr().err
     assert "broken: error no memory (" in shown
     assert "nope: not found: no workload nope" in shown
-    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    twin = pickle.loads(pickle.dumps(error))
     assert [str(e) for e in twin.exceptions] == [str(e) for e in error.exceptions]
 
 
@@ -192,7 +209,9 @@ def test_what_a_callback_raises_ends_the_wait(way: str, plane: Plane) -> None:
         call(way, plane, "wait_all", ["a", "slow"], on_progress=lambda slug, event: 1 / 0)
 
 
-def test_a_callback_may_be_a_coroutine_function_and_is_never_run_twice_at_once(plane: Plane) -> None:
+def test_a_callback_may_be_a_coroutine_function_and_is_never_run_twice_at_once(
+    plane: Plane,
+) -> None:
     running = 0
     seen: list[str] = []
 
@@ -218,7 +237,9 @@ def test_a_callback_may_be_a_coroutine_function_and_is_never_run_twice_at_once(p
         (["a"], {"project": "../b"}, "project must be a slug"),
     ],
 )
-def test_wrong_arguments(way: str, plane: Plane, slugs: Any, options: dict[str, Any], text: str) -> None:
+def test_wrong_arguments(
+    way: str, plane: Plane, slugs: Any, options: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ValidationError, match=text):
         call(way, plane, "wait_all", slugs, **options)
     assert not plane.requests
@@ -227,7 +248,9 @@ def test_wrong_arguments(way: str, plane: Plane, slugs: Any, options: dict[str, 
 @pytest.mark.anyio
 async def test_a_cancelled_wait_leaves_nothing_behind(plane: Plane) -> None:
     plane.readiness = {f"s{n}": BROKEN[:1] for n in range(10)}
-    async with AsyncManagementClient(base_url=plane.url, project="acme", sdk_token=TOKEN) as management:
+    async with AsyncManagementClient(
+        base_url=plane.url, project="acme", sdk_token=TOKEN
+    ) as management:
         before = asyncio.all_tasks()
         seen = 0
         all_there = asyncio.Event()
@@ -263,12 +286,18 @@ def test_a_log_and_what_comes_after_it(way: str, plane: Plane) -> None:
     assert call(way, plane, "logs", "Bot") == EngineLog(("one", "two", "three"), 3, "llama-server")
     assert call(way, plane, "logs", "bot", lines=1).lines == ("three",)
     assert call(way, plane, "logs", "bot", after=2).lines == ("three",)
-    assert [r.path.partition("?")[2] for r in plane.requests] == ["lines=100", "lines=1", "lines=100&after=2"]
+    assert [r.path.partition("?")[2] for r in plane.requests] == [
+        "lines=100",
+        "lines=1",
+        "lines=100&after=2",
+    ]
 
 
 @WAYS
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_no_log_because_of_the_platform_or_of_the_workload(way: str, plane: Plane, status: int) -> None:
+def test_no_log_because_of_the_platform_or_of_the_workload(
+    way: str, plane: Plane, status: int
+) -> None:
     plane.logs = {"bot": status}
     with pytest.raises(NotFoundError, match=r"^not found: project 'acme' has no workload 'bot'$"):
         call(way, plane, "logs", "bot")

@@ -36,7 +36,10 @@ def spec(slug: str, **fields: Any) -> WorkloadSpec:
 @WAYS
 @pytest.mark.parametrize("method", ["plan", "ensure"])
 def test_settings_without_a_kind_create_nothing(way: str, plane: Plane, method: str) -> None:
-    with pytest.raises(ValidationError, match="workload 'a' does not exist yet, and its execution_policy_config needs"):
+    with pytest.raises(
+        ValidationError,
+        match="workload 'a' does not exist yet, and its execution_policy_config needs",
+    ):
         call(way, plane, method, spec("a", execution_policy_config={"replicas": 2}))
     assert plane.count("POST") == 0
 
@@ -44,7 +47,12 @@ def test_settings_without_a_kind_create_nothing(way: str, plane: Plane, method: 
 @WAYS
 def test_of_many_only_the_one_fails(way: str, plane: Plane) -> None:
     with pytest.raises(EnsureAllError) as caught:
-        call(way, plane, "ensure_all", [spec("a", execution_policy_config={"replicas": 2}), spec("b")])
+        call(
+            way,
+            plane,
+            "ensure_all",
+            [spec("a", execution_policy_config={"replicas": 2}), spec("b")],
+        )
     assert [type(error) for error in caught.value.exceptions] == [ValidationError]
     assert plane.slugs() == ["b"]
 

@@ -32,8 +32,17 @@ __all__ = ["Done", "Shell", "run_here", "workload"]
 
 def workload(slug: str, *, model: str = "acme/model", **fields: str) -> str:
     """One workload of a TOML manifest. No stand-in serves forecasts: nothing is started."""
-    values = {"name": slug, "slug": slug, "model": model, "backend": "vllm", "task_type": "forecast", **fields}
-    return "[[workloads]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    values = {
+        "name": slug,
+        "slug": slug,
+        "model": model,
+        "backend": "vllm",
+        "task_type": "forecast",
+        **fields,
+    }
+    return "[[workloads]]\n" + "".join(
+        f"{name} = {json.dumps(value)}\n" for name, value in values.items()
+    )
 
 
 @attrs.frozen
@@ -50,16 +59,22 @@ class Done:
         return json.loads(self.out)
 
 
-def run_here(*words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = "") -> Done:
+def run_here(
+    *words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = ""
+) -> Done:
     """Run a command line in this process, in a pipe, in an environment of its own; a blank variable in *env* is none."""
     from inferencekey.cli.app import run
 
     # The platform may run in this process, too: what decides about programs for its engines stays.
-    given = environment({"INFERENCEKEY_LOCAL_PROGRAMS": os.environ["INFERENCEKEY_LOCAL_PROGRAMS"], **(env or {})})
+    given = environment(
+        {"INFERENCEKEY_LOCAL_PROGRAMS": os.environ["INFERENCEKEY_LOCAL_PROGRAMS"], **(env or {})}
+    )
     out, err = _pipe(), _pipe()
     with (
         contextlib.chdir(folder or "."),
-        mock.patch.dict(os.environ, {name: value for name, value in given.items() if value}, clear=True),
+        mock.patch.dict(
+            os.environ, {name: value for name, value in given.items() if value}, clear=True
+        ),
         mock.patch.object(sys, "stdin", io.StringIO(typed)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -121,21 +136,35 @@ class Shell:
         """What the lock file records: the ids by slug."""
         from inferencekey.manifest import Lock
 
-        return {entry.slug: entry.id for entry in Lock.read(self.folder / "inferencekey.lock").entries}
+        return {
+            entry.slug: entry.id for entry in Lock.read(self.folder / "inferencekey.lock").entries
+        }
 
     def client(self, project: str = "acme") -> ManagementClient:
         """A client beside the commands."""
         return ManagementClient(
-            base_url=self.platform.base_url, project=project, sdk_token=self.platform.mint_sdk_token(project)
+            base_url=self.platform.base_url,
+            project=project,
+            sdk_token=self.platform.mint_sdk_token(project),
         )
 
     def store(self, slug: str, **fields: object) -> None:
         """Create a workload without this package's checks, as another program may."""
-        body = {"name": slug, "slug": slug, "model_name": "m", "backend": "vllm", "task_type": "forecast", **fields}
+        body = {
+            "name": slug,
+            "slug": slug,
+            "model_name": "m",
+            "backend": "vllm",
+            "task_type": "forecast",
+            **fields,
+        }
         request = urllib.request.Request(
             f"{self.platform.base_url}/api/projects/acme/workloads",
             json.dumps(body).encode(),
-            {"Authorization": f"Bearer {self.env['INFERENCEKEY_SDK_TOKEN']}", "Content-Type": "application/json"},
+            {
+                "Authorization": f"Bearer {self.env['INFERENCEKEY_SDK_TOKEN']}",
+                "Content-Type": "application/json",
+            },
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status in (200, 201)
@@ -164,12 +193,18 @@ class Shell:
 
     def run(self, *arguments: str, env: dict[str, str] | None = None, typed: str = "") -> Done:
         """Run a command in a pipe."""
-        return run_here(*arguments, folder=self.folder, env={**self.env, **(env or {})}, typed=typed)
+        return run_here(
+            *arguments, folder=self.folder, env={**self.env, **(env or {})}, typed=typed
+        )
 
     def process(self, *arguments: str) -> Done:
         """Run a command in a pipe, in a process of its own."""
         process = self.popen(
-            *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            *arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         out, err = process.communicate(timeout=100)
         return _checked(process.returncode, out, err)
@@ -183,7 +218,9 @@ class Shell:
     ) -> Done:
         """Run a command on a terminal, answer its question, or press Ctrl-C once a text has been shown."""
         ours, theirs = pty.openpty()
-        process = self.popen(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+        process = self.popen(
+            *arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # how the end of a pty is told

@@ -36,10 +36,15 @@ def test_apply_creates_updates_and_leaves(shell: Shell) -> None:
     shell.write(ONE, workload("two", description="changed"), workload("three"))
     done = shell.run("apply", "-y", "--json")
     assert (done.code, done.err) == (0, "")
-    assert {(step["action"], step["slug"]) for step in done.json["done"]} == {("update", "two"), ("create", "three")}
+    assert {(step["action"], step["slug"]) for step in done.json["done"]} == {
+        ("update", "two"),
+        ("create", "three"),
+    }
     assert done.json["unchanged"] == 1
     assert shell.live()["two"].description == "changed"
-    assert shell.run("apply").out.endswith("Applied: 0 created, 0 updated, 0 removed, 3 unchanged\n")
+    assert shell.run("apply").out.endswith(
+        "Applied: 0 created, 0 updated, 0 removed, 3 unchanged\n"
+    )
 
 
 def test_without_a_terminal_it_does_not_ask(shell: Shell) -> None:
@@ -59,7 +64,9 @@ def test_the_lock_lies_beside_the_manifest(shell: Shell) -> None:
     assert not (shell.folder / "inferencekey.lock").exists()
 
 
-def test_a_half_failed_apply_says_so_keeps_the_lock_right_and_can_be_run_again(shell: Shell) -> None:
+def test_a_half_failed_apply_says_so_keeps_the_lock_right_and_can_be_run_again(
+    shell: Shell,
+) -> None:
     # Only the platform knows that the token may not pin.
     weak = shell.platform.mint_sdk_token("acme", scopes=["workload:write"])
     shell.write(ONE, workload("pinned", worker_id="worker-1"), TWO)
@@ -75,7 +82,11 @@ def test_a_half_failed_apply_says_so_keeps_the_lock_right_and_can_be_run_again(s
     assert again.code == 1
     assert list(again.json["failed"]) == ["acme/pinned"]
     assert again.json["failed"]["acme/pinned"]["code"] == "scope_insufficient"
-    assert (again.json["done"], again.json["unchanged"], again.json["error"]["type"]) == ([], 2, "Incomplete")
+    assert (again.json["done"], again.json["unchanged"], again.json["error"]["type"]) == (
+        [],
+        2,
+        "Incomplete",
+    )
 
     assert shell.run("apply", "--yes").code == 0
     assert sorted(shell.lock()) == sorted(shell.live()) == ["one", "pinned", "two"]
@@ -121,12 +132,16 @@ def test_on_drift(shell: Shell, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["warn", "ignore"])
-def test_what_drifted_and_was_left_is_told_and_not_counted_as_unchanged(shell: Shell, mode: str) -> None:
+def test_what_drifted_and_was_left_is_told_and_not_counted_as_unchanged(
+    shell: Shell, mode: str
+) -> None:
     shell.write(ONE, TWO)
     assert shell.run("apply", "--yes").code == 0
     shell.write(workload("one", model="acme/other"), TWO)
     done = shell.run("apply", "--yes", "--on-drift", mode)
-    assert done.out.endswith("Applied: 0 created, 0 updated, 0 removed, 1 unchanged, 1 drifted and left as it is\n")
+    assert done.out.endswith(
+        "Applied: 0 created, 0 updated, 0 removed, 1 unchanged, 1 drifted and left as it is\n"
+    )
     found = shell.run("apply", "--yes", "--json", "--on-drift", mode).json
     assert found["unchanged"] == 1
     assert found["drifted"] == [{"project": "acme", "slug": "one", "fields": ["model_name"]}]
@@ -146,7 +161,9 @@ def test_drift_as_json_carries_the_plan(shell: Shell) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
 def test_ctrl_c_finishes_what_is_under_way(shell: Shell, how: int) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(150)))
-    process = shell.popen("apply", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = shell.popen(
+        "apply", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 30
     while not shell.live() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -182,7 +199,11 @@ def test_a_create_of_which_nobody_knows_whose_it_is_is_not_recorded(tmp_path: Pa
     """Against a platform without idempotency keys, where another caller makes the same while our answer is lost."""
     (tmp_path / "inferencekey.toml").write_text(ONE)
     with Forgetful() as base_url:
-        env = {"INFERENCEKEY_BASE_URL": base_url, "INFERENCEKEY_PROJECT": "acme", "INFERENCEKEY_SDK_TOKEN": TOKEN}
+        env = {
+            "INFERENCEKEY_BASE_URL": base_url,
+            "INFERENCEKEY_PROJECT": "acme",
+            "INFERENCEKEY_SDK_TOKEN": TOKEN,
+        }
         done = run_here("apply", "--yes", folder=tmp_path, env=env)
         assert done.code == 0, done.err
         assert "acme/one" in done.err
@@ -230,11 +251,17 @@ def test_a_second_ctrl_c_cuts_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(tmp_path: Path, words: list[str]) -> None:
+def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(
+    tmp_path: Path, words: list[str]
+) -> None:
     """It stores some, then takes a create without an answer, and is gone."""
     (tmp_path / "inferencekey.toml").write_text("\n".join(workload(f"w-{n}") for n in range(300)))
     with Dying() as base_url:
-        env = {"INFERENCEKEY_BASE_URL": base_url, "INFERENCEKEY_PROJECT": "acme", "INFERENCEKEY_SDK_TOKEN": TOKEN}
+        env = {
+            "INFERENCEKEY_BASE_URL": base_url,
+            "INFERENCEKEY_PROJECT": "acme",
+            "INFERENCEKEY_SDK_TOKEN": TOKEN,
+        }
         done = run_here("apply", "--yes", *words, folder=tmp_path, env=env)
         stored = set(Dying.stored)
     assert done.code == 1
@@ -250,7 +277,12 @@ def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(tmp_path: Pat
         assert {f"acme/{slug}" for slug in stored - recorded} <= set(found["unknown"])
         assert not any(f"acme/{slug}" in [*found["failed"], *found["not_done"]] for slug in stored)
         assert len(found["not_done"]) > 250
-        every = [*found["unknown"], *found["failed"], *found["not_done"], *(f"acme/{slug}" for slug in recorded)]
+        every = [
+            *found["unknown"],
+            *found["failed"],
+            *found["not_done"],
+            *(f"acme/{slug}" for slug in recorded),
+        ]
         assert len(every) == len(set(every)) == 300
     else:
         lines = done.err.splitlines()
@@ -262,7 +294,10 @@ def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(tmp_path: Pat
 def test_two_applies_of_one_manifest_at_once_both_succeed_and_lose_no_record(shell: Shell) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(60)))
     both = [
-        shell.popen("apply", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"
+        shell.popen(
+            "apply", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in "12"
     ]
     ended = [process.communicate(timeout=100) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
@@ -271,7 +306,9 @@ def test_two_applies_of_one_manifest_at_once_both_succeed_and_lose_no_record(she
     assert shell.lock() == {slug: found.id for slug, found in live.items()}
     first, second = (json.loads(out) for out, _ in ended)
     assert len(first["done"]) + len(second["done"]) == 60
-    assert len(first["done"]) + first["unchanged"] == len(second["done"]) + second["unchanged"] == 60
+    assert (
+        len(first["done"]) + first["unchanged"] == len(second["done"]) + second["unchanged"] == 60
+    )
 
 
 def test_what_another_made_since_the_plan_is_unchanged_if_it_is_the_same(shell: Shell) -> None:
@@ -279,8 +316,12 @@ def test_what_another_made_since_the_plan_is_unchanged_if_it_is_the_same(shell: 
     for model, code in (("acme/model", 0), ("acme/other", 1)):
         shell.write(ONE)
         with shell.client() as mgmt:
-            made = WorkloadSpec(name="one", slug="one", model=model, backend="vllm", task_type="forecast")
-            done = shell.terminal("apply", answer="y", before_answer=lambda mgmt=mgmt, made=made: mgmt.ensure(made))
+            made = WorkloadSpec(
+                name="one", slug="one", model=model, backend="vllm", task_type="forecast"
+            )
+            done = shell.terminal(
+                "apply", answer="y", before_answer=lambda mgmt=mgmt, made=made: mgmt.ensure(made)
+            )
         assert done.code == code, done.out
         assert shell.lock() == {}
         if code:
@@ -404,7 +445,12 @@ class ForgetfulHandler(Handler):
 @pytest.mark.engine
 def test_wait_until_ready(shell: Shell) -> None:
     shell.write(
-        workload("vectors", model="sentence-transformers/all-MiniLM-L6-v2", backend="llamacpp", task_type="embedding")
+        workload(
+            "vectors",
+            model="sentence-transformers/all-MiniLM-L6-v2",
+            backend="llamacpp",
+            task_type="embedding",
+        )
     )
     done = shell.run("apply", "--yes", "--wait", "--timeout", "90")
     assert done.code == 0, done.err

@@ -52,12 +52,18 @@ def test_up_stops_when_told(tmp_path: Path, how: int) -> None:
 
 
 def test_up_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
-    line = f"trap '' HUP; exec {sys.executable} -m inferencekey up --json --port 0 --data {tmp_path}"
-    process = subprocess.Popen(["sh", "-c", line], env=environment(), stdout=subprocess.PIPE, text=True)
+    line = (
+        f"trap '' HUP; exec {sys.executable} -m inferencekey up --json --port 0 --data {tmp_path}"
+    )
+    process = subprocess.Popen(
+        ["sh", "-c", line], env=environment(), stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     found = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGHUP)
-    with ManagementClient(base_url=found["base_url"], project=found["project"], sdk_token=found["sdk_token"]) as mgmt:
+    with ManagementClient(
+        base_url=found["base_url"], project=found["project"], sdk_token=found["sdk_token"]
+    ) as mgmt:
         for _ in range(20):
             assert mgmt.list_workloads() == []
     assert process.poll() is None
@@ -72,7 +78,9 @@ def test_tokens_survive_a_restart_until_revoked(tmp_path: Path) -> None:
     with Up(tmp_path) as second:
         assert first.sdk_token != second.sdk_token
         for token in (first.sdk_token, second.sdk_token):
-            with ManagementClient(base_url=second.base_url, project="acme", sdk_token=token) as mgmt:
+            with ManagementClient(
+                base_url=second.base_url, project="acme", sdk_token=token
+            ) as mgmt:
                 assert mgmt.list_workloads() == []
         listed = json.loads(command("token", "list", "--json", "--data", str(tmp_path)).stdout)
         assert len(listed) == 4
@@ -81,7 +89,9 @@ def test_tokens_survive_a_restart_until_revoked(tmp_path: Path) -> None:
         done = command("token", "revoke", name, "--data", str(tmp_path))
         assert done.returncode == 0, done.stderr
         with (
-            ManagementClient(base_url=second.base_url, project="acme", sdk_token=first.sdk_token) as mgmt,
+            ManagementClient(
+                base_url=second.base_url, project="acme", sdk_token=first.sdk_token
+            ) as mgmt,
             pytest.raises(Exception, match="authentication failed"),
         ):
             mgmt.list_workloads()
@@ -90,7 +100,9 @@ def test_tokens_survive_a_restart_until_revoked(tmp_path: Path) -> None:
 def test_tokens_can_be_minted_before_anything_runs(tmp_path: Path) -> None:
     data = tmp_path / "new"
     sdk = json.loads(command("token", "sdk", "acme", "--json", "--data", str(data)).stdout)
-    live = json.loads(command("token", "live", "acme/later", "acme/other", "--json", "--data", str(data)).stdout)
+    live = json.loads(
+        command("token", "live", "acme/later", "acme/other", "--json", "--data", str(data)).stdout
+    )
     assert list(sdk) == list(live) == ["token"]
     assert sdk["token"].startswith("ik_sdk_")
     assert live["token"].startswith("ik_live_")
@@ -113,7 +125,9 @@ def test_tokens_can_be_minted_before_anything_runs(tmp_path: Path) -> None:
         (["up", "--port", "x"], 1, "--port"),
     ],
 )
-def test_wrong_words_are_one_clear_line(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+def test_wrong_words_are_one_clear_line(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
     where = [] if arguments == ["nonsense"] else ["--data", str(tmp_path)]
     done = run_here(*arguments, *where)
     assert (done.code, done.out) == (code, "")
@@ -157,7 +171,11 @@ def test_status_with_and_without_a_platform(tmp_path: Path) -> None:
     assert "not running" in done.stdout
     with Up(tmp_path) as up:
         found = json.loads(command("status", "--json", "--data", str(tmp_path)).stdout)
-        assert (found["running"], found["pid"], found["base_url"]) == (True, up.process.pid, up.base_url)
+        assert (found["running"], found["pid"], found["base_url"]) == (
+            True,
+            up.process.pid,
+            up.base_url,
+        )
     found = json.loads(command("status", "--json", "--data", str(tmp_path)).stdout)
     assert found["running"] is False
 
@@ -182,7 +200,13 @@ def test_version_and_help() -> None:
     from inferencekey import __version__
 
     assert command("--version").stdout.strip() == f"inferencekey {__version__}"
-    for words in (["--help"], ["up", "--help"], ["demo", "--help"], ["token", "--help"], ["status", "--help"]):
+    for words in (
+        ["--help"],
+        ["up", "--help"],
+        ["demo", "--help"],
+        ["token", "--help"],
+        ["status", "--help"],
+    ):
         done = run_here(*words)
         assert (done.code, done.err) == (0, "")
         assert "Usage:" in done.out
@@ -213,7 +237,9 @@ def test_demo_keep_leaves_it_running_until_told(tmp_path: Path) -> None:
     line = process.stdout.readline()
     assert line, process.communicate(timeout=30)[1]
     found = json.loads(line)
-    with DataClient(base_url=found["base_url"], project=found["project"], api_key=found["api_key"]) as data:
+    with DataClient(
+        base_url=found["base_url"], project=found["project"], api_key=found["api_key"]
+    ) as data:
         assert data.endpoint("support-bot").generate_text("Hi", max_tokens=2).text
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)

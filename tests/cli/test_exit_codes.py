@@ -73,7 +73,9 @@ def test_no_words_show_the_help() -> None:
     done = command()
     assert (done.returncode, done.stdout) == (1, "")
     assert "Commands:" in done.stderr
-    assert "Exit codes: 0 done; 1 any error" in command("--help").stdout.replace("\n", " ").replace("  ", " ")
+    assert "Exit codes: 0 done; 1 any error" in command("--help").stdout.replace("\n", " ").replace(
+        "  ", " "
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,11 @@ def test_no_words_show_the_help() -> None:
 )
 def test_an_error_is_json_as_well(tmp_path: Path, words: list[str], kind: str) -> None:
     token = TOKEN if "--plan" in words else ""
-    done = run_here(*words, folder=tmp_path, env={"INFERENCEKEY_PROJECT": "acme", "INFERENCEKEY_SDK_TOKEN": token})
+    done = run_here(
+        *words,
+        folder=tmp_path,
+        env={"INFERENCEKEY_PROJECT": "acme", "INFERENCEKEY_SDK_TOKEN": token},
+    )
     assert done.code == 1
     assert list(done.json) == ["error"]
     assert done.json["error"]["type"] == kind
@@ -106,7 +112,9 @@ def test_wrong_credentials(shell: Shell) -> None:
         assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
         assert words in done.err
         assert "hunter2" not in done.err
-    done = shell.run("plan", "--detailed-exitcode", env={"INFERENCEKEY_BASE_URL": "http://127.0.0.1:9"})
+    done = shell.run(
+        "plan", "--detailed-exitcode", env={"INFERENCEKEY_BASE_URL": "http://127.0.0.1:9"}
+    )
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert done.err.startswith("error: network error")
     answered = shell.run("plan", "--json", env={"INFERENCEKEY_SDK_TOKEN": TOKEN}).json

@@ -49,7 +49,9 @@ def test_an_export_plans_to_no_change(shell: Shell, kind: str) -> None:
     _fill(shell.client())
     done = shell.run("export", "-o", f"out.{kind}")
     assert (done.code, done.out) == (0, "")
-    done = shell.run("plan", "-f", f"out.{kind}", "--detailed-exitcode", env={"INFERENCEKEY_PROJECT": ""})
+    done = shell.run(
+        "plan", "-f", f"out.{kind}", "--detailed-exitcode", env={"INFERENCEKEY_PROJECT": ""}
+    )
     assert done.code == 0, done.out + done.err
     assert done.out.endswith("Plan: 0 to create, 0 to update, 3 unchanged\n")
     # ... and what was exported is not the manifest's to remove.
@@ -57,7 +59,10 @@ def test_an_export_plans_to_no_change(shell: Shell, kind: str) -> None:
     assert done.code == 0
     assert len(shell.live()) == 3
     # The text on stdout is the same.
-    assert shell.run("export", "--format", kind).out.encode() == (shell.folder / f"out.{kind}").read_bytes()
+    assert (
+        shell.run("export", "--format", kind).out.encode()
+        == (shell.folder / f"out.{kind}").read_bytes()
+    )
 
 
 @pytest.mark.parametrize("kind", ["toml", "yaml", "json"])

@@ -24,7 +24,9 @@ def test_the_page_does_what_it_says(shell: Shell, tmp_path: Path) -> None:
     program.chmod(0o755)
     env = environment({**shell.env, "INFERENCEKEY_PROJECT": ""})
     env["PATH"] = f"{programs}:{env['PATH']}"
-    blocks = re.findall(r"^```(bash|toml)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```(bash|toml)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     assert len(blocks) > 3
     exported = False
     for kind, text in blocks:

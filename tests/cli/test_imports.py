@@ -9,7 +9,18 @@ import sys
 import pytest
 from platforms.up import environment
 
-HEAVY = ("inferencekey.local", "aiohttp", "asyncio", "anyio", "attrs", "cattrs", "orjson", "rich", "yaml", "psutil")
+HEAVY = (
+    "inferencekey.local",
+    "aiohttp",
+    "asyncio",
+    "anyio",
+    "attrs",
+    "cattrs",
+    "orjson",
+    "rich",
+    "yaml",
+    "psutil",
+)
 
 PROGRAM = """
 import json, sys
@@ -36,7 +47,9 @@ def _modules(*words: str, blocked: tuple[str, ...] = ()) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("words", [("--help",), ("plan", "--help"), ("up", "--help"), ("token", "sdk", "--help")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("plan", "--help"), ("up", "--help"), ("token", "sdk", "--help")]
+)
 def test_help_loads_nothing_that_works(words: tuple[str, ...]) -> None:
     loaded = _modules(*words)
     assert [name for name in HEAVY if name in loaded] == []
@@ -57,5 +70,11 @@ def test_what_is_said_twice_is_the_same() -> None:
     from inferencekey.local.tokens import ALL_SCOPES
 
     assert set(token.SCOPES.split(", ")) == set(ALL_SCOPES)
-    given = {name: parameter.default for name, parameter in inspect.signature(up).parameters.items()}
-    assert (given["host"], given["port"], given["project"]) == (DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PROJECT)
+    given = {
+        name: parameter.default for name, parameter in inspect.signature(up).parameters.items()
+    }
+    assert (given["host"], given["port"], given["project"]) == (
+        DEFAULT_HOST,
+        DEFAULT_PORT,
+        DEFAULT_PROJECT,
+    )

@@ -12,7 +12,9 @@ from inferencekey import WorkloadSpec
 
 ONE = workload("one")
 TWO = workload("two")
-STRANGER = WorkloadSpec(name="stranger", slug="stranger", model="acme/model", backend="vllm", task_type="forecast")
+STRANGER = WorkloadSpec(
+    name="stranger", slug="stranger", model="acme/model", backend="vllm", task_type="forecast"
+)
 
 
 def test_prune_removes_what_the_manifest_made_and_no_longer_declares(shell: Shell) -> None:
@@ -51,7 +53,9 @@ def test_a_workload_made_anew_by_somebody_else_is_left_alone(shell: Shell, comma
         mgmt.delete("one")
         mgmt.ensure(STRANGER.evolve(slug="one"))
     shell.write("")
-    done = shell.run(command, "--yes", *(["--prune", "--allow-empty"] if command == "apply" else []))
+    done = shell.run(
+        command, "--yes", *(["--prune", "--allow-empty"] if command == "apply" else [])
+    )
     assert done.code == 0, done.err
     assert "acme/one: left alone: it is another than the one that was recorded" in done.out
     assert list(shell.live()) == ["one"]
@@ -96,7 +100,10 @@ def test_destroy_removes_what_it_made_and_says_what_it_leaves(shell: Shell) -> N
 def test_another_project_and_another_platform_are_not_touched(shell: Shell, tmp_path: Path) -> None:
     shell.write(ONE)
     assert shell.run("apply", "--yes").code == 0
-    other = {"INFERENCEKEY_PROJECT": "other", "INFERENCEKEY_SDK_TOKEN": shell.platform.mint_sdk_token("other")}
+    other = {
+        "INFERENCEKEY_PROJECT": "other",
+        "INFERENCEKEY_SDK_TOKEN": shell.platform.mint_sdk_token("other"),
+    }
     assert shell.run("apply", "--yes", env=other).code == 0
     shell.write("")
     done = shell.run("apply", "--yes", "--prune", "--allow-empty", env=other)

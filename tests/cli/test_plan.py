@@ -38,7 +38,9 @@ def test_detailed_exitcode(shell: Shell) -> None:
     shell.write("")
     done = shell.run("plan", "--detailed-exitcode")
     assert done.code == 0
-    assert done.out.endswith("Plan: 0 to create, 0 to update, 0 unchanged, 1 to remove (with --prune)\n")
+    assert done.out.endswith(
+        "Plan: 0 to create, 0 to update, 0 unchanged, 1 to remove (with --prune)\n"
+    )
     done = shell.run("plan", "--detailed-exitcode", "--prune")
     assert done.code == 2
     assert "- acme/one: remove" in done.out
@@ -76,7 +78,9 @@ def test_a_saved_plan_is_refused_whole_if_anything_moved(shell: Shell) -> None:
     shell.write(ONE, TWO)
     shell.run("plan", "--out", "saved.json")
     with shell.client() as mgmt:
-        mgmt.ensure(WorkloadSpec(name="x", slug="two", model="m", backend="vllm", task_type="forecast"))
+        mgmt.ensure(
+            WorkloadSpec(name="x", slug="two", model="m", backend="vllm", task_type="forecast")
+        )
     done = shell.run("apply", "saved.json", "--yes", "--json")
     assert done.code == 1
     assert done.json["error"]["type"] == "DriftError"
@@ -91,7 +95,9 @@ def test_a_saved_plan_with_removals_is_refused_if_one_is_another_now(shell: Shel
     shell.run("plan", "--prune", "--out", "saved.json")
     with shell.client() as mgmt:
         mgmt.delete("one")
-        mgmt.ensure(WorkloadSpec(name="x", slug="one", model="m", backend="vllm", task_type="forecast"))
+        mgmt.ensure(
+            WorkloadSpec(name="x", slug="one", model="m", backend="vllm", task_type="forecast")
+        )
     done = shell.run("apply", "saved.json", "--yes")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "'one', which was to be removed, is gone or another one" in done.err
@@ -115,7 +121,9 @@ def test_a_saved_plan_that_was_edited_is_refused(shell: Shell) -> None:
 
 def test_a_saved_plan_is_for_one_platform(shell: Shell) -> None:
     _saved(shell)
-    done = shell.run("apply", "saved.json", "--yes", env={"INFERENCEKEY_BASE_URL": "http://127.0.0.1:9"})
+    done = shell.run(
+        "apply", "saved.json", "--yes", env={"INFERENCEKEY_BASE_URL": "http://127.0.0.1:9"}
+    )
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert shell.platform.base_url in done.err
 
@@ -154,7 +162,9 @@ def test_no_saved_plan_holds_a_credential(shell: Shell) -> None:
 def test_the_project_and_the_platform_as_options(shell: Shell) -> None:
     shell.write(ONE)
     env = {"INFERENCEKEY_PROJECT": "", "INFERENCEKEY_BASE_URL": ""}
-    done = shell.run("plan", "--project", "acme", "--base-url", shell.platform.base_url, "--json", env=env)
+    done = shell.run(
+        "plan", "--project", "acme", "--base-url", shell.platform.base_url, "--json", env=env
+    )
     assert done.json["plans"][0]["project_slug"] == "acme"
     done = shell.run("plan", env={"INFERENCEKEY_PROJECT": ""})
     assert (done.code, done.err.count("\n")) == (1, 1)

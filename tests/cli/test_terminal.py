@@ -85,7 +85,12 @@ def test_the_list_is_a_table(shell: Shell) -> None:
 
 
 def test_status_has_a_line_for_each_workload_by_name(shell: Shell) -> None:
-    shell.write(*(workload(slug, model="acme/a-model-of-a-very-long-name-that-fits-nowhere") for slug in "cab"))
+    shell.write(
+        *(
+            workload(slug, model="acme/a-model-of-a-very-long-name-that-fits-nowhere")
+            for slug in "cab"
+        )
+    )
     shell.run("apply", "--yes")
     shell.run("wait", "--all")  # each fails, with a long message
     data = ["--data", str(shell.platform.data_dir)]
@@ -98,4 +103,8 @@ def test_status_has_a_line_for_each_workload_by_name(shell: Shell) -> None:
     piped = shell.run("status", *data).out
     assert "…" not in piped
     assert piped.count("acme/a-model-of-a-very-long-name-that-fits-nowhere") >= 3
-    assert [item["slug"] for item in shell.run("status", "--json", *data).json["workloads"]] == ["a", "b", "c"]
+    assert [item["slug"] for item in shell.run("status", "--json", *data).json["workloads"]] == [
+        "a",
+        "b",
+        "c",
+    ]

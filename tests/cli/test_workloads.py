@@ -46,7 +46,10 @@ def test_list_and_get(shell: Shell) -> None:
         "support-bot\tforecast\tvllm\tacme/model\t",
         "vectors\tforecast\tllamacpp\tsentence-transformers/all-MiniLM-L6-v2\t",
     ]
-    assert [found["slug"] for found in shell.run("list", "--json").json] == ["support-bot", "vectors"]
+    assert [found["slug"] for found in shell.run("list", "--json").json] == [
+        "support-bot",
+        "vectors",
+    ]
     lines = shell.run("get", "Support Bot").out.splitlines()
     assert "slug: support-bot" in lines
     assert "config.env.A: b" in lines
@@ -67,7 +70,10 @@ def test_delete_asks(shell: Shell) -> None:
     assert done.json["deleted"]["slug"] == "support-bot"
     assert shell.live() == {}
     done = shell.run("delete", "support-bot", "--yes")
-    assert (done.code, done.err) == (1, "error: not found: project 'acme' has no workload 'support-bot'\n")
+    assert (done.code, done.err) == (
+        1,
+        "error: not found: project 'acme' has no workload 'support-bot'\n",
+    )
 
 
 def test_wait_for_what_cannot_become_ready(shell: Shell) -> None:
@@ -139,7 +145,9 @@ def test_following_a_log_ends_with_ctrl_c(shell: Shell) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(VECTORS)
         mgmt.wait_until_ready("vectors", silent=True)
-    process = shell.popen("logs", "vectors", "-f", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = shell.popen(
+        "logs", "vectors", "-f", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -164,7 +172,9 @@ def test_ctrl_c_while_waiting(shell: Shell) -> None:
     assert "Traceback" not in done.out
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["export"], ["plan"], ["schema"], ["get", "w-1"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "--json"], ["export"], ["plan"], ["schema"], ["get", "w-1"]]
+)
 def test_a_reader_that_has_read_enough_is_no_error(shell: Shell, words: list[str]) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(3)))
     assert shell.run("apply", "--yes").code == 0
@@ -180,15 +190,28 @@ def test_a_plan_whose_reader_left_still_tells_of_changes_by_its_exit_code(shell:
     shell.write(workload("one"))
     read, write = os.pipe()
     os.close(read)
-    process = shell.popen("plan", "--detailed-exitcode", stdout=write, stderr=subprocess.PIPE, text=True)
+    process = shell.popen(
+        "plan", "--detailed-exitcode", stdout=write, stderr=subprocess.PIPE, text=True
+    )
     os.close(write)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (2, "")
 
 
 def test_what_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
-    row = {"id": "w", "slug": "one", "name": "one", "model_name": "m", "backend": "vllm", "task_type": "forecast"}
-    deep = json.dumps([{**row, "config": "@"}]).replace('"@"', '{"a":' * 400 + "1" + "}" * 400).encode()
+    row = {
+        "id": "w",
+        "slug": "one",
+        "name": "one",
+        "model_name": "m",
+        "backend": "vllm",
+        "task_type": "forecast",
+    }
+    deep = (
+        json.dumps([{**row, "config": "@"}])
+        .replace('"@"', '{"a":' * 400 + "1" + "}" * 400)
+        .encode()
+    )
 
     class Deep(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

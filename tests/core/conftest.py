@@ -34,7 +34,9 @@ def _exchange(path: Path) -> Exchange:
     _, _, answer = path.read_bytes().partition(MARK)
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     if headers.get("transfer-encoding") == "chunked":
         body = _unchunked(body)
     return Exchange(int(first.split()[1]), headers, body)

@@ -51,11 +51,20 @@ CLASSES: list[tuple[int, type[InferenceKeyError], str]] = [
 
 
 @pytest.mark.parametrize(("status", "kind", "prefix"), CLASSES)
-def test_a_status_has_its_class_and_its_first_words(status: int, kind: type[InferenceKeyError], prefix: str) -> None:
-    error = error_for(status, b'{"error": "It broke."}', request_id="r-1", retry_after=1.5, attempts=3)
+def test_a_status_has_its_class_and_its_first_words(
+    status: int, kind: type[InferenceKeyError], prefix: str
+) -> None:
+    error = error_for(
+        status, b'{"error": "It broke."}', request_id="r-1", retry_after=1.5, attempts=3
+    )
     assert type(error) is kind
     assert str(error) == prefix + "It broke."
-    assert (error.status, error.request_id, error.retry_after, error.attempts) == (status, "r-1", 1.5, 3)
+    assert (error.status, error.request_id, error.retry_after, error.attempts) == (
+        status,
+        "r-1",
+        1.5,
+        3,
+    )
     assert error.body == '{"error": "It broke."}'
 
 
@@ -70,7 +79,9 @@ def test_a_status_has_its_class_and_its_first_words(status: int, kind: type[Infe
         (503, "api error (status 503): the server gave no reason"),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"error": null}', b'{"error": {}}', b" \r\n", b'""'])
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"{}", b'{"error": null}', b'{"error": {}}', b" \r\n", b'""']
+)
 def test_a_silent_server_still_has_a_readable_error(status: int, text: str, body: bytes) -> None:
     error = error_for(status, body)
     if body == b'{"error": null}':
@@ -95,7 +106,9 @@ DENIED = ["wrong_credential_type", "project_scope_mismatch", "scope_insufficient
         lambda code: {"code": code},
     ],
 )
-def test_the_code_of_a_denial_without_words_gets_words(code: str, shape: Callable[[str], object]) -> None:
+def test_the_code_of_a_denial_without_words_gets_words(
+    code: str, shape: Callable[[str], object]
+) -> None:
     error = error_for(403, orjson.dumps(shape(code)))
     assert isinstance(error, PermissionDenied)
     assert error.code == code
@@ -113,7 +126,9 @@ def test_the_code_of_a_denial_without_words_gets_words(code: str, shape: Callabl
         lambda code: {"code": code, "message": "No way."},
     ],
 )
-def test_the_servers_own_words_of_a_denial_are_kept(code: str, shape: Callable[[str], object]) -> None:
+def test_the_servers_own_words_of_a_denial_are_kept(
+    code: str, shape: Callable[[str], object]
+) -> None:
     error = error_for(403, orjson.dumps(shape(code)))
     assert (error.code, str(error)) == (code, f"permission denied [{code}]: No way.")
 
@@ -121,9 +136,15 @@ def test_the_servers_own_words_of_a_denial_are_kept(code: str, shape: Callable[[
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b'{"error": "quota_exceeded"}', "permission denied [forbidden]: the token may not do this"),
+        (
+            b'{"error": "quota_exceeded"}',
+            "permission denied [forbidden]: the token may not do this",
+        ),
         (b'{"error": {"code": 403, "message": "No."}}', "permission denied [forbidden]: No."),
-        (b"<html><body><h1>403 Forbidden</h1></body></html>", "permission denied [forbidden]: 403 Forbidden"),
+        (
+            b"<html><body><h1>403 Forbidden</h1></body></html>",
+            "permission denied [forbidden]: 403 Forbidden",
+        ),
     ],
 )
 def test_any_other_denial_is_forbidden(body: bytes, text: str) -> None:
@@ -195,14 +216,18 @@ def test_bytes_that_are_no_text_are_readable() -> None:
     assert words(b"\xff\xfebroken") == ("��broken", None)
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDED if "/err_" in name or "/emb_" in name or "_on_" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in RECORDED if "/err_" in name or "/emb_" in name or "_on_" in name]
+)
 def test_recorded_refusals(name: str, capture: Callable[[str], Any]) -> None:
     exchange = capture(name)
     if exchange.status == 200:
         return
     said = orjson.loads(exchange.body)["error"]
     error = error_for(exchange.status, exchange.body)
-    kind, prefix = next((kind, prefix) for status, kind, prefix in CLASSES if status == exchange.status)
+    kind, prefix = next(
+        (kind, prefix) for status, kind, prefix in CLASSES if status == exchange.status
+    )
     assert type(error) is kind
     assert str(error) == prefix + " ".join(said["message"].split())
     assert error.code == said["type"]
@@ -257,7 +282,9 @@ def test_a_credential_across_the_bodys_limit_does_not_survive() -> None:
         assert len(error.body or "") <= BODY_LIMIT
 
 
-@pytest.mark.parametrize("body", [b"x" * 10**6, orjson.dumps({"error": "x" * 5000}), b"<p>" * 10**5, b"[" * 10**5])
+@pytest.mark.parametrize(
+    "body", [b"x" * 10**6, orjson.dumps({"error": "x" * 5000}), b"<p>" * 10**5, b"[" * 10**5]
+)
 def test_everything_is_bounded(body: bytes) -> None:
     error = error_for(500, body)
     assert len(str(error)) <= MESSAGE_LIMIT + 30
@@ -276,10 +303,15 @@ def test_everything_is_bounded(body: bytes) -> None:
         lambda deep: {"error": deep},
     ],
 )
-def test_json_nested_deeper_than_can_be_written_is_still_a_typed_error(wrap: Callable[[Any], Any]) -> None:
+def test_json_nested_deeper_than_can_be_written_is_still_a_typed_error(
+    wrap: Callable[[Any], Any],
+) -> None:
     inner = b"[" * 300 + b"]" * 300
     body = orjson.dumps(wrap(orjson.Fragment(inner)))
-    assert str(error_for(500, body)) == "api error (status 500): (JSON that is nested too deeply to be shown)"
+    assert (
+        str(error_for(500, body))
+        == "api error (status 500): (JSON that is nested too deeply to be shown)"
+    )
     assert isinstance(in_band_error(orjson.loads(body)), GenerationFailed)
 
 
@@ -295,7 +327,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["error", "message", "code", "type", "detail", "loc", "msg", "status"]), inner, max_size=4
+            st.sampled_from(["error", "message", "code", "type", "detail", "loc", "msg", "status"]),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=8,
@@ -305,7 +339,12 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_makes_a_typed_error(value: object) -> None:
     error = error_for(403, orjson.dumps(value))
-    assert error.code in {"wrong_credential_type", "project_scope_mismatch", "scope_insufficient", "forbidden"}
+    assert error.code in {
+        "wrong_credential_type",
+        "project_scope_mismatch",
+        "scope_insufficient",
+        "forbidden",
+    }
     inside = in_band_error(value)
     assert str(inside).startswith("api error: ")
     assert inside.status is None or 400 <= inside.status <= 599

@@ -14,7 +14,9 @@ from inferencekey.errors import ValidationError
 from inferencekey.models import FieldDiff, Plan, WorkloadSpec
 
 SPEC = WorkloadSpec(name="Bot", slug="Support Bot", model="m", backend="vllm", command="c")
-LIVE = workload({"id": "w-1", "slug": "support-bot", "name": "Bot", "model_name": "m", "backend": "vllm"})
+LIVE = workload(
+    {"id": "w-1", "slug": "support-bot", "name": "Bot", "model_name": "m", "backend": "vllm"}
+)
 
 CREATE = make_plan(SPEC, None, project="acme")
 UPDATE = make_plan(SPEC, LIVE, project="acme")
@@ -30,19 +32,59 @@ def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("plan", "changes", "text"),
     [
-        (CREATE, {"workload_slug": "Support Bot"}, "'Support Bot' is no slug as the platform stores it"),
+        (
+            CREATE,
+            {"workload_slug": "Support Bot"},
+            "'Support Bot' is no slug as the platform stores it",
+        ),
         (NONE, {"workload_slug": ""}, "'' is no slug as the platform stores it"),
         (CREATE, {"workload_slug": "other"}, "it creates 'support-bot', but is of 'other'"),
-        (CREATE, {"changes": ()}, "it creates a workload without name, slug, task_type, backend, model_name"),
-        (CREATE, {"workload_id": "w-1"}, "its action and what it says of the live workload contradict each other"),
-        (CREATE, {"state": "s"}, "its action and what it says of the live workload contradict each other"),
-        (UPDATE, {"state": None}, "its action and what it says of the live workload contradict each other"),
-        (NONE, {"workload_id": None}, "its action and what it says of the live workload contradict each other"),
+        (
+            CREATE,
+            {"changes": ()},
+            "it creates a workload without name, slug, task_type, backend, model_name",
+        ),
+        (
+            CREATE,
+            {"workload_id": "w-1"},
+            "its action and what it says of the live workload contradict each other",
+        ),
+        (
+            CREATE,
+            {"state": "s"},
+            "its action and what it says of the live workload contradict each other",
+        ),
+        (
+            UPDATE,
+            {"state": None},
+            "its action and what it says of the live workload contradict each other",
+        ),
+        (
+            NONE,
+            {"workload_id": None},
+            "its action and what it says of the live workload contradict each other",
+        ),
         (UPDATE, {"changes": ()}, "it updates nothing"),
-        (NONE, {"changes": UPDATE.changes}, "its changes are of fields that it cannot change, or twice of one: config"),
-        (UPDATE, {"changes": (FieldDiff("slug", "a", "b"),)}, "its changes are of fields that it cannot change"),
-        (UPDATE, {"changes": UPDATE.changes * 2}, "its changes are of fields that it cannot change, or twice of one"),
-        (CREATE, {"changes": (*CREATE.changes, FieldDiff("id", None, "x"))}, "its changes are of fields that it"),
+        (
+            NONE,
+            {"changes": UPDATE.changes},
+            "its changes are of fields that it cannot change, or twice of one: config",
+        ),
+        (
+            UPDATE,
+            {"changes": (FieldDiff("slug", "a", "b"),)},
+            "its changes are of fields that it cannot change",
+        ),
+        (
+            UPDATE,
+            {"changes": UPDATE.changes * 2},
+            "its changes are of fields that it cannot change, or twice of one",
+        ),
+        (
+            CREATE,
+            {"changes": (*CREATE.changes, FieldDiff("id", None, "x"))},
+            "its changes are of fields that it",
+        ),
     ],
 )
 def test_what_plan_never_makes_is_refused(plan: Plan, changes: dict[str, Any], text: str) -> None:

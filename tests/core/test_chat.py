@@ -49,7 +49,11 @@ def test_everything_given_is_sent() -> None:
 
 
 def test_extra_body_goes_over_everything_but_stream() -> None:
-    made = body(prompt="Hola", temperature=1, extra_body={"temperature": 0.5, "model": "other", "stream": True})
+    made = body(
+        prompt="Hola",
+        temperature=1,
+        extra_body={"temperature": 0.5, "model": "other", "stream": True},
+    )
     assert made == {"model": "other", "messages": HI, "temperature": 0.5}
     assert body(prompt="Hola", extra_body={"stream": False}, stream=True)["stream"] is True
     assert body(prompt="Hola", extra_body=MappingProxyType({"n": 1}))["n"] == 1
@@ -74,7 +78,10 @@ def test_the_arguments_are_not_changed() -> None:
         {"role": "user", "content": [{"type": "text", "text": "Hola"}]},
         {
             "role": "user",
-            "content": [{"type": "text", "text": " "}, {"type": "image_url", "image_url": {"url": "data:"}}],
+            "content": [
+                {"type": "text", "text": " "},
+                {"type": "image_url", "image_url": {"url": "data:"}},
+            ],
         },
         {"role": "user", "content": ("a part",)},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
@@ -112,7 +119,10 @@ STOP = "validation error: stop must be a text or a list of texts, none of them e
         ({"messages": HI[0]}, NO_LIST),
         ({"messages": iter(HI)}, NO_LIST),
         ({"messages": ["Hola"]}, "validation error: messages[0] must be {'role': …, 'content': …}"),
-        ({"messages": [*HI, None]}, "validation error: messages[1] must be {'role': …, 'content': …}"),
+        (
+            {"messages": [*HI, None]},
+            "validation error: messages[1] must be {'role': …, 'content': …}",
+        ),
         ({"messages": [{"content": "a"}]}, NO_ROLE),
         ({"messages": [{"role": " ", "content": "a"}]}, NO_ROLE),
         ({"messages": [{"role": 1, "content": "a"}]}, NO_ROLE),
@@ -120,30 +130,60 @@ STOP = "validation error: stop must be a text or a list of texts, none of them e
         ({"messages": [{"role": "user", "content": None}]}, BLANK_CONTENT),
         ({"messages": [{"role": "user", "content": " \n"}]}, BLANK_CONTENT),
         ({"messages": [{"role": "user", "content": []}]}, BLANK_CONTENT),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, BLANK_CONTENT),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]},
+            BLANK_CONTENT,
+        ),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, BLANK_CONTENT),
         ({"messages": [{"role": "assistant", "content": "", "tool_calls": []}]}, BLANK_CONTENT),
         ({"messages": [{"role": "tool", "content": None}]}, BLANK_CONTENT),
         ({"messages": [{"role": "user", "content": 5}]}, NO_CONTENT),
         ({"messages": [{"role": "user", "content": b"Hola"}]}, NO_CONTENT),
         ({"messages": [{"role": "user", "content": {"type": "text"}}]}, NO_CONTENT),
-        ({"temperature": -0.1}, "validation error: temperature must be a number of at least 0; got -0.1"),
-        ({"temperature": "0.2"}, "validation error: temperature must be a number of at least 0; got '0.2'"),
-        ({"temperature": True}, "validation error: temperature must be a number of at least 0; got True"),
-        ({"temperature": float("nan")}, "validation error: temperature must be a number of at least 0; got nan"),
+        (
+            {"temperature": -0.1},
+            "validation error: temperature must be a number of at least 0; got -0.1",
+        ),
+        (
+            {"temperature": "0.2"},
+            "validation error: temperature must be a number of at least 0; got '0.2'",
+        ),
+        (
+            {"temperature": True},
+            "validation error: temperature must be a number of at least 0; got True",
+        ),
+        (
+            {"temperature": float("nan")},
+            "validation error: temperature must be a number of at least 0; got nan",
+        ),
         ({"temperature": float("inf")}, "validation error: temperature must be finite"),
         ({"top_p": -1}, "validation error: top_p must be a number of at least 0; got -1"),
-        ({"max_tokens": 0}, "validation error: max_tokens must be a whole number of at least 1; got 0"),
-        ({"max_tokens": 1.5}, "validation error: max_tokens must be a whole number of at least 1; got 1.5"),
-        ({"max_tokens": True}, "validation error: max_tokens must be a whole number of at least 1; got True"),
+        (
+            {"max_tokens": 0},
+            "validation error: max_tokens must be a whole number of at least 1; got 0",
+        ),
+        (
+            {"max_tokens": 1.5},
+            "validation error: max_tokens must be a whole number of at least 1; got 1.5",
+        ),
+        (
+            {"max_tokens": True},
+            "validation error: max_tokens must be a whole number of at least 1; got True",
+        ),
         ({"seed": "1"}, "validation error: seed must be a whole number; got '1'"),
         ({"stop": ""}, STOP),
         ({"stop": []}, STOP),
         ({"stop": ["a", ""]}, STOP),
         ({"stop": [1]}, STOP),
         ({"stop": b"a"}, STOP),
-        ({"extra_body": [("n", 1)]}, "validation error: extra_body must be a mapping of the body's further fields"),
-        ({"extra_body": "n"}, "validation error: extra_body must be a mapping of the body's further fields"),
+        (
+            {"extra_body": [("n", 1)]},
+            "validation error: extra_body must be a mapping of the body's further fields",
+        ),
+        (
+            {"extra_body": "n"},
+            "validation error: extra_body must be a mapping of the body's further fields",
+        ),
     ],
 )
 def test_wrong_arguments(given: dict[str, Any], text: str) -> None:
@@ -154,7 +194,10 @@ def test_wrong_arguments(given: dict[str, Any], text: str) -> None:
 
 
 def answer(message: Any = None, **fields: Any) -> bytes:
-    choice = {"index": 0, "message": {"role": "assistant", "content": "Hola"} if message is None else message}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hola"} if message is None else message,
+    }
     return orjson.dumps({"choices": [choice], **fields})
 
 
@@ -162,8 +205,19 @@ def test_a_whole_answer() -> None:
     raw = {
         "id": "chatcmpl-1",
         "model": "meta-llama/Llama-3.1-8B-Instruct",
-        "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "Hola"}}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_tokens_details": None},
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "length",
+                "message": {"role": "assistant", "content": "Hola"},
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 1,
+            "total_tokens": 10,
+            "prompt_tokens_details": None,
+        },
         "unknown": [1],
     }
     result = text_result(orjson.dumps(raw), request_id="r-1")
@@ -189,7 +243,12 @@ def test_the_text_is_the_content(message: dict[str, Any], text: str) -> None:
 
 def test_what_a_server_leaves_out_is_none() -> None:
     result = text_result(answer(model=5, usage=[]))
-    assert (result.model, result.finish_reason, result.usage, result.request_id) == (None, None, None, None)
+    assert (result.model, result.finish_reason, result.usage, result.request_id) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,8 +266,14 @@ def test_what_a_server_leaves_out_is_none() -> None:
         (b'{"choices": [null]}', "the chat completion has no choices[0]"),
         (b'{"choices": {"0": {}}}', "the chat completion has no choices[0]"),
         (b'{"choices": [{}]}', "the chat completion has no choices[0].message.content"),
-        (b'{"choices": [{"text": "legacy"}]}', "the chat completion has no choices[0].message.content"),
-        (b'{"choices": [{"message": "Hola"}]}', "the chat completion has no choices[0].message.content"),
+        (
+            b'{"choices": [{"text": "legacy"}]}',
+            "the chat completion has no choices[0].message.content",
+        ),
+        (
+            b'{"choices": [{"message": "Hola"}]}',
+            "the chat completion has no choices[0].message.content",
+        ),
         (answer({"role": "assistant"}), "the chat completion has no choices[0].message.content"),
         (answer({"tool_calls": []}), "the chat completion has no choices[0].message.content"),
         (answer({"content": 5}), "choices[0].message.content is not a text"),
@@ -227,7 +292,11 @@ def test_an_answer_without_what_the_contract_requires_names_it(sent: bytes, text
     [
         (b'{"error": "CUDA out of memory"}', "api error: CUDA out of memory", None),
         (b'{"error": {"message": "m", "type": "t"}, "choices": null}', "api error: m", "t"),
-        (b'{"error": {"message": "m"}, "choices": [{"message": {"content": ""}}]}', "api error: m", None),
+        (
+            b'{"error": {"message": "m"}, "choices": [{"message": {"content": ""}}]}',
+            "api error: m",
+            None,
+        ),
         (b'{"error": {}}', "api error: the engine reported an error without words", None),
         (b'{"error": ""}', 'api error: {"error":""}', None),
     ],
@@ -251,7 +320,11 @@ def test_an_engine_that_gave_up(reason: str) -> None:
     assert str(caught.value) == (
         f"api error: the engine gave up (finish_reason '{reason}'); 2 characters had arrived, see .partial_text"
     )
-    assert (caught.value.code, caught.value.partial_text, caught.value.request_id) == (reason, "Ho", "r-1")
+    assert (caught.value.code, caught.value.partial_text, caught.value.request_id) == (
+        reason,
+        "Ho",
+        "r-1",
+    )
     assert caught.value.result is not None
     assert caught.value.result.finish_reason == reason
 
@@ -269,7 +342,9 @@ def test_an_engine_that_gave_up(reason: str) -> None:
         ("xllamacpp_smollm2_tools_template/tools_required", None),
     ],
 )
-def test_recorded_answers(name: str, finish_reason: str | None, capture: Callable[[str], Any]) -> None:
+def test_recorded_answers(
+    name: str, finish_reason: str | None, capture: Callable[[str], Any]
+) -> None:
     exchange = capture(name)
     assert exchange.status == 200
     raw = orjson.loads(exchange.body)

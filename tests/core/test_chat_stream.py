@@ -26,7 +26,9 @@ RECORDED = sorted(
 
 def chunk(text: str | None = None, reason: str | None = None, **fields: Any) -> Event:
     delta = {} if text is None else {"content": text}
-    return Event(orjson.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **fields}))
+    return Event(
+        orjson.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **fields})
+    )
 
 
 def read(*pieces: bytes) -> tuple[list[TextChunk | None], ChatStream]:
@@ -46,7 +48,9 @@ def test_every_recorded_stream_under_every_cut(
 ) -> None:
     body = capture(name).body
     raws = [orjson.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]
-    texts = [(raw["choices"][0]["delta"].get("content") or "") if raw["choices"] else "" for raw in raws]
+    texts = [
+        (raw["choices"][0]["delta"].get("content") or "") if raw["choices"] else "" for raw in raws
+    ]
     taken, stream = read(body)
     assert taken.pop() is None, "[DONE] is no chunk"
     assert [one.raw for one in taken if one] == raws
@@ -60,7 +64,9 @@ def test_every_recorded_stream_under_every_cut(
     usage = next((raw["usage"] for raw in reversed(raws) if raw.get("usage")), None)
     assert (result.usage is None) == (usage is None)
     if usage:
-        assert result.usage == Usage(usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"])
+        assert result.usage == Usage(
+            usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
+        )
 
     # The beginning and the end hold every kind of event there is; the middle is more of the same.
     blocks = body.split(b"\n\n")
@@ -73,7 +79,9 @@ def test_every_recorded_stream_under_every_cut(
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_stream_that_breaks_off_says_so(name: str, capture: Callable[[str], Any]) -> None:
+def test_every_recorded_stream_that_breaks_off_says_so(
+    name: str, capture: Callable[[str], Any]
+) -> None:
     body = capture(name).body
     finished = body.index(b"\n\n", body.rindex(b'"finish_reason":"')) + 2
     for at in range(0, len(body), 7):
@@ -129,8 +137,13 @@ def test_model_and_usage_are_gathered() -> None:
     stream = ChatStream(request_id="r-1")
     stream.take(chunk("Ho", model="m-1", usage=None))
     stream.take(chunk("la", model="m-2", usage={"completion_tokens": 1}))
-    last = {"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 2.0, "total_tokens": "4"}}
-    assert stream.result() == TextResult("Hola", "m-1", None, Usage(None, 1, None), stream.result().raw, "r-1")
+    last = {
+        "choices": [],
+        "usage": {"prompt_tokens": 2, "completion_tokens": 2.0, "total_tokens": "4"},
+    }
+    assert stream.result() == TextResult(
+        "Hola", "m-1", None, Usage(None, 1, None), stream.result().raw, "r-1"
+    )
     stream.take(chunk(None, "stop"))
     stream.take(Event(orjson.dumps(last)))
     assert stream.result() == TextResult("Hola", "m-1", "stop", Usage(2, 2, None), last, "r-1")
@@ -165,7 +178,12 @@ def test_an_error_in_the_stream_raises_with_the_servers_words(
         stream.take(Event(data, kind))
     error = caught.value
     assert str(error) == f"api error: {words}"
-    assert (error.code, error.status, error.request_id, error.partial_text) == (code, status, "r-1", "Ho")
+    assert (error.code, error.status, error.request_id, error.partial_text) == (
+        code,
+        status,
+        "r-1",
+        "Ho",
+    )
     assert error.result is not None
     assert error.body
 
@@ -246,7 +264,10 @@ def test_what_is_no_chunk_raises_and_shows_its_beginning(data: bytes) -> None:
     ("unfinished", "cause"),
     [
         (None, "the server closed the connection"),
-        (Event(b'{"choices": [{"del'), "the server closed the connection in the middle of an event"),
+        (
+            Event(b'{"choices": [{"del'),
+            "the server closed the connection in the middle of an event",
+        ),
     ],
 )
 def test_an_end_before_the_end(unfinished: Event | None, cause: str) -> None:
@@ -300,7 +321,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(["choices", "delta", "content", "finish_reason", "error", "usage"]), inner, max_size=3
+            st.sampled_from(["choices", "delta", "content", "finish_reason", "error", "usage"]),
+            inner,
+            max_size=3,
         )
     ),
     max_leaves=8,
@@ -332,7 +355,8 @@ def test_an_error_without_the_word_around_it(event: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [b"{}", b'{"object":"chat.completion.chunk","usage":{}}', b'{"choices":[],"message":"x"}']
+    "event",
+    [b"{}", b'{"object":"chat.completion.chunk","usage":{}}', b'{"choices":[],"message":"x"}'],
 )
 def test_an_event_without_choices_is_no_error(event: bytes) -> None:
     assert ChatStream().take(Event(event)) is not None

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferencekey._core.converge import Apply, Converge, Create, Discard, Fail, Finish, Machine, Read, Step, Update
+from inferencekey._core.converge import (
+    Apply,
+    Converge,
+    Create,
+    Discard,
+    Fail,
+    Finish,
+    Machine,
+    Read,
+    Step,
+    Update,
+)
 from inferencekey._core.reconcile import create_body, make_plan, patch_body
 from inferencekey._core.wire import find_workload, slugs_of, workload
 from inferencekey.errors import ApiError, DriftError, TransportError
@@ -49,7 +60,12 @@ def test_absent_is_created_in_every_mode_but_dry_run(mode: OnDrift) -> None:
 def test_a_dry_run_changes_nothing_absent_workloads_included() -> None:
     step = machine(OnDrift.DRY_RUN).read(None)
     assert isinstance(step, Finish)
-    assert (step.slug, step.plan.action, step.plan.workload_id, step.warn) == ("support-bot", "create", None, False)
+    assert (step.slug, step.plan.action, step.plan.workload_id, step.warn) == (
+        "support-bot",
+        "create",
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize("mode", [*OnDrift])
@@ -67,7 +83,9 @@ def test_what_no_update_can_change_is_noted() -> None:
     step = machine().read(live(task_type="embedding"))
     assert isinstance(step, Finish)
     assert step.plan.action == "none"
-    assert [note[:52] for note in step.notes] == ["workload 'support-bot': task_type is 'embedding' liv"]
+    assert [note[:52] for note in step.notes] == [
+        "workload 'support-bot': task_type is 'embedding' liv"
+    ]
     made = machine()
     made.read(live(task_type="embedding", name="Other"))
     step = made.updated(live(task_type="embedding"))
@@ -284,7 +302,9 @@ def refused(step: Step, why: str) -> DriftError:
 def test_a_create_plan_creates() -> None:
     made = applying(CREATE)
     assert made.read(None) == Create(create_body(SPEC))
-    assert made.created(live(id="w-7")) == Finish("support-bot", attrs.evolve(CREATE, workload_id="w-7"))
+    assert made.created(live(id="w-7")) == Finish(
+        "support-bot", attrs.evolve(CREATE, workload_id="w-7")
+    )
 
 
 def test_an_update_plan_updates_exactly_what_it_says() -> None:
@@ -304,7 +324,11 @@ def test_a_plan_of_nothing_does_nothing() -> None:
         (CREATE, DRIFTED, "exists now"),
         (UPDATE, None, "does not exist any more"),
         (UPDATE, live(), "was changed since: name, config"),
-        (UPDATE, live(config={"command": "old"}, name="Other", id="w-2"), "was deleted and created again since"),
+        (
+            UPDATE,
+            live(config={"command": "old"}, name="Other", id="w-2"),
+            "was deleted and created again since",
+        ),
         (NONE, None, "does not exist any more"),
         (NONE, live(description="d"), "was changed since: description"),
         (NONE, DRIFTED, "was changed since: name, config"),
@@ -329,7 +353,9 @@ def test_a_create_plan_whose_answer_was_lost_finds_its_own_workload() -> None:
     made.read(None)
     assert made.unknown(LOST) == Read(0.25)
     assert made.read(live(id="w-9")) == Create(create_body(SPEC)), "whose is it?"
-    assert made.created(live(id="w-9")) == Finish("support-bot", attrs.evolve(CREATE, workload_id="w-9"))
+    assert made.created(live(id="w-9")) == Finish(
+        "support-bot", attrs.evolve(CREATE, workload_id="w-9")
+    )
 
 
 def test_a_create_plan_whose_answer_was_lost_where_keys_mean_nothing() -> None:
@@ -341,7 +367,9 @@ def test_a_create_plan_whose_answer_was_lost_where_keys_mean_nothing() -> None:
     made.discarded()
     assert made.read(live(id="w-9")) == Read(1.0), "what was lost may still arrive"
     step = made.read(live(id="w-9"), ["support-bot", "support-bot-2"])
-    assert step == Finish("support-bot", CREATE, leftovers=("support-bot-2",)), "no id: it may be another caller's"
+    assert step == Finish("support-bot", CREATE, leftovers=("support-bot-2",)), (
+        "no id: it may be another caller's"
+    )
 
 
 def test_a_create_plan_whose_answer_was_lost_does_not_take_what_differs_for_its_own() -> None:
@@ -458,7 +486,9 @@ class Caller:
                     self.step = self.machine.unknown(LOST)
                     return
                 stored = self.server.create((id(self), generation), body)
-                self.step = self.machine.unknown(LOST) if fault == "lost" else self.machine.created(stored)
+                self.step = (
+                    self.machine.unknown(LOST) if fault == "lost" else self.machine.created(stored)
+                )
             case Update(workload_id, body):
                 if fault in ("late", "never"):
                     self.step = self.machine.unknown(LOST)
@@ -466,9 +496,15 @@ class Caller:
                     self.step = self.machine.gone()
                 else:
                     row = rows[workload_id] = {**rows[workload_id], **body}
-                    self.step = self.machine.unknown(LOST) if fault == "lost" else self.machine.updated(workload(row))
+                    self.step = (
+                        self.machine.unknown(LOST)
+                        if fault == "lost"
+                        else self.machine.updated(workload(row))
+                    )
             case Discard(workload_id):
-                assert self.server.owners[workload_id][0] == id(self), "never another caller's workload"
+                assert self.server.owners[workload_id][0] == id(self), (
+                    "never another caller's workload"
+                )
                 assert rows.pop(workload_id)["slug"] != "support-bot"
                 self.step = self.machine.discarded()
 
@@ -486,7 +522,9 @@ FAULTS = st.sampled_from(["none", "none", "none", "lost", "never", "late"])
 @given(
     honours_keys=st.booleans(),
     commands=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),
-    taken=st.lists(st.sampled_from(["support-bot-1", "support-bot-2", "other"]), unique=True, max_size=3),
+    taken=st.lists(
+        st.sampled_from(["support-bot-1", "support-bot-2", "other"]), unique=True, max_size=3
+    ),
     schedule=st.lists(st.tuples(st.integers(0, 3), FAULTS, st.booleans()), max_size=40),
 )
 def test_any_interleaving_ends_with_exactly_one(
@@ -497,7 +535,8 @@ def test_any_interleaving_ends_with_exactly_one(
         server.create((0, len(server.owners)), {**create_body(SPEC), "slug": slug})
     before = dict(server.rows)
     callers = [
-        Caller(server, Converge(attrs.evolve(SPEC, command=command), OnDrift.RECONCILE, "acme")) for command in commands
+        Caller(server, Converge(attrs.evolve(SPEC, command=command), OnDrift.RECONCILE, "acme"))
+        for command in commands
     ]
     for who, fault, lands in schedule:
         caller = callers[who % len(callers)]
@@ -521,13 +560,19 @@ def test_any_interleaving_ends_with_exactly_one(
     if finished:
         assert len(winners) == 1
         assert winners[0]["config"]["command"] in commands
-    assert all(caller.step.slug == "support-bot" for caller in finished if isinstance(caller.step, Finish))
+    assert all(
+        caller.step.slug == "support-bot" for caller in finished if isinstance(caller.step, Finish)
+    )
     failed = [caller.step.error for caller in callers if isinstance(caller.step, Fail)]
     assert all(error is LOST for error in failed)
     # What a lost answer may leave behind is at most what was lost; where nothing was lost, nothing is left.
     assert len(ours) - len(winners) <= sum(caller.lost_creates for caller in callers)
     # A caller stops asking when three answers in a row were lost; short of that, an honoured key leaves nothing over.
-    if honours_keys and len(finished) == len(callers) and all(caller.lost_creates < 3 for caller in callers):
+    if (
+        honours_keys
+        and len(finished) == len(callers)
+        and all(caller.lost_creates < 3 for caller in callers)
+    ):
         assert len(ours) == 1
 
 
@@ -540,13 +585,19 @@ def test_any_interleaving_ends_with_exactly_one(
     changes=st.sets(st.integers(0, 30), max_size=2),
 )
 def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
-    honours_keys: bool, there: str | None, wanted: list[str], schedule: list[tuple[int, str]], changes: set[int]
+    honours_keys: bool,
+    there: str | None,
+    wanted: list[str],
+    schedule: list[tuple[int, str]],
+    changes: set[int],
 ) -> None:
     server = Server(honours_keys)
     if there is not None:
         server.create((0, 0), create_body(attrs.evolve(SPEC, command=there)))
     before = find_workload(list(server.rows.values()), "support-bot")
-    plans = [make_plan(attrs.evolve(SPEC, command=command), before, project="acme") for command in wanted]
+    plans = [
+        make_plan(attrs.evolve(SPEC, command=command), before, project="acme") for command in wanted
+    ]
     callers = [Caller(server, Apply(plan)) for plan in plans]
     disturbed = False
     turns = [*schedule, *[(who, "none") for _ in range(40) for who in range(3)]]

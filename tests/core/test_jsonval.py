@@ -74,7 +74,9 @@ def endless() -> list[Any]:
     ],
 )
 def test_dumps_refuses_what_json_cannot(make: Callable[[], Any]) -> None:
-    with pytest.raises(ValidationError, match=r"^validation error: the spec cannot be sent as JSON: "):
+    with pytest.raises(
+        ValidationError, match=r"^validation error: the spec cannot be sent as JSON: "
+    ):
         jsonval.dumps({"a": make()}, "the spec")
 
 
@@ -97,18 +99,33 @@ def test_plain_is_what_the_server_will_give_back() -> None:
     ],
 )
 def test_what_json_has_no_number_for_is_refused_and_not_null(value: Any, where: str) -> None:
-    with pytest.raises(ValidationError, match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$"):
+    with pytest.raises(
+        ValidationError,
+        match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$",
+    ):
         jsonval.plain(value, "config")
 
 
 def test_null_is_null() -> None:
-    value = {"a": None, "b": ["null", 1.5, numpy.float32(1)], "c": Colour.RED, "d": numpy.array([1])}
-    assert jsonval.plain(value, "config") == {"a": None, "b": ["null", 1.5, 1.0], "c": "red", "d": [1]}
+    value = {
+        "a": None,
+        "b": ["null", 1.5, numpy.float32(1)],
+        "c": Colour.RED,
+        "d": numpy.array([1]),
+    }
+    assert jsonval.plain(value, "config") == {
+        "a": None,
+        "b": ["null", 1.5, 1.0],
+        "c": "red",
+        "d": [1],
+    }
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 
@@ -118,19 +135,33 @@ def test_json_values_are_plain_already(value: object) -> None:
     assert jsonval.plain(value, "x") == value
 
 
-@pytest.mark.parametrize(("value", "found"), [({}, True), ({"a": 1}, True), ([], False), ("{}", False), (None, False)])
+@pytest.mark.parametrize(
+    ("value", "found"), [({}, True), ({"a": 1}, True), ([], False), ("{}", False), (None, False)]
+)
 def test_as_mapping(value: Any, found: bool) -> None:
     assert jsonval.as_mapping(value) == (value if found else None)
 
 
-@pytest.mark.parametrize(("value", "found"), [("a", "a"), ("", ""), (None, None), (5, None), (["a"], None)])
+@pytest.mark.parametrize(
+    ("value", "found"), [("a", "a"), ("", ""), (None, None), (5, None), (["a"], None)]
+)
 def test_text_or_none(value: Any, found: str | None) -> None:
     assert jsonval.text_or_none(value) == found
 
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [(3, 3), (0, 0), (-1, -1), (3.0, 3), (3.5, None), (True, None), ("3", None), (None, None), (float("inf"), None)],
+    [
+        (3, 3),
+        (0, 0),
+        (-1, -1),
+        (3.0, 3),
+        (3.5, None),
+        (True, None),
+        ("3", None),
+        (None, None),
+        (float("inf"), None),
+    ],
 )
 def test_integer(value: Any, found: int | None) -> None:
     assert jsonval.integer(value) == found

@@ -18,10 +18,15 @@ FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers
 WORDS = st.text(st.sampled_from('ab"\\:[]embedding,'), max_size=20) | st.sampled_from(
     ['"embedding":[1]', '"embedding": [']
 )
-ITEMS = st.fixed_dictionaries({"embedding": FLOATS, "note": WORDS}, optional={"index": st.integers(0, 3)})
+ITEMS = st.fixed_dictionaries(
+    {"embedding": FLOATS, "note": WORDS}, optional={"index": st.integers(0, 3)}
+)
 
 
-@given(st.fixed_dictionaries({"model": WORDS, "data": st.lists(ITEMS, max_size=4)}), st.sampled_from([None, 1]))
+@given(
+    st.fixed_dictionaries({"model": WORDS, "data": st.lists(ITEMS, max_size=4)}),
+    st.sampled_from([None, 1]),
+)
 def test_it_is_what_the_parser_says(answer: dict[str, Any], indent: int | None) -> None:
     body = json.dumps(answer, indent=indent).encode()
     assert orjson.loads(body) == answer

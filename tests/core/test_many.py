@@ -14,7 +14,13 @@ from inferencekey._core.many import (
     ensure_all_error,
     wait_all_error,
 )
-from inferencekey.errors import ConfigurationError, EnsureAllError, ServerError, ValidationError, WaitAllError
+from inferencekey.errors import (
+    ConfigurationError,
+    EnsureAllError,
+    ServerError,
+    ValidationError,
+    WaitAllError,
+)
 from inferencekey.models import EndpointRef, Phase, ReadinessEvent, WorkloadSpec
 
 SECRET = "ik_live_0a1b2c3d_" + "f" * 64
@@ -65,15 +71,22 @@ def test_one_thing_that_is_wrong_is_one_line() -> None:
 
 
 def test_a_project_that_cannot_stand_in_a_path() -> None:
-    with pytest.raises(ValidationError, match=r"^validation error: specs\[0\]: project must be a slug"):
+    with pytest.raises(
+        ValidationError, match=r"^validation error: specs\[0\]: project must be a slug"
+    ):
         check_all([spec("a")], "../b", None)
 
 
 def test_no_project_is_said_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_all([spec("a"), spec("b")], None, None)
-    assert str(caught.value) == ("No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project.")
-    with pytest.raises(ConfigurationError, match=r"specs\[1\]: project='a' was passed.*\n.*specs\[2\]: .*project='c'"):
+    assert str(caught.value) == (
+        "No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project."
+    )
+    with pytest.raises(
+        ConfigurationError,
+        match=r"specs\[1\]: project='a' was passed.*\n.*specs\[2\]: .*project='c'",
+    ):
         check_all([spec("a"), spec("b", project="b"), spec("c", project="c")], "a", None)
 
 
@@ -108,7 +121,9 @@ def test_slugs() -> None:
 def test_concurrency() -> None:
     assert check_concurrency(1) == 1
     for value in (0, -1, True, 1.5, "8", None):
-        with pytest.raises(ValidationError, match="max_concurrency must be a whole number of at least 1; got "):
+        with pytest.raises(
+            ValidationError, match="max_concurrency must be a whole number of at least 1; got "
+        ):
             check_concurrency(value)
 
 
@@ -138,7 +153,10 @@ def test_who_failed_where() -> None:
 def test_many_failures_are_not_all_named_in_the_message() -> None:
     targets = [Target(spec(f"w{n}"), f"w{n}", "acme") for n in range(20)]
     error = ensure_all_error(targets, [ValueError("x") for _ in targets], [None] * 20)
-    assert str(error) == "20 of 20 workloads failed: w0, w1, w2, w3, w4, w5, w6, w7 and 12 more (0 were ensured)"
+    assert (
+        str(error)
+        == "20 of 20 workloads failed: w0, w1, w2, w3, w4, w5, w6, w7 and 12 more (0 were ensured)"
+    )
     assert error is not None
     assert len(error.exceptions) == 20
 
@@ -150,6 +168,7 @@ def test_who_is_not_ready() -> None:
     assert str(error) == "1 of 2 workloads is not ready: b (1 is)"
     assert error.results == (READY, None, READY)
     error = wait_all_error(
-        {"a": ValueError("y"), "b": ValueError("x"), "c": None, "d": None}, [None, None, READY, READY]
+        {"a": ValueError("y"), "b": ValueError("x"), "c": None, "d": None},
+        [None, None, READY, READY],
     )
     assert str(error) == "2 of 4 workloads are not ready: a, b (2 are)"

@@ -21,7 +21,11 @@ from inferencekey.models import TextChunk
 
 
 def chunk(text: Any, **fields: Any) -> dict[str, Any]:
-    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}], **fields}
+    return {
+        "id": "c",
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}],
+        **fields,
+    }
 
 
 def one_by_one(events: list[bytes]) -> tuple[list[Any], Any, str | None]:
@@ -48,7 +52,9 @@ def at_once(events: list[Any]) -> tuple[list[Any], Any, str | None]:
     return [(one.text, one.finish_reason, one.raw) for one in chunks], stream.result(), failure
 
 
-TEXTS = st.text(st.sampled_from('ab "\\\n\té\u2028\x00\x7f🎉{}[]:,'), max_size=6) | st.text(max_size=4)
+TEXTS = st.text(st.sampled_from('ab "\\\n\té\u2028\x00\x7f🎉{}[]:,'), max_size=6) | st.text(
+    max_size=4
+)
 CHUNKS = st.builds(chunk, TEXTS) | st.builds(chunk, TEXTS, created=st.integers(0, 3))
 ODD = st.sampled_from(
     [
@@ -74,10 +80,18 @@ ODD = st.sampled_from(
         orjson.dumps(chunk("ab")).replace(b"null", b'""'),
         orjson.dumps(chunk("ab")).replace(b'"index":0', b'"index":1.0'),
         orjson.dumps(chunk("ab")).replace(b'"content":"ab"', b'"content":"ab","content":"cd"'),
-        orjson.dumps(chunk("ab")).replace(b'"choices":', b'"choices":[{"delta":{"content":"x"}}],"choices":'),
-        orjson.dumps(chunk("ab")).replace(b'"content":"ab"', b'"content":null,"tool_calls":[{"index":0}]'),
-        orjson.dumps(chunk("ab")).replace(b'"content":"ab"', b'"content":"ab","reasoning_content":"c"'),
-        orjson.dumps(chunk("ab")).replace(b"null", b'null,"logprobs":{"content":[{"token":"ab","logprob":-1e-3}]}'),
+        orjson.dumps(chunk("ab")).replace(
+            b'"choices":', b'"choices":[{"delta":{"content":"x"}}],"choices":'
+        ),
+        orjson.dumps(chunk("ab")).replace(
+            b'"content":"ab"', b'"content":null,"tool_calls":[{"index":0}]'
+        ),
+        orjson.dumps(chunk("ab")).replace(
+            b'"content":"ab"', b'"content":"ab","reasoning_content":"c"'
+        ),
+        orjson.dumps(chunk("ab")).replace(
+            b"null", b'null,"logprobs":{"content":[{"token":"ab","logprob":-1e-3}]}'
+        ),
         orjson.dumps(chunk("ab", error=False)),
         orjson.dumps(chunk("ab", usage={})),
         orjson.dumps(chunk("ab", error={"message": "no"})),
@@ -97,7 +111,11 @@ def test_at_once_is_what_one_by_one_is(events: list[bytes]) -> None:
 LIKE = orjson.dumps(chunk("some words"))
 
 
-@given(st.binary(max_size=3) | st.sampled_from([b'"', b"\\", b'","a":"', b"\xc3\xa9", b"\xed\xa0\x80"]), st.data())
+@given(
+    st.binary(max_size=3)
+    | st.sampled_from([b'"', b"\\", b'","a":"', b"\xc3\xa9", b"\xed\xa0\x80"]),
+    st.data(),
+)
 def test_a_chunk_that_is_nearly_like_the_one_before(noise: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(LIKE)))
     other = LIKE[:at] + noise + LIKE[at + data.draw(st.integers(0, 3)) :]
@@ -107,7 +125,9 @@ def test_a_chunk_that_is_nearly_like_the_one_before(noise: bytes, data: st.DataO
 def test_an_error_event_is_no_chunk_whatever_it_holds() -> None:
     chunks: list[TextChunk] = []
     with pytest.raises(GenerationFailed):
-        ChatStream().take_all([orjson.dumps(chunk("a")), Event(orjson.dumps(chunk("b")), "error")], chunks)
+        ChatStream().take_all(
+            [orjson.dumps(chunk("a")), Event(orjson.dumps(chunk("b")), "error")], chunks
+        )
     assert [one.text for one in chunks] == ["a"]
 
 
@@ -120,7 +140,7 @@ def test_a_chunk_like_the_one_before_is_parsed_when_somebody_looks(shape: Any) -
     assert [one.text for one in chunks] == ["one", "two", "drei"]
     assert chunks == kept
     assert chunks[2].raw is chunks[2].raw
-    assert [pickle.loads(pickle.dumps(one)) for one in chunks] == kept  # noqa: S301
+    assert [pickle.loads(pickle.dumps(one)) for one in chunks] == kept
     assert repr(chunks[1]) == repr(kept[1]) == "TextChunk(text='two', finish_reason=None)"
     assert [copy.copy(one) for one in chunks] == [copy.deepcopy(one) for one in chunks] == kept
     with pytest.raises(AttributeError, match="no attribute 'rawer'"):
@@ -147,7 +167,9 @@ def test_what_is_changed_in_raw_stays_changed_and_is_the_chunks_own() -> None:
 
 def test_a_kept_chunk_keeps_its_own_bytes_and_not_those_of_the_read() -> None:
     def kept() -> TextChunk:
-        read = b"".join(b"data: %b\n\n" % orjson.dumps(chunk(f"word {n} " + "x" * 100)) for n in range(5000))
+        read = b"".join(
+            b"data: %b\n\n" % orjson.dumps(chunk(f"word {n} " + "x" * 100)) for n in range(5000)
+        )
         chunks: list[TextChunk] = []
         ChatStream().take_all(SSEDecoder().feed_plain(read), chunks)
         return chunks[2500]
@@ -193,12 +215,17 @@ def test_chunks_that_are_all_different_are_not_learnt_for_ever(learnt: list[str]
 
 def test_the_first_model_named_is_the_streams() -> None:
     stream = ChatStream()
-    stream.take_all([orjson.dumps(chunk("a", **fields)) for fields in ({}, {"model": "m-1"}, {"model": "m-2"})], [])
+    stream.take_all(
+        [orjson.dumps(chunk("a", **fields)) for fields in ({}, {"model": "m-1"}, {"model": "m-2"})],
+        [],
+    )
     assert stream.result().model == "m-1"
 
 
 def test_a_stream_that_begins_with_line_ends_is_learnt_later(learnt: list[str]) -> None:
-    ChatStream().take_all([orjson.dumps(chunk(text)) for text in ["\n"] * 6 + list("abc") + ["\n", "d"]], [])
+    ChatStream().take_all(
+        [orjson.dumps(chunk(text)) for text in ["\n"] * 6 + list("abc") + ["\n", "d"]], []
+    )
     assert learnt == ["\n"] * 6 + ["a", "\n"]
 
 

@@ -20,7 +20,11 @@ CLOUD = {
     "max_hourly_cost_usd": 2,
     "workers": {"source": "cloud", "cloud_pool": POOL},
 }
-PRIVATE = {"min_workers": 1, "max_workers": 1, "workers": {"source": "private", "private_worker_ids": ["w1"]}}
+PRIVATE = {
+    "min_workers": 1,
+    "max_workers": 1,
+    "workers": {"source": "private", "private_worker_ids": ["w1"]},
+}
 
 
 def cloud(**pool: Any) -> dict[str, Any]:
@@ -61,15 +65,31 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         ("autoscaling", None, "execution_policy_config is required"),
         ("fixed", {}, "replicas is required: a whole number of at least 1$"),
         ("fixed", {"replicas": None}, "replicas is required"),
-        ("fixed", {"replcias": 2}, r"replcias is not a setting of 'fixed'; did you mean 'replicas'\?$"),
-        ("fixed", {"replicas": 2, "zone": "eu"}, "zone is not a setting of 'fixed'; known: replicas$"),
-        ("scheduled", {"cron": "0 2 * * *", "tz": "UTC"}, "tz is not a setting of 'scheduled'; known: cron, window$"),
+        (
+            "fixed",
+            {"replcias": 2},
+            r"replcias is not a setting of 'fixed'; did you mean 'replicas'\?$",
+        ),
+        (
+            "fixed",
+            {"replicas": 2, "zone": "eu"},
+            "zone is not a setting of 'fixed'; known: replicas$",
+        ),
+        (
+            "scheduled",
+            {"cron": "0 2 * * *", "tz": "UTC"},
+            "tz is not a setting of 'scheduled'; known: cron, window$",
+        ),
         (
             "autoscaling",
             {**PRIVATE, "workers": {**PRIVATE["workers"], "sorce": 1}},
             "workers.sorce is not a setting of",
         ),
-        ("autoscaling", {**PRIVATE, "workers": {}}, "workers.source is required: 'cloud' or 'private'"),
+        (
+            "autoscaling",
+            {**PRIVATE, "workers": {}},
+            "workers.source is required: 'cloud' or 'private'",
+        ),
         (
             "autoscaling",
             cloud(gpus=["x"]),
@@ -83,7 +103,11 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         ),
         ("scheduled", {"cron": "0 0 31 4 *"}, "cron never comes"),
         ("scheduled", {"cron": "0 0 31 feb,apr-jun/2 */2"}, "cron never comes"),
-        ("scheduled", {"cron": "0," * 500 + "0 * * * *"}, "cron must not be longer than 1000 characters; got 1009"),
+        (
+            "scheduled",
+            {"cron": "0," * 500 + "0 * * * *"},
+            "cron must not be longer than 1000 characters; got 1009",
+        ),
         (
             "scheduled",
             {"cron": "5-1 2 * * *"},
@@ -94,19 +118,39 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
             {"cron": "0 2 * * jan"},
             "cron must have 0 to 7 or sun to sat as its day of the week, not 'jan'; got",
         ),
-        ("scheduled", {"cron": "0 2 * 13 *"}, "cron must have 1 to 12 or jan to dec as its month, not '13'; got"),
-        ("scheduled", {"cron": "0 2 0,1 * *"}, "cron must have 1 to 31 as its day of the month, not '0'; got"),
+        (
+            "scheduled",
+            {"cron": "0 2 * 13 *"},
+            "cron must have 1 to 12 or jan to dec as its month, not '13'; got",
+        ),
+        (
+            "scheduled",
+            {"cron": "0 2 0,1 * *"},
+            "cron must have 1 to 31 as its day of the month, not '0'; got",
+        ),
         ("scheduled", {"window": "Mon-Fri 08:00-20:60 Europe/Madrid"}, "window"),
-        ("autoscaling", {**CLOUD, "workers": {"source": "cloud", "cloud_pool": []}}, "cloud_pool must be an object"),
+        (
+            "autoscaling",
+            {**CLOUD, "workers": {"source": "cloud", "cloud_pool": []}},
+            "cloud_pool must be an object",
+        ),
         ("fixed", {"replicas": 0}, "replicas"),
         ("fixed", {"replicas": True}, "replicas"),
         ("fixed", {"replicas": 1.5}, "replicas"),
         ("scheduled", {}, "exactly one of cron and window"),
         ("scheduled", {"cron": "0 2 * * *", "window": "x"}, "exactly one of cron and window"),
         ("scheduled", {"cron": "0 2 * *"}, "cron"),
-        ("scheduled", {"cron": "60 2 * * *"}, r"cron must have 0 to 59 as its minute, not '60'; got '60 2 \* \* \*'$"),
+        (
+            "scheduled",
+            {"cron": "60 2 * * *"},
+            r"cron must have 0 to 59 as its minute, not '60'; got '60 2 \* \* \*'$",
+        ),
         ("scheduled", {"cron": "0 2 * * someday"}, "cron"),
-        ("scheduled", {"cron": "*/0 2 * * *"}, r"whole number of at least 1 after the '/' in its minute '\*/0'; got"),
+        (
+            "scheduled",
+            {"cron": "*/0 2 * * *"},
+            r"whole number of at least 1 after the '/' in its minute '\*/0'; got",
+        ),
         ("scheduled", {"cron": "1-2-3 2 * * *"}, "cron"),
         ("scheduled", {"cron": "0 ² * * *"}, "cron"),
         ("scheduled", {"cron": 5}, "cron"),
@@ -119,7 +163,11 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         ("autoscaling", {**CLOUD, "max_workers": 0}, "max_workers"),
         ("autoscaling", {**CLOUD, "min_workers": 4}, "max_workers must not be less"),
         ("autoscaling", {**CLOUD, "max_hourly_cost_usd": 0}, "max_hourly_cost_usd"),
-        ("autoscaling", {key: CLOUD[key] for key in CLOUD if key != "max_hourly_cost_usd"}, "max_hourly_cost_usd"),
+        (
+            "autoscaling",
+            {key: CLOUD[key] for key in CLOUD if key != "max_hourly_cost_usd"},
+            "max_hourly_cost_usd",
+        ),
         ("autoscaling", {**CLOUD, "workers": None}, "workers is required: an object"),
         ("autoscaling", {**CLOUD, "workers": {"source": "moon"}}, "workers.source"),
         ("autoscaling", {**CLOUD, "workers": {"source": "cloud"}}, "cloud_pool"),
@@ -128,7 +176,11 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         ("autoscaling", cloud(max_instances=0), "max_instances"),
         ("autoscaling", cloud(max_hourly_cost_usd="1"), "cloud_pool.max_hourly_cost_usd"),
         ("autoscaling", cloud(allowed_cuda_versions=[12]), "allowed_cuda_versions"),
-        ("autoscaling", {**PRIVATE, "workers": {"source": "private", "private_worker_ids": []}}, "private_worker_ids"),
+        (
+            "autoscaling",
+            {**PRIVATE, "workers": {"source": "private", "private_worker_ids": []}},
+            "private_worker_ids",
+        ),
     ],
 )
 def test_what_is_none(kind: str | None, config: dict[str, Any] | None, named: str) -> None:
@@ -153,7 +205,11 @@ def test_settings_that_only_a_server_knows() -> None:
     assert known_settings(ExecutionPolicy.AUTOSCALING, stored) == cloud()
     assert known_settings(ExecutionPolicy.FIXED, {"replicas": 1, "zone": "eu"}) == {"replicas": 1}
     assert known_settings(ExecutionPolicy.AUTOSCALING, {"workers": 5}) == {"workers": 5}
-    assert not list(policy_problems(ExecutionPolicy.AUTOSCALING, known_settings(ExecutionPolicy.AUTOSCALING, stored)))
+    assert not list(
+        policy_problems(
+            ExecutionPolicy.AUTOSCALING, known_settings(ExecutionPolicy.AUTOSCALING, stored)
+        )
+    )
 
 
 def test_long_values_are_not_shown_whole() -> None:
@@ -162,7 +218,24 @@ def test_long_values_are_not_shown_whole() -> None:
 
 
 FIELDS = st.lists(
-    st.sampled_from(["*", "0", "5", "60", "7", "31", "13", "fri", "mon-fri", "sun-sat", "*/5", "*/0", "5/2", "1-5/3"])
+    st.sampled_from(
+        [
+            "*",
+            "0",
+            "5",
+            "60",
+            "7",
+            "31",
+            "13",
+            "fri",
+            "mon-fri",
+            "sun-sat",
+            "*/5",
+            "*/0",
+            "5/2",
+            "1-5/3",
+        ]
+    )
     | st.text("0123456789*/-,", min_size=1, max_size=6),
     min_size=5,
     max_size=5,
@@ -172,9 +245,13 @@ FIELDS = st.lists(
 DATES = st.tuples(
     st.just("0"),
     st.just("0"),
-    st.sampled_from(["*", "*/2", "28", "29", "30", "31", "30,31", "29-31/2", "30/2", "31,1", "30-31"]),
+    st.sampled_from(
+        ["*", "*/2", "28", "29", "30", "31", "30,31", "29-31/2", "30/2", "31,1", "30-31"]
+    ),
     st.lists(
-        st.sampled_from(["*", "2", "feb", "4", "apr-jun", "4-11/5", "2/2", "2/12", "*/13", "11", "9,2", "12"]),
+        st.sampled_from(
+            ["*", "2", "feb", "4", "apr-jun", "4-11/5", "2/2", "2/12", "*/13", "11", "9,2", "12"]
+        ),
         min_size=1,
         max_size=2,
     ).map(",".join),
@@ -183,7 +260,9 @@ DATES = st.tuples(
 
 
 @given(FIELDS | DATES)
-def test_every_cron_that_passes_is_one_to_a_library_made_for_it_and_comes(fields: list[str]) -> None:
+def test_every_cron_that_passes_is_one_to_a_library_made_for_it_and_comes(
+    fields: list[str],
+) -> None:
     cronsim = pytest.importorskip("cronsim")
     text = " ".join(fields)
     if not list(policy_problems(ExecutionPolicy.SCHEDULED, {"cron": text})):

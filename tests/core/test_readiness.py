@@ -19,7 +19,10 @@ from inferencekey.models import Phase, ReadinessEvent
 
 
 def test_only_ready_and_error_end_the_stream() -> None:
-    assert [phase for phase in Phase if is_final(ReadinessEvent(phase))] == [Phase.READY, Phase.ERROR]
+    assert [phase for phase in Phase if is_final(ReadinessEvent(phase))] == [
+        Phase.READY,
+        Phase.ERROR,
+    ]
     assert is_final(ReadinessEvent("ready"))
     assert not is_final(ReadinessEvent("READY"))
     assert not is_final(ReadinessEvent("done"))
@@ -87,8 +90,12 @@ def test_what_of_a_log_can_be_asked_for() -> None:
     check_log_range(1, None)
     check_log_range(1000, 0)
     for lines in (0, 1001, True, 1.5, "100", None):
-        with pytest.raises(ValidationError, match="lines must be a whole number from 1 to 1000; got "):
+        with pytest.raises(
+            ValidationError, match="lines must be a whole number from 1 to 1000; got "
+        ):
             check_log_range(lines, None)
     for after in (-1, True, 1.5, "0"):
-        with pytest.raises(ValidationError, match="after must be what an earlier log gave as next; got "):
+        with pytest.raises(
+            ValidationError, match="after must be what an earlier log gave as next; got "
+        ):
             check_log_range(100, after)

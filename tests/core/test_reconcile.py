@@ -25,7 +25,15 @@ from inferencekey._core.reconcile import (
 )
 from inferencekey._core.wire import workload
 from inferencekey.errors import ResponseFormatError, ValidationError
-from inferencekey.models import Backend, ExecutionPolicy, FieldDiff, Plan, TaskType, Workload, WorkloadSpec
+from inferencekey.models import (
+    Backend,
+    ExecutionPolicy,
+    FieldDiff,
+    Plan,
+    TaskType,
+    Workload,
+    WorkloadSpec,
+)
 
 BASE = {"name": "Bot", "slug": "Support Bot", "model": "m", "backend": "vllm"}
 LIVE = {
@@ -88,7 +96,9 @@ def test_the_create_body_has_the_required_fields_and_only_what_is_declared() -> 
         "backend": "vllm",
         "model_name": "m",
     }
-    assert create_body(spec(task_type=TaskType.RERANKER, backend="my-own"))["task_type"] == "reranker"
+    assert (
+        create_body(spec(task_type=TaskType.RERANKER, backend="my-own"))["task_type"] == "reranker"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,9 @@ def test_the_create_body_has_the_required_fields_and_only_what_is_declared() -> 
         ({"command": ""}, {"command": ""}),
     ],
 )
-def test_command_and_version_go_into_the_config_over_what_it_declares(given: dict[str, Any], config: Any) -> None:
+def test_command_and_version_go_into_the_config_over_what_it_declares(
+    given: dict[str, Any], config: Any
+) -> None:
     wanted = spec(**given)
     assert declared(wanted).get("config") == config
     assert wanted.config == given.get("config"), "the spec is not changed"
@@ -145,7 +157,10 @@ def test_a_body_is_plain_json() -> None:
         ({"config": {"a": 1}}, {"config": {"a": 1.0}}),
         ({"config": {1: None}}, {"config": {"1": None}}),
         ({"backend": "my-own"}, {"backend": "my-own"}),
-        ({"execution_policy": "fixed", "execution_policy_config": {}}, {"execution_policy": "fixed"}),
+        (
+            {"execution_policy": "fixed", "execution_policy_config": {}},
+            {"execution_policy": "fixed"},
+        ),
     ],
 )
 def test_no_drift(given: dict[str, Any], there: dict[str, Any]) -> None:
@@ -164,14 +179,22 @@ def test_no_drift(given: dict[str, Any], there: dict[str, Any]) -> None:
         ({"worker_id": "w"}, {"worker_id": "v"}, {"worker_id": "w"}),
         ({"gpu_resource_id": "g"}, {}, {"gpu_resource_id": "g"}),
         ({"command": "c"}, {}, {"config": {"command": "c"}}),
-        ({"command": "c"}, {"config": {"command": "b", "server": [1]}}, {"config": {"command": "c", "server": [1]}}),
+        (
+            {"command": "c"},
+            {"config": {"command": "b", "server": [1]}},
+            {"config": {"command": "c", "server": [1]}},
+        ),
         (
             {"config": {"a": {"b": 2}}},
             {"config": {"a": {"b": 1, "server": 1}, "other": {}}},
             {"config": {"a": {"b": 2, "server": 1}, "other": {}}},
         ),
         ({"config": {"a": [1]}}, {"config": {"a": [1, 2], "s": 1}}, {"config": {"a": [1], "s": 1}}),
-        ({"config": {"a": [{"b": 1}]}}, {"config": {"a": [{"b": 1, "server": 1}]}}, {"config": {"a": [{"b": 1}]}}),
+        (
+            {"config": {"a": [{"b": 1}]}},
+            {"config": {"a": [{"b": 1, "server": 1}]}},
+            {"config": {"a": [{"b": 1}]}},
+        ),
         ({"config": {"a": [1, 2]}}, {"config": {"a": [2, 1]}}, {"config": {"a": [1, 2]}}),
         ({"config": {"a": {"b": 1}}}, {"config": {"a": "text"}}, {"config": {"a": {"b": 1}}}),
         ({"config": {"a": "text"}}, {"config": {"a": {"b": 1}}}, {"config": {"a": "text"}}),
@@ -192,7 +215,9 @@ def test_no_drift(given: dict[str, Any], there: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_exactly_the_drifted_fields(given: dict[str, Any], there: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_exactly_the_drifted_fields(
+    given: dict[str, Any], there: dict[str, Any], patch: dict[str, Any]
+) -> None:
     plan = make_plan(spec(**given), live(**there), project="acme")
     assert (plan.action, plan.workload_id, plan.workload_slug) == ("update", "w-1", "support-bot")
     assert patch_body(plan) == patch
@@ -209,8 +234,14 @@ def test_exactly_the_drifted_fields(given: dict[str, Any], there: dict[str, Any]
             {"execution_policy": "fixed", "execution_policy_config": {"replicas": 1}},
         ),
         (
-            {"execution_policy": "fixed", "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"}},
-            {"execution_policy": "fixed", "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"}},
+            {
+                "execution_policy": "fixed",
+                "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"},
+            },
+            {
+                "execution_policy": "fixed",
+                "execution_policy_config": {"cron": "0 2 * * *", "zone": "eu"},
+            },
         ),
         (
             {"execution_policy": "fixed", "execution_policy_config": {}},
@@ -220,7 +251,9 @@ def test_exactly_the_drifted_fields(given: dict[str, Any], there: dict[str, Any]
     ],
 )
 def test_a_change_of_policy(given: dict[str, Any], patch: dict[str, Any]) -> None:
-    there = live(execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *", "zone": "eu"})
+    there = live(
+        execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *", "zone": "eu"}
+    )
     assert changes(spec(**given), there) == patch
 
 
@@ -235,7 +268,9 @@ SORTED = orjson.OPT_SORT_KEYS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["a", "1"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 CONFIGS = st.none() | st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
@@ -298,13 +333,18 @@ def test_an_update_carried_out_leaves_nothing_to_do_and_loses_nothing(
     after = {**stored, **patch}
     assert make_plan(wanted, workload(after), project="acme").action == "none"
     for field, value in declared(wanted).items():
-        if isinstance(value, dict) and not (field == "execution_policy_config" and "execution_policy" in patch):
+        if isinstance(value, dict) and not (
+            field == "execution_policy_config" and "execution_policy" in patch
+        ):
             assert survives(stored[field], value, after[field])
 
 
 @given(SPECS)
 def test_a_workload_just_created_has_no_drift(wanted: WorkloadSpec) -> None:
-    assert make_plan(wanted, workload({"id": "w-1", **create_body(wanted)}), project="acme").action == "none"
+    assert (
+        make_plan(wanted, workload({"id": "w-1", **create_body(wanted)}), project="acme").action
+        == "none"
+    )
 
 
 # What a plan was made from.
@@ -315,9 +355,24 @@ def test_the_state_is_of_the_id_and_of_every_field_that_can_drift() -> None:
     state = state_of(there)
     assert len(state) == 80
     assert int(state, 16) >= 0
-    assert state == state_of(live(description="d", config={"a": 2, "b": 1}, task_type="reranker", updated_at=None))
-    others: dict[str, Any] = {field: {"c": 1} if "config" in field else "other" for field in ("id", *ORDER)}
-    assert len({state, *(state_of(attrs.evolve(there, **{field: value})) for field, value in others.items())}) == 11
+    assert state == state_of(
+        live(description="d", config={"a": 2, "b": 1}, task_type="reranker", updated_at=None)
+    )
+    others: dict[str, Any] = {
+        field: {"c": 1} if "config" in field else "other" for field in ("id", *ORDER)
+    }
+    assert (
+        len(
+            {
+                state,
+                *(
+                    state_of(attrs.evolve(there, **{field: value}))
+                    for field, value in others.items()
+                ),
+            }
+        )
+        == 11
+    )
 
 
 def test_a_create_holds_as_long_as_nothing_is_there() -> None:
@@ -341,7 +396,9 @@ def test_a_create_holds_as_long_as_nothing_is_there() -> None:
     ],
 )
 @pytest.mark.parametrize("wanted", [{"command": "c"}, {}])
-def test_what_has_moved_since_a_plan(wanted: dict[str, Any], there: dict[str, Any] | None, why: str) -> None:
+def test_what_has_moved_since_a_plan(
+    wanted: dict[str, Any], there: dict[str, Any] | None, why: str
+) -> None:
     plan = make_plan(spec(**wanted), live(), project="acme")
     assert moved_error(plan, live(task_type="reranker", updated_at="2026-11-21T20:00:00Z")) is None
     error = moved_error(plan, None if there is None else live(**there))
@@ -374,7 +431,9 @@ def test_a_plan_that_was_carried_out_holds(wanted: WorkloadSpec, stored: dict[st
     assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
 
 
-CREATABLE = SPECS.filter(lambda spec: spec.execution_policy is not None or spec.execution_policy_config is None)
+CREATABLE = SPECS.filter(
+    lambda spec: spec.execution_policy is not None or spec.execution_policy_config is None
+)
 
 
 @given(CREATABLE)
@@ -394,11 +453,17 @@ def test_a_printed_plan_shows_every_change(wanted: WorkloadSpec, stored: dict[st
 
 
 @pytest.mark.parametrize("config", [None, {"a": 1}])
-def test_what_is_nested_too_deeply_to_be_written_is_the_servers_mistake(config: dict[str, Any] | None) -> None:
+def test_what_is_nested_too_deeply_to_be_written_is_the_servers_mistake(
+    config: dict[str, Any] | None,
+) -> None:
     deep = orjson.loads(b'{"a":' * 300 + b"1" + b"}" * 300)
     wanted = WorkloadSpec(name="a", slug="a", model="m", backend="vllm", config=config)
-    with pytest.raises(ResponseFormatError, match="the config of workload 'a' is nested too deeply"):
-        make_plan(wanted, workload({**create_body(wanted), "id": "w-1", "config": deep}), project="acme")
+    with pytest.raises(
+        ResponseFormatError, match="the config of workload 'a' is nested too deeply"
+    ):
+        make_plan(
+            wanted, workload({**create_body(wanted), "id": "w-1", "config": deep}), project="acme"
+        )
 
 
 @pytest.mark.parametrize("config", [{"max_workers": 3}, {}])
@@ -410,7 +475,9 @@ def test_settings_without_a_kind_can_update_and_cannot_create(config: dict[str, 
         "validation error: the workload 'support-bot' does not exist yet, and its execution_policy_config needs "
         "execution_policy; add it"
     )
-    there = live(execution_policy="autoscaling", execution_policy_config={"max_workers": 2, "min_workers": 1})
+    there = live(
+        execution_policy="autoscaling", execution_policy_config={"max_workers": 2, "min_workers": 1}
+    )
     assert make_plan(wanted, there, project="acme").action == ("update" if config else "none")
 
 
@@ -421,4 +488,7 @@ def test_what_no_plan_can_change_is_warned_of() -> None:
         "workload 'support-bot': task_type is 'text2text' live, and the spec says 'embedding'; it cannot be changed: delete the "
         "workload, or use another slug",
     )
-    assert make_plan(other, live(), project="acme").action == make_plan(spec(), live(), project="acme").action
+    assert (
+        make_plan(other, live(), project="acme").action
+        == make_plan(spec(), live(), project="acme").action
+    )

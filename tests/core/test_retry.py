@@ -16,7 +16,15 @@ POLICY = RetryPolicy()
 
 def decision(outcome: Outcome, **given: Any) -> float | None:
     return decide(
-        **{"policy": POLICY, "method": "POST", "attempt": 1, "jitter": 0.5, "remaining": None, **given}, outcome=outcome
+        **{
+            "policy": POLICY,
+            "method": "POST",
+            "attempt": 1,
+            "jitter": 0.5,
+            "remaining": None,
+            **given,
+        },
+        outcome=outcome,
     )
 
 
@@ -39,7 +47,8 @@ def test_a_500_is_retried_for_get_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "wait", "once"), [("not_sent", 0.25, 0.25), ("stale", 0.0, None), ("dropped", 0.25, None)]
+    ("failure", "wait", "once"),
+    [("not_sent", 0.25, 0.25), ("stale", 0.0, None), ("dropped", 0.25, None)],
 )
 def test_failures_without_an_answer(failure: Any, wait: float | None, once: float | None) -> None:
     assert decision(Outcome(failure=failure)) == wait
@@ -47,8 +56,12 @@ def test_failures_without_an_answer(failure: Any, wait: float | None, once: floa
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_must_not_run_twice_is_sent_again_only_when_it_certainly_did_not_run(status: int) -> None:
-    assert decision(Outcome(status), once=True, method="GET") == (0.25 if status in {429, 503} else None)
+def test_what_must_not_run_twice_is_sent_again_only_when_it_certainly_did_not_run(
+    status: int,
+) -> None:
+    assert decision(Outcome(status), once=True, method="GET") == (
+        0.25 if status in {429, 503} else None
+    )
 
 
 def test_a_stale_connection_is_retried_at_once_and_does_not_cost_an_attempt() -> None:
@@ -64,7 +77,9 @@ def test_one_attempt_means_no_retry() -> None:
 
 
 @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True), st.floats(0, 100), st.floats(0, 100))
-def test_the_wait_is_full_jitter_under_the_cap(attempt: int, jitter: float, base: float, cap: float) -> None:
+def test_the_wait_is_full_jitter_under_the_cap(
+    attempt: int, jitter: float, base: float, cap: float
+) -> None:
     policy = RetryPolicy(max_attempts=1000, base=base, cap=cap)
     wait = decision(Outcome(503), policy=policy, attempt=attempt, jitter=jitter)
     assert wait is not None
@@ -73,7 +88,8 @@ def test_the_wait_is_full_jitter_under_the_cap(attempt: int, jitter: float, base
 
 
 @pytest.mark.parametrize(
-    ("asked", "wait"), [(0, 0.25), (0.2, 0.45), (30, 30.25), (60, 60.25), (60.001, None), (3600, None)]
+    ("asked", "wait"),
+    [(0, 0.25), (0.2, 0.45), (30, 30.25), (60, 60.25), (60.001, None), (3600, None)],
 )
 def test_retry_after_is_honoured_up_to_the_cap(asked: float, wait: float | None) -> None:
     assert decision(Outcome(429, retry_after=asked)) == wait
@@ -84,7 +100,9 @@ def test_a_short_base_means_little_jitter_on_what_was_asked() -> None:
     assert decision(Outcome(429, retry_after=2), policy=RetryPolicy(base=50)) == 2.5
 
 
-@pytest.mark.parametrize(("remaining", "wait"), [(None, 0.25), (0.3, 0.25), (0.25, None), (0, None), (-1, None)])
+@pytest.mark.parametrize(
+    ("remaining", "wait"), [(None, 0.25), (0.3, 0.25), (0.25, None), (0, None), (-1, None)]
+)
 def test_nothing_is_retried_past_the_deadline(remaining: float | None, wait: float | None) -> None:
     assert decision(Outcome(503), remaining=remaining) == wait
 
@@ -153,7 +171,9 @@ def test_how_long_an_answer_asks_to_wait(
     assert retry_after(headers, NOW) == seconds
 
 
-DATES = st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} Nov \d{1,12} \d\d?:\d\d?(:\d\d?)? ?(GMT|[+-]\d{4})?", fullmatch=True)
+DATES = st.from_regex(
+    r"[A-Z][a-z]{2}, \d{1,3} Nov \d{1,12} \d\d?:\d\d?(:\d\d?)? ?(GMT|[+-]\d{4})?", fullmatch=True
+)
 
 
 @given(st.text(max_size=30) | DATES)

@@ -51,16 +51,24 @@ def test_a_checked_slug_is_canonical() -> None:
 def test_nothing_left_of_a_slug(text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         checked_slug(text, "workload")
-    wrong = "must not be empty" if not text.strip() else f"must hold a letter (a to z) or a digit; got {text!r}"
+    wrong = (
+        "must not be empty"
+        if not text.strip()
+        else f"must hold a letter (a to z) or a digit; got {text!r}"
+    )
     assert str(caught.value) == f"validation error: workload {wrong}"
 
 
 @pytest.mark.parametrize("value", [None, 5, b"bot", ["bot"]])
 def test_what_is_no_text(value: Any) -> None:
     name = type(value).__name__
-    with pytest.raises(ValidationError, match=f"^validation error: slug must be a text; got {name}$"):
+    with pytest.raises(
+        ValidationError, match=f"^validation error: slug must be a text; got {name}$"
+    ):
         checked_slug(value)
-    with pytest.raises(ValidationError, match=f"^validation error: project must be a text; got {name}$"):
+    with pytest.raises(
+        ValidationError, match=f"^validation error: project must be a text; got {name}$"
+    ):
         checked_project(value)
 
 
@@ -107,5 +115,7 @@ def test_a_blank_project(project: str) -> None:
 def test_a_token_given_as_the_project_is_not_shown() -> None:
     with pytest.raises(ValidationError) as caught:
         checked_project("ik_sdk_proj1234_" + "5ec2e7" * 10 + "/x")
-    assert str(caught.value).endswith("got 'ik_sdk_proj1234…/x'") or "5ec2e7" not in str(caught.value)
+    assert str(caught.value).endswith("got 'ik_sdk_proj1234…/x'") or "5ec2e7" not in str(
+        caught.value
+    )
     assert "5ec2e7" not in str(caught.value)

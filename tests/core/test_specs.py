@@ -18,7 +18,9 @@ TOKEN = f"ik_sdk_proj1234_{SECRET}"
 
 
 def spec(**given: Any) -> WorkloadSpec:
-    return WorkloadSpec(**{"name": "Bot", "slug": "Support Bot", "model": "m", "backend": Backend.VLLM, **given})
+    return WorkloadSpec(
+        **{"name": "Bot", "slug": "Support Bot", "model": "m", "backend": Backend.VLLM, **given}
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,10 @@ def spec(**given: Any) -> WorkloadSpec:
         {"execution_policy_config": {"max_workers": 9}},
         {"execution_policy": "fixed"},
         {"execution_policy": "fixed", "execution_policy_config": MappingProxyType({"replicas": 2})},
-        {"execution_policy": "scheduled", "execution_policy_config": {"window": "Mon-Fri 08:00-20:00 Europe/Madrid"}},
+        {
+            "execution_policy": "scheduled",
+            "execution_policy_config": {"window": "Mon-Fri 08:00-20:00 Europe/Madrid"},
+        },
         {"vllm_version": "0.9", "backend": "vllm-omni"},
         {"project": " acme "},
         {"command": "vllm serve m --served-model-name my_ik_live_model"},
@@ -67,11 +72,17 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ({"config": [1]}, "config must be a mapping; got list"),
         ({"execution_policy_config": 2}, "execution_policy_config must be a mapping; got int"),
         ({"config": {"a": {1}}}, "config cannot be sent as JSON: "),
-        ({"execution_policy_config": {"a": 2**70}}, "execution_policy_config cannot be sent as JSON: "),
+        (
+            {"execution_policy_config": {"a": 2**70}},
+            "execution_policy_config cannot be sent as JSON: ",
+        ),
         ({"slug": "---"}, "slug must hold a letter (a to z) or a digit; got '---'"),
         ({"command": ""}, "command must not be empty; leave it out for the backend's usual launch"),
         ({"command": " \n"}, "command must not be empty"),
-        ({"command": "vllm serve 'm"}, "command cannot be split into words as a shell does: No closing quotation"),
+        (
+            {"command": "vllm serve 'm"},
+            "command cannot be split into words as a shell does: No closing quotation",
+        ),
         ({"command": "a\0b"}, "command must not hold NUL characters"),
         ({"config": {"command": " "}}, "config.command must not be empty"),
         ({"config": {"command": 5}}, "config.command must be a text; got int"),
@@ -79,21 +90,36 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ({"config": {"vllm_version": 0.9}}, "config.vllm_version must be a text; got float"),
         ({"config": {"a": float("nan")}}, "config.a must be a finite number; got nan"),
         ({"config": {"a": [1, float("-inf")]}}, "config.a.1 must be a finite number; got -inf"),
-        ({"vllm_version": ""}, "vllm_version must be a version such as '0.9.2', without spaces; got ''"),
-        ({"vllm_version": "0.9 "}, "vllm_version must be a version such as '0.9.2', without spaces; got '0.9 '"),
         (
-            {"execution_policy": "fixed", "execution_policy_config": {"replicas": 2, "min_workers": 1}},
+            {"vllm_version": ""},
+            "vllm_version must be a version such as '0.9.2', without spaces; got ''",
+        ),
+        (
+            {"vllm_version": "0.9 "},
+            "vllm_version must be a version such as '0.9.2', without spaces; got '0.9 '",
+        ),
+        (
+            {
+                "execution_policy": "fixed",
+                "execution_policy_config": {"replicas": 2, "min_workers": 1},
+            },
             "execution_policy_config.min_workers is not a setting of 'fixed'; known: replicas",
         ),
         ({"task_type": "text2smell"}, "task_type must be one of text2text, embedding, "),
         ({"task_type": None}, "task_type must be one of "),
         ({"task_type": "text2txt"}, "task_type must be one of text2text, embedding, "),
-        ({"execution_policy": "lunar"}, "execution_policy must be one of fixed, scheduled, autoscaling; got 'lunar'"),
+        (
+            {"execution_policy": "lunar"},
+            "execution_policy must be one of fixed, scheduled, autoscaling; got 'lunar'",
+        ),
         (
             {"execution_policy": "schedule"},
             "execution_policy must be one of fixed, scheduled, autoscaling; got 'schedule'; ",
         ),
-        ({"execution_policy": "scheduled"}, "execution_policy_config is required for execution_policy 'scheduled'"),
+        (
+            {"execution_policy": "scheduled"},
+            "execution_policy_config is required for execution_policy 'scheduled'",
+        ),
         (
             {"execution_policy": "fixed", "execution_policy_config": {"replicas": 0}},
             "execution_policy_config.replicas must be a whole number of at least 1; got 0",
@@ -102,13 +128,22 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
             {"execution_policy": "fixed", "execution_policy_config": {"a": 2**70}},
             "execution_policy_config cannot be sent",
         ),
-        ({"execution_policy": "fixed", "execution_policy_config": []}, "execution_policy_config must be a mapping"),
+        (
+            {"execution_policy": "fixed", "execution_policy_config": []},
+            "execution_policy_config must be a mapping",
+        ),
         (
             {"backend": "llama.cpp"},
             "backend must be a slug such as 'vllm' or 'my-backend'; got 'llama.cpp'; did you mean 'llamacpp'?",
         ),
-        ({"backend": "My Own"}, "backend must be a slug such as 'vllm' or 'my-backend'; got 'My Own'"),
-        ({"project": "a/b"}, "project must be a slug such as 'acme', without '/', '..', '%' or spaces; got 'a/b'"),
+        (
+            {"backend": "My Own"},
+            "backend must be a slug such as 'vllm' or 'my-backend'; got 'My Own'",
+        ),
+        (
+            {"project": "a/b"},
+            "project must be a slug such as 'acme', without '/', '..', '%' or spaces; got 'a/b'",
+        ),
         (
             {"backend": "llamacpp", "vllm_version": "0.9"},
             "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
@@ -152,10 +187,29 @@ def test_no_field_may_be_a_credential(field: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [f"use {KEY} for it", f"({TOKEN})", f"x{KEY}", f"a_{KEY}", f"https://h/?k={KEY}&l", f"see\n{TOKEN}\n"]
+    "text",
+    [
+        f"use {KEY} for it",
+        f"({TOKEN})",
+        f"x{KEY}",
+        f"a_{KEY}",
+        f"https://h/?k={KEY}&l",
+        f"see\n{TOKEN}\n",
+    ],
 )
 @pytest.mark.parametrize(
-    "field", ["name", "slug", "model", "backend", "description", "command", "vllm_version", "worker_id", "project"]
+    "field",
+    [
+        "name",
+        "slug",
+        "model",
+        "backend",
+        "description",
+        "command",
+        "vllm_version",
+        "worker_id",
+        "project",
+    ],
 )
 def test_no_field_may_have_a_credential_in_it(field: str, text: str) -> None:
     problems = spec_problems(spec(**{field: text}))
@@ -168,7 +222,8 @@ def test_no_field_may_have_a_credential_in_it(field: str, text: str) -> None:
 
 @pytest.mark.parametrize("field", ["name", "description", "model"])
 @pytest.mark.parametrize(
-    "mention", ["keys begin with ik_sdk_", "like ik_live_0a1b2c3d_…", "an ik_live_key or ik_sdk_a_b"]
+    "mention",
+    ["keys begin with ik_sdk_", "like ik_live_0a1b2c3d_…", "an ik_live_key or ik_sdk_a_b"],
 )
 def test_a_mere_mention_passes(field: str, mention: str) -> None:
     check_spec(spec(**{field: mention}))
@@ -253,7 +308,9 @@ def test_two_different_projects() -> None:
 def test_no_project_names_the_way_out(blank: str | None) -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve_project(blank, blank, None)
-    assert str(caught.value) == ("No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project.")
+    assert str(caught.value) == (
+        "No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project."
+    )
 
 
 @pytest.mark.parametrize("project", ["a/b", "..", "a%2fb"])
@@ -270,7 +327,9 @@ def test_what_is_no_spec(given: Any) -> None:
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    wrong = spec(name=" ", model=5, task_type="x2y", config={"a": {1}}, vllm_version="1", backend="ollama")
+    wrong = spec(
+        name=" ", model=5, task_type="x2y", config={"a": {1}}, vllm_version="1", backend="ollama"
+    )
     fields = [problem.field for problem in spec_problems(wrong)]
     assert sorted(fields) == ["config", "model", "name", "task_type", "vllm_version"]
     with pytest.raises(ValidationError) as caught:
@@ -329,10 +388,16 @@ def test_a_problem_says_where_it_is() -> None:
             {"command": "python3.12 -O -m vllm.entrypoints.openai.api_server", "backend": "sglang"},
             "command runs python -m vllm.entr",
         ),
-        ({"command": "python -m sglang.launch_server"}, "command runs python -m sglang.launch_server, which"),
+        (
+            {"command": "python -m sglang.launch_server"},
+            "command runs python -m sglang.launch_server, which",
+        ),
         ({"command": r"C:\\bin\\llama-server.exe"}, "command runs llama-server, which"),
         ({"backend": "vlm"}, "backend 'vlm' names a custom backend; did you mean 'vllm'?"),
-        ({"backend": "llama-cpp"}, "backend 'llama-cpp' names a custom backend; did you mean 'llamacpp'?"),
+        (
+            {"backend": "llama-cpp"},
+            "backend 'llama-cpp' names a custom backend; did you mean 'llamacpp'?",
+        ),
         (
             {"backend": "stable-diffusion-cpp"},
             "backend 'stable-diffusion-cpp' names a custom backend; did you mean 'stablediffusioncpp'?",
@@ -352,7 +417,13 @@ def test_what_is_probably_not_meant(given: dict[str, Any], text: str) -> None:
         {"config": {"command": None}},
         {"config": {"a": 1}},
         {"command": "''"},
-        {"config": {"token": "hf_xxx", "note": "sk-… goes into the environment", "list": ("sk-learn", 5)}},
+        {
+            "config": {
+                "token": "hf_xxx",
+                "note": "sk-… goes into the environment",
+                "list": ("sk-learn", 5),
+            }
+        },
         {"command": "serve --proxy http://$USER:$PASSWORD@proxy --at http://localhost:80/@x"},
         {"command": "serve --model sk-this-is-only-a-long-name-of-words"},
         {"command": "A=1"},
@@ -388,13 +459,19 @@ def test_what_may_well_be_meant(given: dict[str, Any]) -> None:
     ],
 )
 def test_credentials_of_others_are_told_and_not_shown(secret: str, kind: str) -> None:
-    wanted = spec(command=f"vllm serve m --key={secret}", config={"env": {"A": secret}, "args": ["x", f"a={secret}"]})
+    wanted = spec(
+        command=f"vllm serve m --key={secret}",
+        config={"env": {"A": secret}, "args": ["x", f"a={secret}"]},
+    )
     check_spec(wanted)
     advice = "a spec is stored and shown in plans: put the credential where the engine runs"
     assert spec_warnings(wanted) == tuple(
-        f"{where} seems to hold {kind}; {advice}" for where in ("command", "config.env.A", "config.args.1")
+        f"{where} seems to hold {kind}; {advice}"
+        for where in ("command", "config.env.A", "config.args.1")
     )
 
 
 def test_a_warning_shows_no_secret() -> None:
-    assert SECRET not in "".join(spec_warnings(spec(command=f"python -m vllm.{KEY}", backend="sglang")))
+    assert SECRET not in "".join(
+        spec_warnings(spec(command=f"python -m vllm.{KEY}", backend="sglang"))
+    )

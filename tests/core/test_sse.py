@@ -51,45 +51,79 @@ def by_the_standard(stream: bytes) -> tuple[list[Event], int | None]:
 
 
 TABLE = [
-    pytest.param(b"data: YHOO\ndata: +2\ndata: 10\n\n", [Event(b"YHOO\n+2\n10")], id="several data lines"),
+    pytest.param(
+        b"data: YHOO\ndata: +2\ndata: 10\n\n", [Event(b"YHOO\n+2\n10")], id="several data lines"
+    ),
     pytest.param(
         b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
         [Event(b"first event", id="1"), Event(b"second event"), Event(b" third event")],
         id="comment, id, id reset, one space only",
     ),
     pytest.param(b"data\n\ndata\ndata\n\ndata:", [Event(b""), Event(b"\n")], id="empty data"),
-    pytest.param(b"data:test\n\ndata: test\n\n", [Event(b"test"), Event(b"test")], id="the space is optional"),
+    pytest.param(
+        b"data:test\n\ndata: test\n\n", [Event(b"test"), Event(b"test")], id="the space is optional"
+    ),
     pytest.param(
         b"event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\n",
         [Event(b"73857293", "add"), Event(b"2153", "remove")],
         id="types",
     ),
-    pytest.param(b"event: x\n\ndata: a\n\n", [Event(b"a")], id="a type without data does not reach the next event"),
-    pytest.param(b"event:\ndata: a\n\n", [Event(b"a")], id="empty type is message"),
-    pytest.param(b"event: one\nevent: two\ndata: a\n\n", [Event(b"a", "two")], id="the last type counts"),
-    pytest.param(b"id: 7\n\ndata: a\n\ndata: b\n\n", [Event(b"a", id="7"), Event(b"b", id="7")], id="id stays"),
     pytest.param(
-        b"id: 7\ndata: a\n\nid: 8\x00\ndata: b\n\n", [Event(b"a", id="7"), Event(b"b", id="7")], id="NUL in id"
+        b"event: x\n\ndata: a\n\n",
+        [Event(b"a")],
+        id="a type without data does not reach the next event",
+    ),
+    pytest.param(b"event:\ndata: a\n\n", [Event(b"a")], id="empty type is message"),
+    pytest.param(
+        b"event: one\nevent: two\ndata: a\n\n", [Event(b"a", "two")], id="the last type counts"
+    ),
+    pytest.param(
+        b"id: 7\n\ndata: a\n\ndata: b\n\n",
+        [Event(b"a", id="7"), Event(b"b", id="7")],
+        id="id stays",
+    ),
+    pytest.param(
+        b"id: 7\ndata: a\n\nid: 8\x00\ndata: b\n\n",
+        [Event(b"a", id="7"), Event(b"b", id="7")],
+        id="NUL in id",
     ),
     pytest.param(b"data: a\nid: 7\n\n", [Event(b"a", id="7")], id="id after data"),
     pytest.param(b"data: a\r\n\r\ndata: b\r\n\r\n", [Event(b"a"), Event(b"b")], id="CRLF"),
     pytest.param(b"data: a\r\rdata: b\r\r", [Event(b"a"), Event(b"b")], id="CR"),
-    pytest.param(b"data: a\r\n\ndata: b\n\r\ndata: c\r\r\n", [Event(b"a"), Event(b"b"), Event(b"c")], id="mixed"),
-    pytest.param(b"data: a\n\n\n\n\r\n\r\rdata: b\n\n", [Event(b"a"), Event(b"b")], id="many blank lines"),
+    pytest.param(
+        b"data: a\r\n\ndata: b\n\r\ndata: c\r\r\n",
+        [Event(b"a"), Event(b"b"), Event(b"c")],
+        id="mixed",
+    ),
+    pytest.param(
+        b"data: a\n\n\n\n\r\n\r\rdata: b\n\n", [Event(b"a"), Event(b"b")], id="many blank lines"
+    ),
     pytest.param(b"\n\n\ndata: a\n\n", [Event(b"a")], id="blank lines first"),
     pytest.param(b"\xef\xbb\xbfdata: a\n\n", [Event(b"a")], id="BOM"),
-    pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [Event(b"b")], id="only one BOM goes"),
+    pytest.param(
+        b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [Event(b"b")], id="only one BOM goes"
+    ),
     pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [Event(b"a")], id="a BOM later is text"),
     pytest.param(b"\xef\xbbdata: a\n\ndata: b\n\n", [Event(b"b")], id="half a BOM is text"),
-    pytest.param(b": ping\n\n:\n\n: OPENROUTER PROCESSING\n\ndata: a\n\n", [Event(b"a")], id="keep-alives"),
-    pytest.param(b": ping\ndata: a\n: pong\ndata: b\n\n", [Event(b"a\nb")], id="comments inside an event"),
-    pytest.param(b'foo: 1\n{"error": 1}\nDATA: x\n data: y\ndata : z\ndata: a\n\n', [Event(b"a")], id="unknown fields"),
+    pytest.param(
+        b": ping\n\n:\n\n: OPENROUTER PROCESSING\n\ndata: a\n\n", [Event(b"a")], id="keep-alives"
+    ),
+    pytest.param(
+        b": ping\ndata: a\n: pong\ndata: b\n\n", [Event(b"a\nb")], id="comments inside an event"
+    ),
+    pytest.param(
+        b'foo: 1\n{"error": 1}\nDATA: x\n data: y\ndata : z\ndata: a\n\n',
+        [Event(b"a")],
+        id="unknown fields",
+    ),
     pytest.param(b"data: a:b: c\n\n", [Event(b"a:b: c")], id="colons in the value"),
     pytest.param(b"data:\ta\n\n", [Event(b"\ta")], id="a tab is no space"),
     pytest.param("data: ñ 日本 🎉\n\n".encode(), [Event("ñ 日本 🎉".encode())], id="UTF-8"),
     pytest.param(b"event: \xff\ndata: \xff\n\n", [Event(b"\xff", "\ufffd")], id="not UTF-8"),
     pytest.param(
-        "data: a\u2028b\x0b\x0c\x85c\n\n".encode(), [Event("a\u2028b\x0b\x0c\x85c".encode())], id="other line ends"
+        "data: a\u2028b\x0b\x0c\x85c\n\n".encode(),
+        [Event("a\u2028b\x0b\x0c\x85c".encode())],
+        id="other line ends",
     ),
     pytest.param(b"data: a", [], id="no line end"),
     pytest.param(b"data: a\n", [], id="no blank line"),
@@ -98,7 +132,9 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("stream", "events"), TABLE)
-def test_events_are_the_standards_however_the_stream_is_cut(stream: bytes, events: list[Event], cuts: Cuts) -> None:
+def test_events_are_the_standards_however_the_stream_is_cut(
+    stream: bytes, events: list[Event], cuts: Cuts
+) -> None:
     assert by_the_standard(stream)[0] == events
     for pieces in cuts(stream):
         assert decode(*pieces) == events, pieces
@@ -154,7 +190,9 @@ def test_any_bytes_at_all_decode(noise: bytes, at: int) -> None:
 
 
 @given(STREAMS)
-def test_what_is_left_is_told_once_and_is_what_one_more_blank_line_would_have_made(stream: bytes) -> None:
+def test_what_is_left_is_told_once_and_is_what_one_more_blank_line_would_have_made(
+    stream: bytes,
+) -> None:
     decoder = SSEDecoder()
     events = decoder.feed(stream)
     left = decoder.finish()
@@ -177,7 +215,9 @@ def test_what_is_left_is_told_once_and_is_what_one_more_blank_line_would_have_ma
         (b"\xef\xbb", True, None),
     ],
 )
-def test_trailing_bytes_are_no_event_but_are_told(stream: bytes, pending: bool, left: Event | None, cuts: Cuts) -> None:
+def test_trailing_bytes_are_no_event_but_are_told(
+    stream: bytes, pending: bool, left: Event | None, cuts: Cuts
+) -> None:
     for pieces in cuts(stream):
         decoder = SSEDecoder()
         for piece in pieces:
@@ -207,7 +247,9 @@ def until_too_large(pieces: list[bytes], cap: int) -> tuple[list[Event], bool]:
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
 @pytest.mark.parametrize("before", [b"", b"\n", b"data: a\n\n", b"data: a\r\n\r\n\r\n"])
-def test_the_cap_falls_at_the_same_byte_however_the_stream_is_cut(before: bytes, end: bytes, cuts: Cuts) -> None:
+def test_the_cap_falls_at_the_same_byte_however_the_stream_is_cut(
+    before: bytes, end: bytes, cuts: Cuts
+) -> None:
     good = [Event(b"a")] if b"a" in before else []
     for pieces in cuts(before + b"data: 3456789" + end + b": and on"):
         assert until_too_large(pieces, 13) == ([*good, Event(b"3456789")], False)
@@ -217,7 +259,9 @@ def test_the_cap_falls_at_the_same_byte_however_the_stream_is_cut(before: bytes,
         assert (events, refused) == (good, True), pieces
 
 
-@pytest.mark.parametrize("long", [b"data: 34567890", b"data: 34567890\n\n", b"data: 34567890\n\ndata: b\n\n"])
+@pytest.mark.parametrize(
+    "long", [b"data: 34567890", b"data: 34567890\n\n", b"data: 34567890\n\ndata: b\n\n"]
+)
 def test_an_event_over_the_cap_does_not_swallow_the_ones_before_it(long: bytes) -> None:
     decoder = SSEDecoder(13)
     assert decoder.feed(b"data: a\n\n" + long) == [Event(b"a")]

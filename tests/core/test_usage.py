@@ -15,7 +15,10 @@ from inferencekey.models import Usage
     [
         ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}, Usage(1, 2, 3)),
         ({"prompt_tokens": 1, "total_tokens": 1}, Usage(1, None, 1)),
-        ({"prompt_tokens": 1.0, "completion_tokens": None, "total_tokens": "3"}, Usage(1, None, None)),
+        (
+            {"prompt_tokens": 1.0, "completion_tokens": None, "total_tokens": "3"},
+            Usage(1, None, None),
+        ),
         ({"input_tokens": 1}, Usage()),
         ({"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 0}}, Usage(1)),
         ({}, None),

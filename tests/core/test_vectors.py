@@ -14,7 +14,8 @@ from inferencekey.models import RerankItem, Usage
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"), [("a", "a"), (["a"], ["a"]), (["a", "b"], ["a", "b"]), (("a", "b"), ["a", "b"])]
+    ("given", "sent"),
+    [("a", "a"), (["a"], ["a"]), (["a", "b"], ["a", "b"]), (("a", "b"), ["a", "b"])],
 )
 def test_one_text_or_a_list(given: Any, sent: Any) -> None:
     assert embed_body("billing", given) == {"model": "billing", "input": sent}
@@ -62,7 +63,10 @@ def test_vectors_come_in_input_order_by_index() -> None:
 
 
 def test_without_an_index_the_position_counts() -> None:
-    assert embedding_result(vectors({"embedding": [1]}, {"embedding": [2]}), 2).embeddings == [[1], [2]]
+    assert embedding_result(vectors({"embedding": [1]}, {"embedding": [2]}), 2).embeddings == [
+        [1],
+        [2],
+    ]
     assert embedding_result(vectors({"index": 0.0, "embedding": [1]}), 1).embeddings == [[1]]
 
 
@@ -130,8 +134,17 @@ def test_recorded_base64_is_refused_by_name(capture: Callable[[str], Any]) -> No
 
 
 def test_the_body_of_a_rerank() -> None:
-    assert rerank_body("m", "q", ("a", "b"), None) == {"model": "m", "query": "q", "documents": ["a", "b"]}
-    assert rerank_body("m", "q", ["a"], 5) == {"model": "m", "query": "q", "documents": ["a"], "top_n": 5}
+    assert rerank_body("m", "q", ("a", "b"), None) == {
+        "model": "m",
+        "query": "q",
+        "documents": ["a", "b"],
+    }
+    assert rerank_body("m", "q", ["a"], 5) == {
+        "model": "m",
+        "query": "q",
+        "documents": ["a"],
+        "top_n": 5,
+    }
 
 
 @pytest.mark.parametrize(
@@ -167,7 +180,12 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
     }
     result = rerank_result(orjson.dumps(sent), 3, request_id="r-1")
     assert result.results == (RerankItem(1, 0.9), RerankItem(0, -3.0), RerankItem(2, 1.0))
-    assert (result.model, result.usage, result.raw, result.request_id) == ("m", Usage(None, None, 4), sent, "r-1")
+    assert (result.model, result.usage, result.raw, result.request_id) == (
+        "m",
+        Usage(None, None, 4),
+        sent,
+        "r-1",
+    )
     assert rerank_result(b'{"results": []}', 1).model is None
 
 
@@ -179,13 +197,31 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
         (b"{}", "the reranking has no list results"),
         (b'{"results": {}}', "the reranking has no list results"),
         (b'{"results": [5]}', "the reranking has no index of a document in results[0]"),
-        (b'{"results": [{"relevance_score": 1}]}', "the reranking has no index of a document in results[0]"),
-        (b'{"results": [{"index": 2, "score": 1}]}', "the reranking has no index of a document in results[0]"),
-        (b'{"results": [{"index": -1, "score": 1}]}', "the reranking has no index of a document in results[0]"),
-        (b'{"results": [{"index": true, "score": 1}]}', "the reranking has no index of a document in results[0]"),
+        (
+            b'{"results": [{"relevance_score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": 2, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": -1, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": true, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
         (b'{"results": [{"index": 0}]}', "the reranking has no relevance_score in results[0]"),
-        (b'{"results": [{"index": 0, "score": "1"}]}', "the reranking has no relevance_score in results[0]"),
-        (b'{"results": [{"index": 0, "score": true}]}', "the reranking has no relevance_score in results[0]"),
+        (
+            b'{"results": [{"index": 0, "score": "1"}]}',
+            "the reranking has no relevance_score in results[0]",
+        ),
+        (
+            b'{"results": [{"index": 0, "score": true}]}',
+            "the reranking has no relevance_score in results[0]",
+        ),
         (
             b'{"results": [{"index": 0, "score": 1}, {"index": 1}]}',
             "the reranking has no relevance_score in results[1]",

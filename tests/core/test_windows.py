@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencekey._core import windows
-from inferencekey._core.windows import Window, parse_window, window_next_change, window_open, window_problem
+from inferencekey._core.windows import (
+    Window,
+    parse_window,
+    window_next_change,
+    window_open,
+    window_problem,
+)
 from inferencekey.errors import ValidationError
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -24,9 +30,15 @@ def utc(text: str) -> datetime:
 @pytest.mark.parametrize(
     ("text", "window"),
     [
-        ("Mon-Fri 08:00-20:00 Europe/Madrid", Window(frozenset(range(5)), time(8), time(20), "Europe/Madrid")),
+        (
+            "Mon-Fri 08:00-20:00 Europe/Madrid",
+            Window(frozenset(range(5)), time(8), time(20), "Europe/Madrid"),
+        ),
         ("  Sun 22:00-06:00   UTC ", Window(frozenset({6}), time(22), time(6), "UTC")),
-        ("Fri-Mon 00:00-23:59 Asia/Tokyo", Window(frozenset({4, 5, 6, 0}), time(0), time(23, 59), "Asia/Tokyo")),
+        (
+            "Fri-Mon 00:00-23:59 Asia/Tokyo",
+            Window(frozenset({4, 5, 6, 0}), time(0), time(23, 59), "Asia/Tokyo"),
+        ),
         ("Wed-Wed 01:00-02:00 UTC", Window(frozenset({2}), time(1), time(2), "UTC")),
         ("Tue-Mon 01:00-02:00 UTC", Window(frozenset(range(7)), time(1), time(2), "UTC")),
     ],
@@ -54,7 +66,10 @@ def test_what_is_no_window(text: str) -> None:
     ("text", "problem"),
     [
         ("08:00-20:00", "must be like 'Mon-Fri 08:00-20:00 Europe/Madrid'; got '08:00-20:00'"),
-        ("Mon 08:00-08:00 UTC", "must not end at the minute at which it starts; got 'Mon 08:00-08:00 UTC'"),
+        (
+            "Mon 08:00-08:00 UTC",
+            "must not end at the minute at which it starts; got 'Mon 08:00-08:00 UTC'",
+        ),
         ("Mon 08:00-20:00 Mars/Olympus", "has the time zone 'Mars/Olympus', which is not known"),
         (
             "Mon 08:00-20:00 Europe/Madird",
@@ -117,7 +132,14 @@ windows_of = st.builds(
     st.times().map(lambda at: at.replace(second=0, microsecond=0)),
     st.times().map(lambda at: at.replace(second=0, microsecond=0)),
     st.sampled_from(
-        ["UTC", "Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"]
+        [
+            "UTC",
+            "Europe/Madrid",
+            "America/New_York",
+            "Australia/Lord_Howe",
+            "Pacific/Apia",
+            "Asia/Kathmandu",
+        ]
     ),
 ).filter(lambda window: window.start != window.end)
 moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
@@ -137,19 +159,26 @@ def test_a_change_changes_and_nothing_changes_before_it(window: Window, now: dat
 @given(windows_of, moments)
 def test_where_the_clocks_do_not_jump_the_wall_decides(window: Window, now: datetime) -> None:
     wall = now.astimezone(ZoneInfo(window.zone))
-    around = {(now + timedelta(hours=12 * step)).astimezone(ZoneInfo(window.zone)).utcoffset() for step in range(-5, 6)}
+    around = {
+        (now + timedelta(hours=12 * step)).astimezone(ZoneInfo(window.zone)).utcoffset()
+        for step in range(-5, 6)
+    }
     if len(around) > 1:
         return
     at, day = wall.time(), wall.weekday()
     if window.start < window.end:
         expected = day in window.days and window.start <= at < window.end
     else:
-        expected = (day in window.days and at >= window.start) or ((day - 1) % 7 in window.days and at < window.end)
+        expected = (day in window.days and at >= window.start) or (
+            (day - 1) % 7 in window.days and at < window.end
+        )
     assert window_open(window, now) is expected
 
 
 @given(st.sampled_from(DAYS), st.none() | st.sampled_from(DAYS), st.times(), st.times())
-def test_days_and_times_are_what_the_text_says(first: str, last: str | None, start: time, end: time) -> None:
+def test_days_and_times_are_what_the_text_says(
+    first: str, last: str | None, start: time, end: time
+) -> None:
     start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
     text = f"{first}{f'-{last}' if last else ''} {start:%H:%M}-{end:%H:%M} UTC"
     assert (window_problem(text) is None) is (start != end)
@@ -174,7 +203,9 @@ def test_any_text_is_a_window_or_is_refused(text: str) -> None:
 def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_zones", frozenset)
     assert window_problem("Mon 08:00-20:00 Mars/Olympus") is None, "not the caller's mistake"
-    with pytest.raises(ValidationError, match="does not know the time zone 'Mars/Olympus'; .*pip install tzdata"):
+    with pytest.raises(
+        ValidationError, match="does not know the time zone 'Mars/Olympus'; .*pip install tzdata"
+    ):
         window_open(parse_window("Mon 08:00-20:00 Mars/Olympus"), utc("2026-03-27 12:00"))
 
 

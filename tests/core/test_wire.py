@@ -17,14 +17,29 @@ SMALL: dict[str, Any] = {"id": "w-1", "slug": "support-bot"}
 
 def test_the_least_that_is_a_workload() -> None:
     found = wire.workload(SMALL)
-    assert (found.id, found.slug, found.name, found.model_name, found.backend) == ("w-1", "support-bot", "", "", "")
+    assert (found.id, found.slug, found.name, found.model_name, found.backend) == (
+        "w-1",
+        "support-bot",
+        "",
+        "",
+        "",
+    )
     assert found.task_type is TaskType.TEXT2TEXT
     assert found.config is None
     assert found.raw is SMALL
 
 
 def test_nulls_count_as_absent() -> None:
-    names = ("name", "project_id", "task_type", "backend", "model_name", "config", "execution_policy", "created_at")
+    names = (
+        "name",
+        "project_id",
+        "task_type",
+        "backend",
+        "model_name",
+        "config",
+        "execution_policy",
+        "created_at",
+    )
     assert wire.workload({**SMALL, **dict.fromkeys(names)}) == wire.workload(SMALL)
 
 
@@ -39,13 +54,25 @@ def test_nulls_count_as_absent() -> None:
         ("task_type", "text2smell", "text2smell"),
         ("execution_policy", "scheduled", ExecutionPolicy.SCHEDULED),
         ("execution_policy", "lunar", "lunar"),
-        ("config", {"command": "a", "deep": {"b": [1, None]}}, {"command": "a", "deep": {"b": [1, None]}}),
+        (
+            "config",
+            {"command": "a", "deep": {"b": [1, None]}},
+            {"command": "a", "deep": {"b": [1, None]}},
+        ),
         ("config", {}, {}),
         ("description", "", ""),
         ("created_at", "2026-11-21T20:00:00Z", datetime(2026, 11, 21, 20, tzinfo=UTC)),
         ("created_at", "2026-11-21t20:00:00z", datetime(2026, 11, 21, 20, tzinfo=UTC)),
-        ("created_at", "2026-11-21T20:00:00.123456789Z", datetime(2026, 11, 21, 20, 0, 0, 123456, tzinfo=UTC)),
-        ("updated_at", "2026-11-21T21:00:00.5+01:00", datetime(2026, 11, 21, 20, 0, 0, 500000, tzinfo=UTC)),
+        (
+            "created_at",
+            "2026-11-21T20:00:00.123456789Z",
+            datetime(2026, 11, 21, 20, 0, 0, 123456, tzinfo=UTC),
+        ),
+        (
+            "updated_at",
+            "2026-11-21T21:00:00.5+01:00",
+            datetime(2026, 11, 21, 20, 0, 0, 500000, tzinfo=UTC),
+        ),
         ("created_at", "0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
     ],
 )
@@ -79,11 +106,17 @@ def test_a_slug_may_be_called_workload_slug() -> None:
         ({**SMALL, "id": 5}, "a workload: id: must be a text, not int"),
         ({**SMALL, "name": ["a"]}, "a workload: name: must be a text, not list"),
         ({**SMALL, "backend": 5}, "a workload: backend: must be a text, not int"),
-        ({**SMALL, "execution_policy": {}}, "a workload: execution_policy: must be a text, not dict"),
+        (
+            {**SMALL, "execution_policy": {}},
+            "a workload: execution_policy: must be a text, not dict",
+        ),
         ({**SMALL, "config": "vllm serve"}, "a workload: config: must be an object, not str"),
         ({**SMALL, "config": []}, "a workload: config: must be an object, not list"),
         ({**SMALL, "created_at": 1795290019}, "a workload: created_at: must be a text, not int"),
-        ({**SMALL, "created_at": "yesterday"}, "a workload: created_at: must be a date and time, not 'yesterday'"),
+        (
+            {**SMALL, "created_at": "yesterday"},
+            "a workload: created_at: must be a date and time, not 'yesterday'",
+        ),
     ],
 )
 def test_what_is_no_workload_names_the_field(sent: Any, text: str) -> None:
@@ -113,7 +146,11 @@ def test_what_is_no_list(sent: Any) -> None:
 
 
 def test_finding_one_structures_only_that_one() -> None:
-    raws = [{"id": 5, "slug": "broken"}, {"id": "w-2", "workload_slug": "bot"}, {"id": "w-3", "slug": "bot-1"}]
+    raws = [
+        {"id": 5, "slug": "broken"},
+        {"id": "w-2", "workload_slug": "bot"},
+        {"id": "w-3", "slug": "bot-1"},
+    ]
     found = wire.find_workload(raws, "bot")
     assert found is not None
     assert found.id == "w-2"
@@ -124,7 +161,9 @@ def test_finding_one_structures_only_that_one() -> None:
 @pytest.mark.parametrize("raw", [None, "bot", ["bot"]])
 def test_a_list_of_something_else(raw: Any) -> None:
     for find in (lambda: wire.find_workload([raw], "bot"), lambda: wire.workloads_by_slug([raw])):
-        with pytest.raises(ResponseFormatError, match="a workload in the list is not a JSON object"):
+        with pytest.raises(
+            ResponseFormatError, match="a workload in the list is not a JSON object"
+        ):
             find()
 
 
@@ -135,14 +174,22 @@ def test_finding_many() -> None:
     found = wire.workloads_by_slug([first, named, twin, blank, *strange])
     assert found == {"bot": first, "other": named, "blank": blank}
     assert wire.find_workload([first, blank], "blank") is not None
-    assert list(wire.slugs_of([first, named, twin, blank, *strange, "no workload"])) == ["bot", "other", "bot", "blank"]
+    assert list(wire.slugs_of([first, named, twin, blank, *strange, "no workload"])) == [
+        "bot",
+        "other",
+        "bot",
+        "blank",
+    ]
 
 
 @pytest.mark.parametrize(
     ("sent", "log"),
     [
         ({"lines": [], "next": 0, "engine": None}, EngineLog((), 0)),
-        ({"lines": ["a", ""], "next": 12, "engine": "vllm", "new": 1}, EngineLog(("a", ""), 12, "vllm")),
+        (
+            {"lines": ["a", ""], "next": 12, "engine": "vllm", "new": 1},
+            EngineLog(("a", ""), 12, "vllm"),
+        ),
         ({"lines": ["a"], "next": 12.0, "engine": 5}, EngineLog(("a",), 12)),
     ],
 )
@@ -150,7 +197,9 @@ def test_an_engines_log(sent: dict[str, Any], log: EngineLog) -> None:
     assert wire.engine_log(sent) == log
 
 
-@pytest.mark.parametrize("sent", [None, [], {}, {"lines": "a", "next": 1}, {"lines": [5], "next": 1}])
+@pytest.mark.parametrize(
+    "sent", [None, [], {}, {"lines": "a", "next": 1}, {"lines": [5], "next": 1}]
+)
 def test_a_log_without_lines(sent: Any) -> None:
     with pytest.raises(ResponseFormatError, match="an engine's log: lines must be a list of texts"):
         wire.engine_log(sent)
@@ -165,7 +214,10 @@ def test_a_log_without_a_position(position: Any) -> None:
 @pytest.mark.parametrize(
     ("sent", "event"),
     [
-        ({"phase": "scheduling", "message": "m", "elapsed_ms": 5}, ReadinessEvent(Phase.SCHEDULING, "m", 5)),
+        (
+            {"phase": "scheduling", "message": "m", "elapsed_ms": 5},
+            ReadinessEvent(Phase.SCHEDULING, "m", 5),
+        ),
         ({"phase": "ready", "step": "warm-up"}, ReadinessEvent(Phase.READY, step="warm-up")),
         ({"phase": "error", "step": 2, "message": None}, ReadinessEvent(Phase.ERROR, step="2")),
         ({"phase": "thinking", "elapsed_ms": 5.0}, ReadinessEvent("thinking", elapsed_ms=5)),
@@ -176,11 +228,15 @@ def test_readiness_events(sent: dict[str, Any], event: ReadinessEvent) -> None:
     assert wire.readiness_event(orjson.dumps(sent)) == event
 
 
-@pytest.mark.parametrize("sent", [b"{}", b"[]", b"null", b'{"phase": ""}', b'{"phase": 5}', b'"ready"'])
+@pytest.mark.parametrize(
+    "sent", [b"{}", b"[]", b"null", b'{"phase": ""}', b'{"phase": 5}', b'"ready"']
+)
 def test_a_readiness_event_without_a_phase(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         wire.readiness_event(sent)
-    assert str(caught.value) == f"unexpected answer: a readiness event has no phase: {sent.decode()!r}"
+    assert (
+        str(caught.value) == f"unexpected answer: a readiness event has no phase: {sent.decode()!r}"
+    )
 
 
 def test_a_readiness_event_that_is_no_json() -> None:

@@ -40,7 +40,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 
 @pytest.fixture
 async def mgmt(up: Up) -> AsyncIterator[AsyncManagementClient]:
-    async with AsyncManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+    async with AsyncManagementClient(
+        base_url=up.base_url, project="acme", sdk_token=up.sdk_token
+    ) as client:
         yield client
 
 
@@ -57,7 +59,9 @@ def spec() -> WorkloadSpec:
     )
 
 
-async def test_ensure_creates_then_changes_nothing(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_ensure_creates_then_changes_nothing(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     first = await mgmt.ensure(spec)
     assert first == EndpointRef("acme", spec.slug)
     assert first.plan is not None
@@ -68,7 +72,11 @@ async def test_ensure_creates_then_changes_nothing(mgmt: AsyncManagementClient, 
     assert (second.plan.action, second.plan.changes) == ("none", ())
     live = await mgmt.get_workload(spec.slug)
     assert live.config == {"extra": {"a": 1}, "command": "vllm serve m/one"}
-    assert (live.backend, live.task_type, live.model_name) == (Backend.VLLM, TaskType.TEXT2TEXT, "m/one")
+    assert (live.backend, live.task_type, live.model_name) == (
+        Backend.VLLM,
+        TaskType.TEXT2TEXT,
+        "m/one",
+    )
     assert live.created_at is not None
 
 
@@ -84,7 +92,9 @@ async def test_reconcile_patches_exactly_what_drifted_and_loses_nothing(
     assert live.config == {"extra": {"a": 1, "b": 2}, "command": "vllm serve m/one --x"}
 
 
-@pytest.mark.parametrize("mode", [OnDrift.DRY_RUN, "dry_run", OnDrift.IGNORE, OnDrift.WARN, OnDrift.FAIL, "fail"])
+@pytest.mark.parametrize(
+    "mode", [OnDrift.DRY_RUN, "dry_run", OnDrift.IGNORE, OnDrift.WARN, OnDrift.FAIL, "fail"]
+)
 async def test_the_other_modes_change_nothing(
     mgmt: AsyncManagementClient, spec: WorkloadSpec, mode: OnDrift | str
 ) -> None:
@@ -92,7 +102,9 @@ async def test_the_other_modes_change_nothing(
     before = await mgmt.get_workload(spec.slug)
     drifted = spec.evolve(name="other", description="d")
     if mode == "fail":
-        with pytest.raises(DriftError, match="^workload drifted from spec: name, description$") as caught:
+        with pytest.raises(
+            DriftError, match="^workload drifted from spec: name, description$"
+        ) as caught:
             await mgmt.ensure(drifted, on_drift=mode)
         assert isinstance(caught.value, ValidationError)
         assert caught.value.plan is not None
@@ -108,7 +120,9 @@ async def test_the_other_modes_change_nothing(
     assert await mgmt.get_workload(spec.slug) == before
 
 
-async def test_dry_run_of_an_absent_workload(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_dry_run_of_an_absent_workload(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     ref = await mgmt.ensure(spec, on_drift="dry_run")
     assert ref.plan is not None
     assert ref.plan.action == "create"
@@ -117,24 +131,32 @@ async def test_dry_run_of_an_absent_workload(mgmt: AsyncManagementClient, spec: 
     assert (await mgmt.plan(spec)).action == "create"
 
 
-async def test_fifty_callers_at_once_leave_one(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_fifty_callers_at_once_leave_one(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     refs = await asyncio.gather(*(mgmt.ensure(spec) for _ in range(50)))
     assert set(refs) == {EndpointRef("acme", spec.slug)}
-    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [
+        spec.slug
+    ]
 
 
 def test_threads_with_clients_of_their_own_leave_one(up: Up, spec: WorkloadSpec) -> None:
     barrier = threading.Barrier(8)
 
     def provision(_: int) -> EndpointRef:
-        with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
+        with ManagementClient(
+            base_url=up.base_url, project="acme", sdk_token=up.sdk_token
+        ) as client:
             barrier.wait()
             return client.ensure(spec)
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(provision, range(8))) == {EndpointRef("acme", spec.slug)}
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
-        assert [w.slug for w in client.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+        assert [w.slug for w in client.list_workloads() if w.slug.startswith(spec.slug)] == [
+            spec.slug
+        ]
 
 
 async def test_delete(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
@@ -143,19 +165,25 @@ async def test_delete(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
     assert await mgmt.delete(spec.slug) is False
 
 
-async def test_delete_of_one_that_was_seen_before(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_delete_of_one_that_was_seen_before(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     await mgmt.ensure(spec)
     seen = await mgmt.get_workload(spec.slug)
     await mgmt.delete(spec.slug)
     assert await mgmt.delete(spec.slug, id=seen.id) is False
     await mgmt.ensure(spec)
-    with pytest.raises(DriftError, match=r"is another than the one with the id .* It was left alone\.$"):
+    with pytest.raises(
+        DriftError, match=r"is another than the one with the id .* It was left alone\.$"
+    ):
         await mgmt.delete(spec.slug, id=seen.id)
     now = await mgmt.get_workload(spec.slug)
     assert await mgmt.delete(spec.slug, id=now.id) is True
 
 
-async def test_readiness(mgmt: AsyncManagementClient, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_readiness(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
     await mgmt.ensure(spec)
     seen: list[ReadinessEvent] = []
     last = await mgmt.wait_until_ready(spec.slug, on_progress=seen.append)
@@ -170,21 +198,29 @@ async def test_readiness(mgmt: AsyncManagementClient, spec: WorkloadSpec, capsys
     assert "ready" in capsys.readouterr().err
 
 
-async def test_a_task_nobody_serves_here_ends_in_error(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_a_task_nobody_serves_here_ends_in_error(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     await mgmt.ensure(spec.evolve(task_type=TaskType.TEXT2VIDEO))
     with pytest.raises(ReadinessError, match="text2video") as caught:
         await mgmt.wait_until_ready(spec.slug, silent=True)
     assert caught.value.events[-1].phase == "error"
 
 
-async def test_waiting_for_what_does_not_exist(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_waiting_for_what_does_not_exist(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     with pytest.raises(NotFoundError):
         await mgmt.wait_until_ready(spec.slug, silent=True, timeout=5)
 
 
-async def test_the_ceiling_of_a_wait_holds(up: Up, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_ceiling_of_a_wait_holds(
+    up: Up, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Nothing listens there: every connection is a drop, and the wait ends when it said it would.
-    gone = AsyncManagementClient(base_url="http://127.0.0.1:9", project="acme", sdk_token=up.sdk_token)
+    gone = AsyncManagementClient(
+        base_url="http://127.0.0.1:9", project="acme", sdk_token=up.sdk_token
+    )
     async with gone, asyncio.timeout(3):
         with pytest.raises(ReadinessTimeout) as caught:
             await gone.wait_until_ready(spec.slug, timeout=1.2)
@@ -197,7 +233,9 @@ def test_callbacks_run_in_the_calling_thread(up: Up, spec: WorkloadSpec) -> None
     threads: list[str] = []
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as client:
         client.ensure(spec)
-        client.wait_until_ready(spec.slug, on_progress=lambda _: threads.append(threading.current_thread().name))
+        client.wait_until_ready(
+            spec.slug, on_progress=lambda _: threads.append(threading.current_thread().name)
+        )
         assert set(threads) == {threading.current_thread().name}
         with pytest.raises(ZeroDivisionError):
             client.wait_until_ready(spec.slug, on_progress=lambda _: 1 / 0)
@@ -213,7 +251,9 @@ async def test_refusals(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec)
     with pytest.raises(PermissionDenied, match=r"^permission denied \[project_scope_mismatch\]: "):
         await mgmt.ensure(spec, project="other")
     unknown = "ik_sdk_00000000_" + "0" * 64
-    async with AsyncManagementClient(base_url=up.base_url, project="acme", sdk_token=unknown) as stranger:
+    async with AsyncManagementClient(
+        base_url=up.base_url, project="acme", sdk_token=unknown
+    ) as stranger:
         with pytest.raises(AuthError, match="^authentication failed: ") as caught:
             await stranger.list_workloads()
     assert unknown not in str(caught.value) + repr(caught.value.__dict__)
@@ -225,22 +265,38 @@ async def test_refusals(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec)
         ({"name": " "}, ValidationError, "validation error: name must not be empty"),
         ({"slug": "---"}, ValidationError, "validation error: slug"),
         ({"model": ""}, ValidationError, "validation error: model must not be empty"),
-        ({"task_type": "text2smell"}, ValidationError, "validation error: task_type must be one of"),
+        (
+            {"task_type": "text2smell"},
+            ValidationError,
+            "validation error: task_type must be one of",
+        ),
         ({"project": "other"}, ConfigurationError, "project='acme' was passed"),
-        ({"description": "ik_live_0a1b2c3d_ffff"}, ConfigurationError, "secrets must never go in specs"),
-        ({"command": "serve --api-key ik_live_0a1b2c3d_ffff"}, ConfigurationError, "secrets must never go in specs"),
+        (
+            {"description": "ik_live_0a1b2c3d_ffff"},
+            ConfigurationError,
+            "secrets must never go in specs",
+        ),
+        (
+            {"command": "serve --api-key ik_live_0a1b2c3d_ffff"},
+            ConfigurationError,
+            "secrets must never go in specs",
+        ),
     ],
 )
 async def test_bad_specs_are_refused_before_any_request(
     spec: WorkloadSpec, change: dict[str, str], error: type[Exception], text: str
 ) -> None:
-    nowhere = AsyncManagementClient(base_url="http://127.0.0.1:9", sdk_token="ik_sdk_0a1b2c3d_" + "0" * 64)
+    nowhere = AsyncManagementClient(
+        base_url="http://127.0.0.1:9", sdk_token="ik_sdk_0a1b2c3d_" + "0" * 64
+    )
     async with nowhere:
         with pytest.raises(error, match=text):
             await nowhere.ensure(spec.evolve(**change), project="acme")
 
 
-async def test_a_plan_goes_through_a_file_and_is_applied_once(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_a_plan_goes_through_a_file_and_is_applied_once(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     plan = Plan.from_dict(json.loads(json.dumps((await mgmt.plan(spec)).to_dict())))
     ref = await mgmt.apply(plan)
     live = await mgmt.get_workload(spec.slug)
@@ -258,16 +314,23 @@ async def test_a_plan_goes_through_a_file_and_is_applied_once(mgmt: AsyncManagem
     assert (live.config or {})["command"] == "vllm serve m/one --x"
 
 
-async def test_callers_of_one_plan_leave_one(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
+async def test_callers_of_one_plan_leave_one(
+    mgmt: AsyncManagementClient, spec: WorkloadSpec
+) -> None:
     plan = await mgmt.plan(spec)
     outcomes = await asyncio.gather(*(mgmt.apply(plan) for _ in range(20)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes].count(EndpointRef) == 1
     assert [type(outcome) for outcome in outcomes].count(DriftError) == 19
-    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [spec.slug]
+    assert [w.slug for w in await mgmt.list_workloads() if w.slug.startswith(spec.slug)] == [
+        spec.slug
+    ]
 
 
 async def test_many_workloads(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
-    specs = [spec.evolve(slug=f"{spec.slug}-{n}", name=f"{n}", task_type=task) for n, task in enumerate(TaskType)]
+    specs = [
+        spec.evolve(slug=f"{spec.slug}-{n}", name=f"{n}", task_type=task)
+        for n, task in enumerate(TaskType)
+    ]
     refs = await mgmt.ensure_all(specs)
     assert [ref.workload_slug for ref in refs] == [one.slug for one in specs]
     assert {ref.plan.action for ref in refs if ref.plan is not None} == {"create"}
@@ -275,8 +338,14 @@ async def test_many_workloads(mgmt: AsyncManagementClient, spec: WorkloadSpec) -
     assert {ref.plan.action for ref in again if ref.plan is not None} == {"none"}
     with pytest.raises(WaitAllError) as caught:
         await mgmt.wait_all([ref.workload_slug for ref in refs], silent=True, timeout=60)
-    ready = {one.slug for one, event in zip(specs, caught.value.results, strict=True) if event is not None}
-    failed = {error.workload for error in caught.value.exceptions if isinstance(error, ReadinessError)}
+    ready = {
+        one.slug
+        for one, event in zip(specs, caught.value.results, strict=True)
+        if event is not None
+    }
+    failed = {
+        error.workload for error in caught.value.exceptions if isinstance(error, ReadinessError)
+    }
     assert ready | failed == {one.slug for one in specs}
     assert specs[0].slug in ready
     for one in specs:

@@ -29,11 +29,16 @@ TASK = "forecast"
 SLUG = "support-bot"
 QUICK = RetryPolicy(base=0.01)
 
-LOSSES = st.lists(st.sampled_from([None, "request", "answer", "late", "unavailable", "bad gateway after"]), max_size=2)
+LOSSES = st.lists(
+    st.sampled_from([None, "request", "answer", "late", "unavailable", "bad gateway after"]),
+    max_size=2,
+)
 
 
 def spec(slug: str, command: str) -> WorkloadSpec:
-    return WorkloadSpec(name=slug, slug=slug, model="m", backend="custom", task_type=TASK, command=command)
+    return WorkloadSpec(
+        name=slug, slug=slug, model="m", backend="custom", task_type=TASK, command=command
+    )
 
 
 class Callers(RuleBasedStateMachine):
@@ -56,7 +61,9 @@ class Callers(RuleBasedStateMachine):
         token = self.platform.mint_sdk_token(self.project)
         self.through = [
             self.stack.enter_context(
-                ManagementClient(base_url=self.between.url, project=self.project, sdk_token=token, retry=QUICK)
+                ManagementClient(
+                    base_url=self.between.url, project=self.project, sdk_token=token, retry=QUICK
+                )
             )
             for _ in range(3)
         ]
@@ -80,7 +87,8 @@ class Callers(RuleBasedStateMachine):
         self.between.lose(*losses)
         with ThreadPoolExecutor(len(commands)) as pool:
             calls = [
-                pool.submit(client.ensure, spec(SLUG, c)) for client, c in zip(self.through, commands, strict=False)
+                pool.submit(client.ensure, spec(SLUG, c))
+                for client, c in zip(self.through, commands, strict=False)
             ]
         assert {call.result().workload_slug for call in calls} == {SLUG}
         self.wanted = set(commands)
@@ -97,9 +105,14 @@ class Callers(RuleBasedStateMachine):
         plans = [self.direct.plan(spec(SLUG, command)) for command in commands]
         self.between.lose(*losses)
         with ThreadPoolExecutor(len(plans)) as pool:
-            calls = [pool.submit(client.apply, plan) for client, plan in zip(self.through, plans, strict=False)]
+            calls = [
+                pool.submit(client.apply, plan)
+                for client, plan in zip(self.through, plans, strict=False)
+            ]
         failures = [call.exception() for call in calls]
-        assert all(failure is None or isinstance(failure, DriftError) for failure in failures), failures
+        assert all(failure is None or isinstance(failure, DriftError) for failure in failures), (
+            failures
+        )
         assert None in failures
         self.wanted = set(commands)
 

@@ -29,14 +29,20 @@ def ready(up: Up) -> Up:
     """The platform with a workload of each kind."""
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
         for slug, task in (("chat", "text2text"), ("vectors", "embedding"), ("ranks", "reranker")):
-            mgmt.ensure(WorkloadSpec(name=slug, slug=slug, model="m", backend="llamacpp", task_type=TaskType(task)))
+            mgmt.ensure(
+                WorkloadSpec(
+                    name=slug, slug=slug, model="m", backend="llamacpp", task_type=TaskType(task)
+                )
+            )
             mgmt.wait_until_ready(slug, silent=True)
     return up
 
 
 @pytest.fixture
 async def data(ready: Up) -> AsyncIterator[AsyncDataClient]:
-    async with AsyncDataClient(base_url=ready.base_url, project="acme", api_key=ready.api_key) as client:
+    async with AsyncDataClient(
+        base_url=ready.base_url, project="acme", api_key=ready.api_key
+    ) as client:
         yield client
 
 
@@ -56,12 +62,16 @@ def sync_chat(sync_data: DataClient) -> Endpoint:
     return sync_data.endpoint("Chat")
 
 
-async def test_whole_streamed_and_sync_give_the_same_text(chat: AsyncEndpoint, sync_chat: Endpoint) -> None:
+async def test_whole_streamed_and_sync_give_the_same_text(
+    chat: AsyncEndpoint, sync_chat: Endpoint
+) -> None:
     arguments = {"temperature": 0.0, "max_tokens": 24, "seed": 7}
     whole = await chat.generate_text("Name three colours.", **arguments)  # type: ignore[arg-type]
     async with chat.generate_text_stream("Name three colours.", **arguments) as stream:  # type: ignore[arg-type]
         streamed = "".join([c.text async for c in stream])
-    sync_whole = await asyncio.to_thread(sync_chat.generate_text, "Name three colours.", **arguments)  # type: ignore[arg-type]
+    sync_whole = await asyncio.to_thread(
+        sync_chat.generate_text, "Name three colours.", **arguments
+    )  # type: ignore[arg-type]
 
     def read() -> str:
         with sync_chat.generate_text_stream("Name three colours.", **arguments) as chunks:  # type: ignore[arg-type]
@@ -80,7 +90,10 @@ async def test_whole_streamed_and_sync_give_the_same_text(chat: AsyncEndpoint, s
 
 async def test_the_other_arguments(chat: AsyncEndpoint) -> None:
     found = await chat.generate_text(
-        messages=[{"role": "system", "content": "You count."}, {"role": "user", "content": "Count to ten."}],
+        messages=[
+            {"role": "system", "content": "You count."},
+            {"role": "user", "content": "Count to ten."},
+        ],
         temperature=0,
         max_tokens=40,
         top_p=0.9,
@@ -89,7 +102,9 @@ async def test_the_other_arguments(chat: AsyncEndpoint) -> None:
     )
     assert "5" not in found.text
     assert len(found.raw["choices"]) == 2
-    stream = chat.generate_text_stream("Hi", max_tokens=4, extra_body={"stream_options": {"include_usage": True}})
+    stream = chat.generate_text_stream(
+        "Hi", max_tokens=4, extra_body={"stream_options": {"include_usage": True}}
+    )
     chunks = [c async for c in stream]
     assert stream.result.usage is not None
     assert stream.result.usage.completion_tokens == 4
@@ -104,13 +119,17 @@ async def test_embeddings_are_in_input_order(data: AsyncDataClient, sync_data: D
     assert both.embeddings[1] == pytest.approx(one.embeddings[0], abs=2e-2)
     assert both.model == "all-MiniLM-L6-v2"
     assert both.usage is not None
-    sync = await asyncio.to_thread(sync_data.endpoint("vectors").embed, ["first document", "second document"])
+    sync = await asyncio.to_thread(
+        sync_data.endpoint("vectors").embed, ["first document", "second document"]
+    )
     assert sync.embeddings[0] == pytest.approx(both.embeddings[0], abs=2e-2)
 
 
 async def test_rerank_puts_the_relevant_first(data: AsyncDataClient) -> None:
     documents = ["Bananas are yellow.", "Paris is the capital of France.", "Rust is a language."]
-    found = await data.endpoint("ranks").rerank("What is the capital of France?", documents, top_n=2)
+    found = await data.endpoint("ranks").rerank(
+        "What is the capital of France?", documents, top_n=2
+    )
     assert found.results[0].index == 1
     assert len(found.results) == 2
     assert found.results[0].relevance_score > found.results[1].relevance_score
@@ -127,7 +146,9 @@ async def test_a_stream_arrives_as_it_is_made(chat: AsyncEndpoint) -> None:
 
 
 async def test_leaving_a_stream_frees_the_engine(chat: AsyncEndpoint) -> None:
-    streams = [chat.generate_text_stream("Write a very long story.", max_tokens=1500) for _ in range(4)]
+    streams = [
+        chat.generate_text_stream("Write a very long story.", max_tokens=1500) for _ in range(4)
+    ]
     for stream in streams:
         await anext(stream)
     for stream in streams:
@@ -139,7 +160,10 @@ async def test_leaving_a_stream_frees_the_engine(chat: AsyncEndpoint) -> None:
 
 
 async def test_cancelling_a_whole_call_frees_the_engine(chat: AsyncEndpoint) -> None:
-    calls = [asyncio.create_task(chat.generate_text("Write a very long story.", max_tokens=1500)) for _ in range(4)]
+    calls = [
+        asyncio.create_task(chat.generate_text("Write a very long story.", max_tokens=1500))
+        for _ in range(4)
+    ]
     await asyncio.sleep(1)
     for call in calls:
         call.cancel()

@@ -43,7 +43,9 @@ def clock() -> ManualClock:
 async def local(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
 ) -> AsyncIterator[Running]:
-    install(monkeypatch, tmp_path / "bin", echo="echo_engine.py", llama_server="real_llama_server.py")
+    install(
+        monkeypatch, tmp_path / "bin", echo="echo_engine.py", llama_server="real_llama_server.py"
+    )
     async with running(tmp_path / "data", clock=clock) as started:
         yield started
     status = platform_status(tmp_path / "data")
@@ -55,7 +57,9 @@ def command(name: str, *options: str) -> dict[str, Any]:
 
 
 async def create(local: Running, config: dict[str, Any] | None, **fields: Any) -> str:
-    made = await local.create("bot", task_type="text2text", backend="my-engine", config=config, **fields)
+    made = await local.create(
+        "bot", task_type="text2text", backend="my-engine", config=config, **fields
+    )
     return str(made["id"])
 
 
@@ -95,11 +99,16 @@ class Load:
     """Calls without a pause, whole and streamed, by clients that send each once; every answer is kept, every loss raises."""
 
     def __init__(
-        self, call: Callable[[], Awaitable[str]], stream: Callable[[], Awaitable[str]], callers: int = 2
+        self,
+        call: Callable[[], Awaitable[str]],
+        stream: Callable[[], Awaitable[str]],
+        callers: int = 2,
     ) -> None:
         self.models: list[str] = []
         self._stop = False
-        self._tasks = [asyncio.create_task(self._run(what)) for what in (call, stream) for _ in range(callers)]
+        self._tasks = [
+            asyncio.create_task(self._run(what)) for what in (call, stream) for _ in range(callers)
+        ]
 
     async def _run(self, call: Callable[[], Awaitable[str]]) -> None:
         while not self._stop:
@@ -108,7 +117,9 @@ class Load:
     async def seen(self, model: str, times: int = 8) -> None:
         """Wait until so many calls were answered by that model, from now on."""
         wanted = self.models.count(model) + times
-        await until(lambda: self.models.count(model) >= wanted or any(task.done() for task in self._tasks))
+        await until(
+            lambda: self.models.count(model) >= wanted or any(task.done() for task in self._tasks)
+        )
 
     async def end(self) -> list[str]:
         self._stop = True
@@ -118,10 +129,14 @@ class Load:
 
 def load_on(endpoint: AsyncEndpoint, max_tokens: int = 8) -> Load:
     async def call() -> str:
-        return str((await endpoint.generate_text(prompt="Hi", max_tokens=max_tokens, temperature=0)).model)
+        return str(
+            (await endpoint.generate_text(prompt="Hi", max_tokens=max_tokens, temperature=0)).model
+        )
 
     async def stream() -> str:
-        async with endpoint.generate_text_stream(prompt="Hi", max_tokens=max_tokens, temperature=0) as chunks:
+        async with endpoint.generate_text_stream(
+            prompt="Hi", max_tokens=max_tokens, temperature=0
+        ) as chunks:
             async for _ in chunks:
                 pass
         assert chunks.result is not None
@@ -143,7 +158,9 @@ async def data(local: Running) -> AsyncIterator[AsyncDataClient]:
 
 
 @pytest.mark.engine
-async def test_no_request_is_lost_when_the_command_changes(local: Running, data: AsyncDataClient) -> None:
+async def test_no_request_is_lost_when_the_command_changes(
+    local: Running, data: AsyncDataClient
+) -> None:
     model = await asyncio.to_thread(ensure_model, SMOLLM2)
 
     def serve(alias: str) -> dict[str, Any]:
@@ -163,7 +180,9 @@ async def test_no_request_is_lost_when_the_command_changes(local: Running, data:
 
 
 @pytest.mark.engine
-async def test_a_stand_in_answers_through_a_change_of_command(local: Running, data: AsyncDataClient) -> None:
+async def test_a_stand_in_answers_through_a_change_of_command(
+    local: Running, data: AsyncDataClient
+) -> None:
     made = await local.create("bot", task_type="text2text", config={"command": "vllm serve one"})
     await is_ready(local)
     engines = platform_status(local.platform.data_dir).engines
@@ -255,7 +274,9 @@ async def test_replicas_share_the_calls_and_one_may_die(local: Running) -> None:
             return await answer.content.readuntil(b"\n\n") + await answer.content.read()
 
     def busy(pid: int) -> int:
-        return sum(each.status == "ESTABLISHED" for each in psutil.Process(pid).net_connections("tcp"))
+        return sum(
+            each.status == "ESTABLISHED" for each in psutil.Process(pid).net_connections("tcp")
+        )
 
     pids = platform_status(local.platform.data_dir).engines
     streams = [asyncio.create_task(stream()) for _ in range(4)]
@@ -263,7 +284,9 @@ async def test_replicas_share_the_calls_and_one_may_die(local: Running) -> None:
     assert all(text.endswith(b"[DONE]\n\n") for text in await asyncio.gather(*streams))
     os.kill(pids[0], signal.SIGKILL)
     await until(lambda: pids[0] not in platform_status(local.platform.data_dir).engines)
-    assert [await who(local) for _ in range(6)] == ["one"] * 6, "who was not sent yet goes to the other"
+    assert [await who(local) for _ in range(6)] == ["one"] * 6, (
+        "who was not sent yet goes to the other"
+    )
     assert (await local.ready("bot"))[-1]["phase"] == "ready"
     await until(lambda: status(local).line == "ready 2/2")
     assert pids[1] in platform_status(local.platform.data_dir).engines
@@ -307,15 +330,24 @@ async def test_a_cron_that_cannot_be_evaluated_is_refused(local: Running) -> Non
         assert "execution_policy_config.cron" in answer.body["error"]
 
 
-async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(local: Running, clock: ManualClock) -> None:
-    config = {"min_workers": 0, "max_workers": 3, "workers": {"source": "private", "private_worker_ids": ["here"]}}
-    await create(local, command("one"), execution_policy="autoscaling", execution_policy_config=config)
+async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(
+    local: Running, clock: ManualClock
+) -> None:
+    config = {
+        "min_workers": 0,
+        "max_workers": 3,
+        "workers": {"source": "private", "private_worker_ids": ["here"]},
+    }
+    await create(
+        local, command("one"), execution_policy="autoscaling", execution_policy_config=config
+    )
     assert await is_ready(local) == "scaled to zero; the next call starts it"
 
     def busy() -> list[int]:
         pids = platform_status(local.platform.data_dir).engines
         return [
-            sum(each.status == "ESTABLISHED" for each in psutil.Process(pid).net_connections("tcp")) for pid in pids
+            sum(each.status == "ESTABLISHED" for each in psutil.Process(pid).net_connections("tcp"))
+            for pid in pids
         ]
 
     calls = [asyncio.create_task(local.call("POST", CHAT, json={"wait": True})) for _ in range(24)]
@@ -331,14 +363,28 @@ async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(local:
 
 async def test_held_calls_follow_one_another_while_others_come_up(local: Running) -> None:
     """The clock stands still: there is one engine all the time."""
-    config = {"min_workers": 0, "max_workers": 3, "workers": {"source": "private", "private_worker_ids": ["here"]}}
-    await create(local, command("one"), execution_policy="autoscaling", execution_policy_config=config)
-    assert [answer.status for answer in await asyncio.gather(*(call_once(local) for _ in range(24)))] == [200] * 24
+    config = {
+        "min_workers": 0,
+        "max_workers": 3,
+        "workers": {"source": "private", "private_worker_ids": ["here"]},
+    }
+    await create(
+        local, command("one"), execution_policy="autoscaling", execution_policy_config=config
+    )
+    assert [
+        answer.status for answer in await asyncio.gather(*(call_once(local) for _ in range(24)))
+    ] == [200] * 24
 
 
 async def test_a_call_starts_what_rests(local: Running, clock: ManualClock) -> None:
-    config = {"min_workers": 0, "max_workers": 2, "workers": {"source": "private", "private_worker_ids": ["here"]}}
-    await create(local, command("one"), execution_policy="autoscaling", execution_policy_config=config)
+    config = {
+        "min_workers": 0,
+        "max_workers": 2,
+        "workers": {"source": "private", "private_worker_ids": ["here"]},
+    }
+    await create(
+        local, command("one"), execution_policy="autoscaling", execution_policy_config=config
+    )
     assert await is_ready(local) == "scaled to zero; the next call starts it"
     assert platform_status(local.platform.data_dir).engines == ()
     assert await who(local) == "one"

@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
 @pytest.fixture
-async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> LocalPlatform:
+async def platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> LocalPlatform:
     install(
         monkeypatch,
         tmp_path / "bin",
@@ -64,7 +66,9 @@ async def test_a_command_of_llama_server_streams(platform: LocalPlatform) -> Non
             assert stream.result is not None
             assert stream.result.text
             assert (stream.result.model, len(chunks) > 2) == ("smol", True)
-            assert (await bot.generate_text(prompt="Hi", max_tokens=8, temperature=0)).text == stream.result.text
+            assert (
+                await bot.generate_text(prompt="Hi", max_tokens=8, temperature=0)
+            ).text == stream.result.text
 
 
 async def test_every_backend_launches_its_own_program(platform: LocalPlatform) -> None:
@@ -79,12 +83,19 @@ async def test_every_backend_launches_its_own_program(platform: LocalPlatform) -
                 return mgmt.wait_until_ready(slug, silent=True).message
 
         assert await asyncio.to_thread(use, Backend.VLLM) == "acme/model answers, served by vllm"
-        assert await asyncio.to_thread(use, Backend.SGLANG) == "acme/model answers, served by sglang"
-        assert await asyncio.to_thread(use, Backend.OLLAMA) == "acme/model:latest answers, served by ollama"
+        assert (
+            await asyncio.to_thread(use, Backend.SGLANG) == "acme/model answers, served by sglang"
+        )
+        assert (
+            await asyncio.to_thread(use, Backend.OLLAMA)
+            == "acme/model:latest answers, served by ollama"
+        )
 
         def ask() -> str:
             with DataClient(api_key=platform.mint_live_token("acme/*"), **keys) as data:
-                return "".join(chunk.text for chunk in data.endpoint("vllm").generate_text_stream(prompt="Hi"))
+                return "".join(
+                    chunk.text for chunk in data.endpoint("vllm").generate_text_stream(prompt="Hi")
+                )
 
         assert await asyncio.to_thread(ask) == "Hello from vllm"
 
@@ -100,6 +111,11 @@ async def test_one_that_keeps_dying_is_an_error_with_its_last_words(
         async with AsyncManagementClient(sdk_token=platform.mint_sdk_token("acme"), **keys) as mgmt:
             await mgmt.ensure(spec)
             steps: list[str | None] = []
-            with pytest.raises(ReadinessError, match=r"vllm died 5 times in a row.*torch\.OutOfMemoryError: CUDA out"):
-                await mgmt.wait_until_ready("bot", on_progress=lambda event: steps.append(event.step))
+            with pytest.raises(
+                ReadinessError,
+                match=r"vllm died 5 times in a row.*torch\.OutOfMemoryError: CUDA out",
+            ):
+                await mgmt.wait_until_ready(
+                    "bot", on_progress=lambda event: steps.append(event.step)
+                )
             assert [step for step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]

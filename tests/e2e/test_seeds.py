@@ -57,7 +57,9 @@ def test_provisioning_from_several_processes_at_once_leaves_one(up: Up) -> None:
         outputs = set(pool.map(lambda _: run(text, up), range(5)))
     assert outputs == {"project:  acme\nworkload: raced-bot\n"}
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
-        assert [w.slug for w in mgmt.list_workloads() if w.slug.startswith("raced-bot")] == ["raced-bot"]
+        assert [w.slug for w in mgmt.list_workloads() if w.slug.startswith("raced-bot")] == [
+            "raced-bot"
+        ]
 
 
 def test_the_call_that_follows_it(up: Up) -> None:
@@ -67,7 +69,12 @@ def test_the_call_that_follows_it(up: Up) -> None:
 
 def test_first_call(up: Up) -> None:
     run(source("provision"), up)
-    out = run(source("first_call"), up, SUPPORT_IK_LIVE=up.mint("acme/support-bot"), INFERENCEKEY_API_KEY="")
+    out = run(
+        source("first_call"),
+        up,
+        SUPPORT_IK_LIVE=up.mint("acme/support-bot"),
+        INFERENCEKEY_API_KEY="",
+    )
     assert out.splitlines()[-1] == "SmolLM2-135M-Instruct"
 
 
@@ -82,7 +89,11 @@ def test_embeddings(up: Up) -> None:
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
         mgmt.ensure(
             WorkloadSpec(
-                name="billing", slug="billing", model="minilm", backend="llamacpp", task_type=TaskType.EMBEDDING
+                name="billing",
+                slug="billing",
+                model="minilm",
+                backend="llamacpp",
+                task_type=TaskType.EMBEDDING,
             )
         )
     out = run(source("embeddings"), up, BILLING_IK_LIVE=up.mint("acme/billing"))
@@ -92,7 +103,9 @@ def test_embeddings(up: Up) -> None:
 def test_wrong_credential_type(up: Up) -> None:
     with (
         DataClient(base_url=up.base_url, project="acme") as data,
-        pytest.raises(PermissionDenied, match=r"^permission denied \[wrong_credential_type\]: ik_sdk_") as caught,
+        pytest.raises(
+            PermissionDenied, match=r"^permission denied \[wrong_credential_type\]: ik_sdk_"
+        ) as caught,
     ):
         data.endpoint("support-bot", api_key=up.sdk_token)
     assert caught.value.code == "wrong_credential_type"
@@ -100,7 +113,8 @@ def test_wrong_credential_type(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("grant", "code"), [("other/support-bot", "project_scope_mismatch"), ("acme/billing", "scope_insufficient")]
+    ("grant", "code"),
+    [("other/support-bot", "project_scope_mismatch"), ("acme/billing", "scope_insufficient")],
 )
 @pytest.mark.parametrize("call", ["generate_text", "generate_text_stream"])
 def test_the_other_403s(up: Up, grant: str, code: str, call: str) -> None:

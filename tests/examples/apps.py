@@ -36,7 +36,15 @@ class App:
         self.chat = f"ws://127.0.0.1:{self.port}/chat"
         self.log = log
         if name == "fastapi":
-            line = ["-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(self.port), "fastapi_websocket:app"]
+            line = [
+                "-m",
+                "uvicorn",
+                "--app-dir",
+                str(EXAMPLES),
+                "--port",
+                str(self.port),
+                "fastapi_websocket:app",
+            ]
         else:
             line = [str(EXAMPLES / "aiohttp_websocket.py")]
         with log.open("wb") as output:
@@ -57,7 +65,9 @@ class App:
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > until:
                     self.process.kill()
-                    raise AssertionError(f"the app did not come up: {self.log.read_text()}") from None
+                    raise AssertionError(
+                        f"the app did not come up: {self.log.read_text()}"
+                    ) from None
                 time.sleep(0.05)
 
     def stop(self) -> float:
@@ -77,7 +87,10 @@ class App:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if self.process.poll() is None:
             if error is None:

@@ -59,13 +59,19 @@ class Log:
     def statuses(self) -> list[int]:
         """The statuses of the generations that have ended, 499 where the caller had left."""
         lines = (line.split() for line in self._path.read_text().splitlines())
-        return [int(line[5]) for line in lines if len(line) > 5 and line[4].endswith("/v1/chat/completions")]
+        return [
+            int(line[5])
+            for line in lines
+            if len(line) > 5 and line[4].endswith("/v1/chat/completions")
+        ]
 
     async def ended(self, count: int, within: float) -> float:
         """Wait until *count* generations have ended in all; return the seconds it took."""
         began = time.monotonic()
         while len(self.statuses()) < count:
             took = time.monotonic() - began
-            assert took < within, f"{len(self.statuses())} of {count} generations have ended after {took:.1f} s"
+            assert took < within, (
+                f"{len(self.statuses())} of {count} generations have ended after {took:.1f} s"
+            )
             await asyncio.sleep(0.02)
         return time.monotonic() - began

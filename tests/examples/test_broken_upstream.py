@@ -18,7 +18,11 @@ FAKE = "ik_live_" + "0" * 8 + "_" + "0" * 64
 
 
 def env(server: FaultServer) -> dict[str, str]:
-    return {"INFERENCEKEY_BASE_URL": server.url, "INFERENCEKEY_PROJECT": "acme", "INFERENCEKEY_API_KEY": FAKE}
+    return {
+        "INFERENCEKEY_BASE_URL": server.url,
+        "INFERENCEKEY_PROJECT": "acme",
+        "INFERENCEKEY_API_KEY": FAKE,
+    }
 
 
 def script(*pieces: bytes, cut: bool = False) -> Script:
@@ -37,7 +41,10 @@ REFUSED = script(head(401, content_length="0"))
 
 @pytest.mark.parametrize("name", ["fastapi", "aiohttp"])
 async def test_what_came_and_then_why_it_ends(name: str, tmp_path: Path) -> None:
-    with FaultServer(CUT, REFUSED, FAILED) as server, App(name, env(server), tmp_path / "log") as app:
+    with (
+        FaultServer(CUT, REFUSED, FAILED) as server,
+        App(name, env(server), tmp_path / "log") as app,
+    ):
         messages, code = await rest(await ask(app, "Hi"))
         assert [message.get("text") for message in messages] == ["Once ", "upon", None]
         assert "the stream ended before it was complete" in messages[-1]["error"]
@@ -55,7 +62,9 @@ async def test_what_came_and_then_why_it_ends(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["fastapi", "aiohttp"])
 @pytest.mark.parametrize("rude", [False, True], ids=["close frame", "reset"])
 @pytest.mark.parametrize("silent", [False, True], ids=["in the middle", "before the first word"])
-async def test_the_connection_upstream_is_closed_at_once(name: str, rude: bool, silent: bool, tmp_path: Path) -> None:
+async def test_the_connection_upstream_is_closed_at_once(
+    name: str, rude: bool, silent: bool, tmp_path: Path
+) -> None:
     asked = threading.Event()
 
     async def hold(connection: Connection, request: Request) -> None:

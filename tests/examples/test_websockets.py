@@ -27,7 +27,9 @@ Leave = Callable[[ClientConnection], object]
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def app(request: pytest.FixtureRequest, up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(
+    request: pytest.FixtureRequest, up: Up, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
     with App(request.param, up.env, tmp_path_factory.mktemp("app") / "log") as running:
         yield running
 
@@ -83,7 +85,9 @@ async def test_a_whole_answer_comes_chunk_by_chunk(app: App) -> None:
 
 
 @pytest.mark.parametrize("rude", [False, True], ids=["close frame", "reset"])
-async def test_the_engine_stops_when_the_browsers_leave(app: App, up: Up, bot: AsyncEndpoint, rude: bool) -> None:
+async def test_the_engine_stops_when_the_browsers_leave(
+    app: App, up: Up, bot: AsyncEndpoint, rude: bool
+) -> None:
     log = Log(up)
     async with engine_filled(app) as browsers:
         before = len(log.statuses())
@@ -121,7 +125,9 @@ async def test_a_browser_may_leave_before_the_first_word(app: App, up: Up) -> No
     await log.ended(before + 6, within=2)
 
 
-async def test_the_server_stops_at_once_with_streams_open(name: str, up: Up, tmp_path: Path) -> None:
+async def test_the_server_stops_at_once_with_streams_open(
+    name: str, up: Up, tmp_path: Path
+) -> None:
     log = Log(up)
     with App(name, up.env, tmp_path / "log") as app:
         async with engine_filled(app) as browsers:
@@ -167,7 +173,9 @@ async def test_thirty_browsers_and_half_of_them_leave(name: str, up: Up, tmp_pat
 
 
 async def test_a_refusal_is_readable(name: str, up: Up, tmp_path: Path) -> None:
-    with App(name, {**up.env, "INFERENCEKEY_API_KEY": up.mint("acme/other")}, tmp_path / "log") as app:
+    with App(
+        name, {**up.env, "INFERENCEKEY_API_KEY": up.mint("acme/other")}, tmp_path / "log"
+    ) as app:
         messages, code = await rest(await ask(app, "Hi"))
         assert [list(message) for message in messages] == [["error"]]
         assert messages[0]["error"].startswith("permission denied")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
+REASONS = {
+    200: "OK",
+    201: "Created",
+    204: "No Content",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+}
 
 
 def head(status: int = 200, **headers: str) -> bytes:
@@ -18,7 +25,10 @@ def head(status: int = 200, **headers: str) -> bytes:
 def json_answer(value: Any, status: int = 200, **headers: str) -> bytes:
     """A whole JSON answer."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return head(status, content_type="application/json", content_length=str(len(body)), **headers) + body
+    return (
+        head(status, content_type="application/json", content_length=str(len(body)), **headers)
+        + body
+    )
 
 
 def sse_head(**headers: str) -> bytes:
@@ -37,6 +47,8 @@ def events(*texts: str, finish: str | None = "stop", done: bool = True) -> list[
         {"choices": [{"index": 0, "delta": {"content": text}}], "model": "m"} for text in texts
     ]
     if finish:
-        found.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "model": "m"})
+        found.append(
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}], "model": "m"}
+        )
     lines = [b"data: " + json.dumps(value).encode() + b"\n\n" for value in found]
     return [chunk(line) for line in [*lines, *([b"data: [DONE]\n\n"] if done else [])]]

@@ -46,7 +46,9 @@ class Between(FaultServer):
     async def _pass(self, connection: Connection, request: Request) -> None:
         loss = self._losses.popleft() if request.method != "GET" and self._losses else None
         if loss == "unavailable":
-            await connection.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n")
+            await connection.send(
+                b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+            )
         elif loss == "request":
             connection.reset()
         elif loss == "late":
@@ -77,7 +79,10 @@ class Between(FaultServer):
     async def _forward(self, request: Request) -> bytes:
         reader, writer = await asyncio.open_connection(*self._upstream)
         headers = {**request.headers, "connection": "close"}
-        lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [
+            f"{request.method} {request.path} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body)
         answer = await reader.read()
         writer.close()

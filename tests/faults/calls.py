@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from faults.server import FaultServer, Request
-from inferencekey import AsyncDataClient, AsyncManagementClient, DataClient, InferenceKeyError, ManagementClient
+from inferencekey import (
+    AsyncDataClient,
+    AsyncManagementClient,
+    DataClient,
+    InferenceKeyError,
+    ManagementClient,
+)
 
 __all__ = ["CALLS", "KEY", "TOKEN", "Played", "play"]
 
@@ -23,14 +29,18 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "list_workloads": lambda endpoint, management: management.list_workloads(),
     "delete": lambda endpoint, management: management.delete("bot"),
     "readiness_events": lambda endpoint, management: management.readiness_events("bot"),
-    "wait_until_ready": lambda endpoint, management: management.wait_until_ready("bot", timeout=0.5, silent=True),
+    "wait_until_ready": lambda endpoint, management: management.wait_until_ready(
+        "bot", timeout=0.5, silent=True
+    ),
 }
 STREAMS = ("generate_text_stream", "readiness_events")
 
 
 def faulty(call: str) -> Callable[[Request], bool]:
     """Which of a call's requests its faults are for: ``delete`` reads the list first."""
-    return (lambda request: request.method == "DELETE") if call == "delete" else (lambda request: True)
+    return (
+        (lambda request: request.method == "DELETE") if call == "delete" else (lambda request: True)
+    )
 
 
 class Played:
@@ -84,7 +94,10 @@ def play(
     """
     common = {"base_url": url, "project": "acme", **options}
     if way == "sync":
-        with DataClient(api_key=KEY, **common) as data, ManagementClient(sdk_token=TOKEN, **common) as management:
+        with (
+            DataClient(api_key=KEY, **common) as data,
+            ManagementClient(sdk_token=TOKEN, **common) as management,
+        ):
             endpoint = data.endpoint("bot")
             first = _once_sync(call, endpoint, management)
             if again is None:
@@ -122,5 +135,5 @@ def pickles(error: InferenceKeyError) -> bool:
     """Whether an error survives a pickle: same class, text and attributes."""
     import pickle
 
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(error))
     return type(copy) is type(error) and str(copy) == str(error) and vars(copy) == vars(error)

@@ -49,7 +49,11 @@ class Lab(FaultServer):
     async def _answer(self, connection: Connection, request: Request) -> None:
         self.carriers.append(connection)
         fault = good
-        if not self.healed and self._to(request) and (self._times is None or len(self.hits) < self._times):
+        if (
+            not self.healed
+            and self._to(request)
+            and (self._times is None or len(self.hits) < self._times)
+        ):
             self.hits.append(request)
             fault = self._fault
         await fault(connection, request, good_body(request))

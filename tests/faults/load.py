@@ -104,7 +104,10 @@ class QuickServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
@@ -119,7 +122,8 @@ def allow_files(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
         resource.setrlimit(
-            resource.RLIMIT_NOFILE, (number if hard == resource.RLIM_INFINITY else min(number, hard), hard)
+            resource.RLIMIT_NOFILE,
+            (number if hard == resource.RLIM_INFINITY else min(number, hard), hard),
         )
 
 

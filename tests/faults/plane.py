@@ -59,7 +59,13 @@ class Plane(FaultServer):
         free = next(s for s in (slug, *(f"{slug}-{n}" for n in range(1, 99))) if s not in taken)
         self._made += 1  # an id is never given again, though its workload is gone
         id = f"w-{self._made}"
-        row = {"name": slug, "task_type": "text2text", "backend": "ollama", "model_name": "m", **fields}
+        row = {
+            "name": slug,
+            "task_type": "text2text",
+            "backend": "ollama",
+            "model_name": "m",
+            **fields,
+        }
         self.rows[id] = {**row, "id": id, "slug": free, "project": project}
         return self.rows[id]
 
@@ -68,7 +74,9 @@ class Plane(FaultServer):
 
     def count(self, method: str, end: str = "") -> int:
         """Return how many requests of a method came, to a path that ends so."""
-        return sum(r.method == method and urlsplit(r.path).path.endswith(end) for r in self.requests)
+        return sum(
+            r.method == method and urlsplit(r.path).path.endswith(end) for r in self.requests
+        )
 
     async def _plane(self, connection: Connection, request: Request) -> None:
         self.before(request)
@@ -134,11 +142,15 @@ class Plane(FaultServer):
         if slug not in self.readiness:
             await _answer(connection, 404, {"error": f"no workload {slug}"})
             return
-        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        await connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        )
         events = self.readiness[slug] or []
         for event in events:
             await connection.send(b"data: " + json.dumps(event).encode() + b"\n\n")
-        if (not events or events[-1]["phase"] not in ("ready", "error")) and await connection.until_gone(30):
+        if (
+            not events or events[-1]["phase"] not in ("ready", "error")
+        ) and await connection.until_gone(30):
             self.ended["events"] += 1
         connection.close()
 
@@ -152,7 +164,9 @@ class Plane(FaultServer):
             return
         after = int(query.get("after", ["0"])[0])
         lines = found[after:][-int(query["lines"][0]) :]
-        await _answer(connection, 200, {"lines": lines, "next": len(found), "engine": "llama-server"})
+        await _answer(
+            connection, 200, {"lines": lines, "next": len(found), "engine": "llama-server"}
+        )
 
 
 async def _answer(connection: Connection, status: int, body: Any) -> None:
@@ -171,7 +185,12 @@ def call(
     **options: Any,
 ) -> Any:
     """Call a method of a client of its own, ``async`` or ``sync``, which leaves no task behind."""
-    ours: dict[str, Any] = {"base_url": plane.url, "project": project, "sdk_token": TOKEN, "retry": retry}
+    ours: dict[str, Any] = {
+        "base_url": plane.url,
+        "project": project,
+        "sdk_token": TOKEN,
+        "retry": retry,
+    }
     if way == "sync":
         with ManagementClient(**ours) as management:
             return getattr(management, method)(*arguments, **options)

@@ -13,7 +13,16 @@ class Program(subprocess.Popen[str]):
     """A running program; every warning is shown, tokens and addresses come as arguments."""
 
     def __init__(self, source: str, *arguments: str) -> None:
-        command = [sys.executable, "-X", "dev", "-W", "always", "-c", textwrap.dedent(source), *arguments]
+        command = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "always",
+            "-c",
+            textwrap.dedent(source),
+            *arguments,
+        ]
         super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def line(self) -> str:

@@ -53,13 +53,18 @@ class _Relay:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
 
-async def _both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, first: bytes = b"") -> None:
+async def _both_ways(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, first: bytes = b""
+) -> None:
     there, back = await asyncio.open_connection("127.0.0.1", port)
     back.write(first)
 
@@ -69,7 +74,10 @@ async def _both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
             await sink.drain()
 
     try:
-        ways = [asyncio.ensure_future(pass_on(reader, back)), asyncio.ensure_future(pass_on(there, writer))]
+        ways = [
+            asyncio.ensure_future(pass_on(reader, back)),
+            asyncio.ensure_future(pass_on(there, writer)),
+        ]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
             way.cancel()
@@ -122,4 +130,6 @@ class Proxy(_Relay):
             await _both_ways(reader, writer, self._behind)
         else:
             path = urlsplit(target).path
-            await _both_ways(reader, writer, self._behind, head.replace(target, path, 1).encode("latin-1"))
+            await _both_ways(
+                reader, writer, self._behind, head.replace(target, path, 1).encode("latin-1")
+            )

@@ -16,7 +16,11 @@ __all__ = ["Fault", "good_body"]
 
 Fault = Callable[[Connection, Request, bytes], Awaitable[None]]
 
-CHAT = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop"}]}
+CHAT = {
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop"}
+    ]
+}
 WORKLOAD = {"id": "w-1", "slug": "bot", "name": "bot"}
 READY = b'data: {"phase": "ready", "message": "up", "elapsed_ms": 1}\n\n'
 
@@ -29,7 +33,10 @@ def good_body(request: Request) -> bytes:
         if request.json.get("stream"):
             text: dict[str, Any] = {"choices": [{"index": 0, "delta": {"content": "Hola"}}]}
             end: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-            return b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in (text, end)) + b"data: [DONE]\n\n"
+            return (
+                b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in (text, end))
+                + b"data: [DONE]\n\n"
+            )
         return json.dumps(CHAT).encode()
     if request.path.endswith("/embeddings"):
         return b'{"data": [{"index": 0, "embedding": [1.0, 2.0]}], "model": "m"}'
@@ -52,7 +59,9 @@ async def good(connection: Connection, request: Request, body: bytes) -> None:
         await connection.send(head(204))
     elif is_stream(request):
         await connection.send(
-            head(content_type="text/event-stream", transfer_encoding="chunked"), chunk(body), chunk(b"")
+            head(content_type="text/event-stream", transfer_encoding="chunked"),
+            chunk(body),
+            chunk(b""),
         )
     else:
         await connection.send(json_answer(body, x_request_id="req-good"))
@@ -85,7 +94,9 @@ async def is_silent_in_the_head(connection: Connection, request: Request, body: 
 
 
 async def is_silent_in_the_body(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), content_length=str(len(body))), body[:5])
+    await connection.send(
+        head(content_type=kind_of(request), content_length=str(len(body))), body[:5]
+    )
     await connection.until_gone()
 
 
@@ -93,7 +104,9 @@ async def is_silent_in_the_body(connection: Connection, request: Request, body: 
 
 
 async def dribbles(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.dribble(head(content_type=kind_of(request), content_length=str(len(body))) + body)
+    await connection.dribble(
+        head(content_type=kind_of(request), content_length=str(len(body))) + body
+    )
 
 
 async def dribbles_chunks(connection: Connection, request: Request, body: bytes) -> None:
@@ -107,7 +120,9 @@ async def has_no_length(connection: Connection, request: Request, body: bytes) -
 
 
 async def speaks_http_1_0(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(f"HTTP/1.0 200 OK\r\nContent-Type: {kind_of(request)}\r\n\r\n".encode(), body)
+    await connection.send(
+        f"HTTP/1.0 200 OK\r\nContent-Type: {kind_of(request)}\r\n\r\n".encode(), body
+    )
     connection.close()
 
 
@@ -127,7 +142,10 @@ def encodes(name: str, encode: Callable[[bytes], bytes]) -> Fault:
     async def script(connection: Connection, request: Request, body: bytes) -> None:
         data = encode(body)
         await connection.send(
-            head(content_type=kind_of(request), content_encoding=name, content_length=str(len(data))), data
+            head(
+                content_type=kind_of(request), content_encoding=name, content_length=str(len(data))
+            ),
+            data,
         )
 
     return script
@@ -148,23 +166,31 @@ sends_an_unknown_encoding = encodes("snappy", lambda body: b"\xff\x06\x00\x00sNa
 
 
 async def ends_before_its_length(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), content_length=str(len(body) + 9)), body)
+    await connection.send(
+        head(content_type=kind_of(request), content_length=str(len(body) + 9)), body
+    )
     connection.close()
 
 
 async def is_cut_within_its_length(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), content_length=str(len(body))), body[:-9])
+    await connection.send(
+        head(content_type=kind_of(request), content_length=str(len(body))), body[:-9]
+    )
     connection.close()
 
 
 async def is_reset_within_its_length(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), content_length=str(len(body))), body[:-9])
+    await connection.send(
+        head(content_type=kind_of(request), content_length=str(len(body))), body[:-9]
+    )
     connection.reset()
 
 
 async def goes_on_after_its_length(connection: Connection, request: Request, body: bytes) -> None:
     """A whole answer, and bytes of another one behind it."""
-    await connection.send(head(content_type=kind_of(request), content_length=str(len(body))) + body + POISON)
+    await connection.send(
+        head(content_type=kind_of(request), content_length=str(len(body))) + body + POISON
+    )
 
 
 async def speaks_unasked(connection: Connection, request: Request, body: bytes) -> None:
@@ -174,21 +200,29 @@ async def speaks_unasked(connection: Connection, request: Request, body: bytes) 
     await connection.send(POISON)
 
 
-POISON = json_answer({"choices": [{"message": {"content": "poison"}, "finish_reason": "stop"}], "poison": True})
+POISON = json_answer(
+    {"choices": [{"message": {"content": "poison"}, "finish_reason": "stop"}], "poison": True}
+)
 
 
 async def is_cut_in_a_chunk(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), transfer_encoding="chunked"), chunk(body)[:-9])
+    await connection.send(
+        head(content_type=kind_of(request), transfer_encoding="chunked"), chunk(body)[:-9]
+    )
     connection.close()
 
 
 async def has_no_last_chunk(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), transfer_encoding="chunked"), chunk(body))
+    await connection.send(
+        head(content_type=kind_of(request), transfer_encoding="chunked"), chunk(body)
+    )
     connection.close()
 
 
 async def has_a_bad_chunk_size(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(head(content_type=kind_of(request), transfer_encoding="chunked"), b"zz\r\n" + body + b"\r\n")
+    await connection.send(
+        head(content_type=kind_of(request), transfer_encoding="chunked"), b"zz\r\n" + body + b"\r\n"
+    )
 
 
 async def breaks_its_framing(connection: Connection, request: Request, body: bytes) -> None:
@@ -215,7 +249,14 @@ def says(body: bytes, kind: str = "application/json", status: int = 200, **heade
 
     async def script(connection: Connection, request: Request, right: bytes) -> None:
         await connection.send(
-            head(status, content_type=kind, content_length=str(len(body)), x_request_id="req-bad", **headers), body
+            head(
+                status,
+                content_type=kind,
+                content_length=str(len(body)),
+                x_request_id="req-bad",
+                **headers,
+            ),
+            body,
         )
 
     return script
@@ -234,7 +275,9 @@ async def has_no_content(connection: Connection, request: Request, body: bytes) 
     await connection.send(head(204, x_request_id="req-bad"))
 
 
-def refuses(status: int, body: bytes = b'{"error": "no"}', kind: str = "application/json", **headers: str) -> Fault:
+def refuses(
+    status: int, body: bytes = b'{"error": "no"}', kind: str = "application/json", **headers: str
+) -> Fault:
     """Answers with an error."""
     return says(body, kind, status, **headers)
 
@@ -255,10 +298,17 @@ def sends_a_huge_page(status: int, size: int = 20_000_000, encoding: str | None 
 
     async def script(connection: Connection, request: Request, body: bytes) -> None:
         if encoding == "gzip":
-            first = head(status, content_type="text/html", content_encoding="gzip", content_length=str(len(packed)))
+            first = head(
+                status,
+                content_type="text/html",
+                content_encoding="gzip",
+                content_length=str(len(packed)),
+            )
             await connection.send(first, packed)
             return
-        await connection.send(head(status, content_type="text/html", content_length=str(size // 65_536 * 65_536)))
+        await connection.send(
+            head(status, content_type="text/html", content_length=str(size // 65_536 * 65_536))
+        )
         for _ in range(size // 65_536):
             await connection.send(piece)
 
@@ -279,7 +329,12 @@ def streams(*pieces: bytes, then: str = "end", **headers: str) -> Fault:
 
     async def script(connection: Connection, request: Request, body: bytes) -> None:
         await connection.send(
-            head(content_type="text/event-stream", transfer_encoding="chunked", x_request_id="req-s", **headers)
+            head(
+                content_type="text/event-stream",
+                transfer_encoding="chunked",
+                x_request_id="req-s",
+                **headers,
+            )
         )
         await connection.send(*(chunk(piece) for piece in pieces))
         if then == "end":

@@ -103,7 +103,10 @@ class FaultServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
@@ -140,9 +143,15 @@ class FaultServer:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
         listening.bind((self._host, 0))
         # Its reader takes little at a time where the room is small, so that what is not read stays outside.
-        server = await asyncio.start_server(accept, sock=listening, backlog=1024, limit=self._room or 2**18)
+        server = await asyncio.start_server(
+            accept, sock=listening, backlog=1024, limit=self._room or 2**18
+        )
         self.port: int = listening.getsockname()[1]
-        self.url = f"http://[{self._host}]:{self.port}" if ":" in self._host else f"http://{self._host}:{self.port}"
+        self.url = (
+            f"http://[{self._host}]:{self.port}"
+            if ":" in self._host
+            else f"http://{self._host}:{self.port}"
+        )
         self._ready.set()
         await self._stop.wait()
         server.close()
@@ -169,6 +178,9 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
         return None
     first, *lines = text.split("\r\n")
     method, path, _ = first.split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines if line)
+    }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Request(method, path, headers, body)

@@ -40,7 +40,13 @@ PATH: Final = "/api/projects/acme/workloads"
 
 def limits(**seconds: float | None) -> Timeouts:
     """Deadlines of half a minute, but for those that are given."""
-    generous: dict[str, Any] = {"connect": 30, "first_byte": 30, "read": 30, "total": 30, "keepalive": 30}
+    generous: dict[str, Any] = {
+        "connect": 30,
+        "first_byte": 30,
+        "read": 30,
+        "total": 30,
+        "keepalive": 30,
+    }
     return Timeouts(**{**generous, **seconds})
 
 
@@ -63,10 +69,16 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Transport]:
 
 
 async def post(
-    transport: Transport, way: str = "direct", timeouts: Timeouts | None = None, *, key: str | None = None
+    transport: Transport,
+    way: str = "direct",
+    timeouts: Timeouts | None = None,
+    *,
+    key: str | None = None,
 ) -> Answer:
     """Send a request one way or the other."""
-    return await transport.request("POST", PATH, CREDENTIAL, timeouts or limits(), body=BODIES[way], key=key)
+    return await transport.request(
+        "POST", PATH, CREDENTIAL, timeouts or limits(), body=BODIES[way], key=key
+    )
 
 
 @attrs.frozen
@@ -94,7 +106,9 @@ async def connector(transport: Transport) -> Any:
 
 async def pooled(transport: Transport) -> list[Handler]:
     """The idle connections of the running loop."""
-    return [protocol for kept in (await connector(transport))._conns.values() for protocol, _ in kept]
+    return [
+        protocol for kept in (await connector(transport))._conns.values() for protocol, _ in kept
+    ]
 
 
 async def stands_still(transport: Transport) -> bool:

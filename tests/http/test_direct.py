@@ -19,7 +19,19 @@ from faults import Connection, FaultServer, Request, Script, chunk, head, json_a
 from faults.calls import KEY
 from faults.programs import run_program
 from faults.scripts import POISON
-from faults.ways import BODIES, CREDENTIAL, Seen, connector, limits, opened, pooled, post, seen, stands_still, until
+from faults.ways import (
+    BODIES,
+    CREDENTIAL,
+    Seen,
+    connector,
+    limits,
+    opened,
+    pooled,
+    post,
+    seen,
+    stands_still,
+    until,
+)
 from yarl import URL
 
 from inferencekey import (
@@ -63,7 +75,10 @@ class Bare(FaultServer):
 
 
 def lines(text: bytes) -> list[str]:
-    return sorted(re.sub(r"(?i)^(content-length): \d+", r"\1: n", line) for line in text.decode().split("\r\n"))
+    return sorted(
+        re.sub(r"(?i)^(content-length): \d+", r"\1: n", line)
+        for line in text.decode().split("\r\n")
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +194,9 @@ ANSWERS: dict[str, Script] = {
     "connection: close, closed": says(json_answer(BODY, connection="close"), then="close"),
     "connection: Keep-Alive, Close": says(json_answer(BODY, connection="Keep-Alive, Close")),
     "http/1.0": says(json_answer(BODY).replace(b"HTTP/1.1", b"HTTP/1.0")),
-    "http/1.0 keep-alive": says(json_answer(BODY, connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")),
+    "http/1.0 keep-alive": says(
+        json_answer(BODY, connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
+    ),
     "http/1.0, neither": says(b"HTTP/1.0 200 OK\r\n\r\n", BODY, then="close"),
     "bare line feeds": says(json_answer(b"{}").replace(b"\r\n", b"\n")),
     "201": says(json_answer(BODY, 201)),
@@ -190,10 +207,14 @@ ANSWERS: dict[str, Script] = {
     "304 with a length": says(head(304, content_length="5")),
     "100": says(b"HTTP/1.1 100 Continue\r\n\r\n", GOOD),
     "100, one write": says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + GOOD),
-    "102 and 103": says(b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n", GOOD),
+    "102 and 103": says(
+        b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n", GOOD
+    ),
     "100 and the end": says(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
     "101": says(b"HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
-    "101 with bytes": says(b"HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\nabc"),
+    "101 with bytes": says(
+        b"HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\nabc"
+    ),
     "a status below 100": says(b"HTTP/1.1 042 Odd\r\nContent-Length: 2\r\n\r\nhi"),
     "a status of two digits": says(b"HTTP/1.1 42 Odd\r\nContent-Length: 2\r\n\r\nhi"),
     "a status above 599": says(b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\nhi"),
@@ -249,11 +270,15 @@ async def test_an_answer_means_what_it_means_to_a_session(name: str) -> None:
             before = len(server.connections)
             async with opened(server.url) as transport:
                 first = await seen(post(transport, way))
-                await asyncio.sleep(0.02)  # what the server does after its answer has happened by then
+                await asyncio.sleep(
+                    0.02
+                )  # what the server does after its answer has happened by then
                 second = await seen(post(transport, way))
                 await asyncio.sleep(0.02)
                 assert await stands_still(transport)
-                found.append((first, second, len(server.connections) - before, len(await pooled(transport))))
+                found.append(
+                    (first, second, len(server.connections) - before, len(await pooled(transport)))
+                )
     assert found[0] == found[1]
     assert found[0][0] == found[0][1]
 
@@ -286,7 +311,9 @@ async def test_what_switches_protocols_is_not_used_again() -> None:
 async def test_the_address_in_an_error_is_the_request_s() -> None:
     with FaultServer(says(b"nonsense\r\n\r\n")) as server:
         async with opened(f"{server.url}/a/b") as transport:
-            with pytest.raises(ResponseFormatError, match=re.escape(f"{server.url}/a/b/api/projects/acme")):
+            with pytest.raises(
+                ResponseFormatError, match=re.escape(f"{server.url}/a/b/api/projects/acme")
+            ):
                 await post(transport)
 
 
@@ -339,10 +366,14 @@ async def test_a_connection_with_unsent_bytes_is_not_used_again() -> None:
             await asyncio.sleep(0.3)
 
     with Hasty(room=4096) as server:
-        async with aiohttp.ClientSession(connector=Connector(limit=0, socket_factory=narrow)) as http:
+        async with aiohttp.ClientSession(
+            connector=Connector(limit=0, socket_factory=narrow)
+        ) as http:
             direct = Direct(URL(server.url), {}, http)
             for body in (b"x" * SMALL, b"{}"):
-                reply = await direct.send("POST", "/", CREDENTIAL, body, None, connect=5, first_byte=5, remaining=5)
+                reply = await direct.send(
+                    "POST", "/", CREDENTIAL, body, None, connect=5, first_byte=5, remaining=5
+                )
                 while await reply.content.readany():
                     pass
                 assert reply.connection is None
@@ -367,11 +398,19 @@ async def test_both_ways_share_one_pool() -> None:
 @WAYS
 @pytest.mark.parametrize(
     "word",
-    [POISON, b"HTTP/1.1 200 OK\r\nContent-Le", b"\r\n", b"x", b"HTTP/1.1 408 Request Timeout\r\n\r\n"],
+    [
+        POISON,
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"\r\n",
+        b"x",
+        b"HTTP/1.1 408 Request Timeout\r\n\r\n",
+    ],
     ids=["an answer", "half an answer", "a line", "a letter", "a farewell"],
 )
 @pytest.mark.parametrize("after", ["direct", "session"])
-async def test_a_connection_that_spoke_while_it_was_idle_is_not_used(after: str, word: bytes, way: str) -> None:
+async def test_a_connection_that_spoke_while_it_was_idle_is_not_used(
+    after: str, word: bytes, way: str
+) -> None:
     async def speaks(connection: Connection, request: Request) -> None:
         await connection.send(GOOD)
         await asyncio.sleep(0.2)
@@ -408,7 +447,9 @@ async def test_dead_pooled_connections_cost_one_new_one_and_no_attempt(way: str)
 async def test_a_fresh_connection_that_drops_is_no_stale_one() -> None:
     with FaultServer(says(then="close"), good) as server:
         async with opened(server.url) as transport:
-            with pytest.raises(TransportError, match="closed the connection without an answer") as caught:
+            with pytest.raises(
+                TransportError, match="closed the connection without an answer"
+            ) as caught:
                 await post(transport)
             assert caught.value.attempts == 1
         assert len(server.requests) == 1
@@ -433,7 +474,9 @@ async def test_an_answer_that_is_let_go_leaves_nothing() -> None:
         async with opened(server.url) as transport:
             direct = (await transport._sessions.get()).direct
             assert direct is not None
-            reply = await direct.send("POST", "/", CREDENTIAL, b"{}", None, connect=5, first_byte=600, remaining=600)
+            reply = await direct.send(
+                "POST", "/", CREDENTIAL, b"{}", None, connect=5, first_byte=600, remaining=600
+            )
             watched = [weakref.ref(reply), weakref.ref(reply._protocol)]
             while await reply.content.readany():
                 pass
@@ -473,13 +516,17 @@ def silent() -> Any:
         yield server
 
 
-STAGES = pytest.mark.parametrize("stage", ["head", "half a head", "interim", "body", "error's body"])
+STAGES = pytest.mark.parametrize(
+    "stage", ["head", "half a head", "interim", "body", "error's body"]
+)
 
 
 @WAYS
 @STAGES
 @pytest.mark.parametrize("how", ["cancel", "timeout", "aclose"])
-async def test_whoever_leaves_closes_the_connection(how: str, stage: str, way: str, silent: Any) -> None:
+async def test_whoever_leaves_closes_the_connection(
+    how: str, stage: str, way: str, silent: Any
+) -> None:
     silent.stage = stage
     before = asyncio.all_tasks()
     async with opened(silent.url) as transport:
@@ -527,7 +574,11 @@ async def test_whoever_leaves_while_connecting(how: str) -> None:
                 with pytest.raises(asyncio.CancelledError):
                     await task
             else:
-                match = "total timeout" if how == "total" else "no connection within the connect timeout"
+                match = (
+                    "total timeout"
+                    if how == "total"
+                    else "no connection within the connect timeout"
+                )
                 with pytest.raises(RequestTimeout, match=match):
                     await asyncio.wait_for(task, 10)
             await until(server.connections[0].gone.is_set)
@@ -578,7 +629,9 @@ async def test_errors_do_not_keep_one_another() -> None:
         async with opened(server.url) as transport:
             seen: list[weakref.ref[Any]] = []
             for _ in range(3):
-                body = await transport.stream("POST", "/x", CREDENTIAL, limits(total=None), body=b"{}")
+                body = await transport.stream(
+                    "POST", "/x", CREDENTIAL, limits(total=None), body=b"{}"
+                )
                 await body.read()
                 seen.append(weakref.ref(body))
                 body.close()

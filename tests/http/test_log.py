@@ -40,7 +40,9 @@ def test_every_attempt_and_every_retry(way: str, caplog: pytest.LogCaptureFixtur
     found = lines(caplog)
     assert [level for level, _ in found] == ["DEBUG", "INFO", "DEBUG", "INFO", "DEBUG"]
     assert re.fullmatch(CHAT + r" 503, attempt 1, \d+\.\d ms, req-bad", found[0][1])
-    assert re.fullmatch(CHAT + r" is tried again in 0\.0\d s: api error \(status 503\): no", found[1][1])
+    assert re.fullmatch(
+        CHAT + r" is tried again in 0\.0\d s: api error \(status 503\): no", found[1][1]
+    )
     assert re.fullmatch(CHAT + r" 503, attempt 2, \d+\.\d ms, req-bad", found[2][1])
     assert re.fullmatch(CHAT + r" 200, attempt 3, \d+\.\d ms, req-good", found[4][1])
 
@@ -51,7 +53,9 @@ def test_a_failure_is_a_line_too(way: str, caplog: pytest.LogCaptureFixture) -> 
     with refused() as url:
         play(way, url, "list_workloads", retry=None)
     [(_, line)] = lines(caplog)
-    assert re.fullmatch(r"GET /api/projects/acme/workloads failed, attempt 1, \d+\.\d ms: network error: .*", line)
+    assert re.fullmatch(
+        r"GET /api/projects/acme/workloads failed, attempt 1, \d+\.\d ms: network error: .*", line
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -80,7 +84,9 @@ except Exception as error:
 """
 
 
-def run(how: str, variable: str | None, monkeypatch: pytest.MonkeyPatch, key: str = KEY) -> tuple[int, str, str]:
+def run(
+    how: str, variable: str | None, monkeypatch: pytest.MonkeyPatch, key: str = KEY
+) -> tuple[int, str, str]:
     monkeypatch.delenv("INFERENCEKEY_LOG", raising=False)
     if variable is not None:
         monkeypatch.setenv("INFERENCEKEY_LOG", variable)
@@ -89,7 +95,9 @@ def run(how: str, variable: str | None, monkeypatch: pytest.MonkeyPatch, key: st
         if len(lab.requests) == 1:
             await f.good(connection, request, body)
         else:
-            await f.refuses(503, b'{"error": "not with %s"}' % key.encode())(connection, request, body)
+            await f.refuses(503, b'{"error": "not with %s"}' % key.encode())(
+                connection, request, body
+            )
 
     with Lab(once) as lab:
         return run_program(PROGRAM, how, lab.url, key)
@@ -102,24 +110,34 @@ def test_silent_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "attempts", "retries"), [("debug", 4, 2), (" DEBUG ", 4, 2), ("info", 0, 2), ("off", 0, 0), ("", 0, 0)]
+    ("variable", "attempts", "retries"),
+    [("debug", 4, 2), (" DEBUG ", 4, 2), ("info", 0, 2), ("off", 0, 0), ("", 0, 0)],
 )
-def test_the_variable_turns_it_on(variable: str, attempts: int, retries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_turns_it_on(
+    variable: str, attempts: int, retries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, out, err = run("nothing", variable, monkeypatch)
     assert code == 0
     assert (
         len(
             re.findall(
-                r"^\S+ \S+ inferencekey DEBUG POST /endpoint/acme/bot/v1/chat/completions \d{3}, attempt", err, re.M
+                r"^\S+ \S+ inferencekey DEBUG POST /endpoint/acme/bot/v1/chat/completions \d{3}, attempt",
+                err,
+                re.M,
             )
         )
         == attempts
     )
-    assert len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is tried again in", err, re.M)) == retries
+    assert (
+        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is tried again in", err, re.M))
+        == retries
+    )
     assert KEY[-20:] not in err + out
     assert "secret prompt" not in err
     if attempts:
-        assert "with the key ik_live_0a1b2c3d…" in err  # what the application itself logs there is scrubbed as well
+        assert (
+            "with the key ik_live_0a1b2c3d…" in err
+        )  # what the application itself logs there is scrubbed as well
 
 
 def test_a_key_of_another_shape_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +150,14 @@ def test_a_key_of_another_shape_is_not_logged(monkeypatch: pytest.MonkeyPatch) -
 def test_the_applications_own_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("application", None, monkeypatch)
     assert code == 0
-    assert len(re.findall(r"^app POST /endpoint/acme/bot/v1/chat/completions 200, attempt 1", err, re.M)) == 1
+    assert (
+        len(
+            re.findall(
+                r"^app POST /endpoint/acme/bot/v1/chat/completions 200, attempt 1", err, re.M
+            )
+        )
+        == 1
+    )
     # Its own line holds the key that it logged; none of ours does.
     ours = [line for line in err.splitlines() if "with the key" not in line]
     assert not [line for line in ours if KEY[-20:] in line]

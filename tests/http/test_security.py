@@ -76,7 +76,10 @@ def everything(value: Any, seen: set[int] | None = None) -> Iterator[str]:
         if type(value).__module__.startswith("inferencekey"):
             yield from everything(getattr(value, "__dict__", {}), seen)
             for name in getattr(type(value), "__slots__", ()):
-                if name not in ("__weakref__", "_token"):  # the one place where the token itself is kept
+                if name not in (
+                    "__weakref__",
+                    "_token",
+                ):  # the one place where the token itself is kept
                     yield from everything(getattr(value, name, None), seen)
 
 
@@ -104,13 +107,20 @@ async def echoes(connection: Connection, request: Request, body: bytes) -> None:
     """Says the credential in every way it can."""
     key = request.headers["authorization"].removeprefix("Bearer ")
     await connection.send(
-        json_answer({"error": {"message": f"bad key {key}", "code": f"no-{key}"}}, 400, x_request_id="r", x_key=key)
+        json_answer(
+            {"error": {"message": f"bad key {key}", "code": f"no-{key}"}},
+            400,
+            x_request_id="r",
+            x_key=key,
+        )
     )
 
 
 async def echoes_in_a_page(connection: Connection, request: Request, body: bytes) -> None:
     key = request.headers["authorization"]
-    await f.refuses(502, f"<html><body><p>{key}</p></body></html>".encode(), "text/html")(connection, request, body)
+    await f.refuses(502, f"<html><body><p>{key}</p></body></html>".encode(), "text/html")(
+        connection, request, body
+    )
 
 
 async def echoes_in_a_200(connection: Connection, request: Request, body: bytes) -> None:
@@ -130,12 +140,18 @@ async def echoes_in_a_redirect(connection: Connection, request: Request, body: b
 async def echoes_in_a_stream(connection: Connection, request: Request, body: bytes) -> None:
     key = request.headers["authorization"].removeprefix("Bearer ").encode()
     await connection.send(sse_head(), *events("a", finish=None, done=False))
-    await connection.send(chunk(b'data: {"error": {"message": "bad %s", "code": "%s"}}\n\n' % (key, key)), chunk(b""))
+    await connection.send(
+        chunk(b'data: {"error": {"message": "bad %s", "code": "%s"}}\n\n' % (key, key)), chunk(b"")
+    )
 
 
-async def echoes_in_an_undecodable_event(connection: Connection, request: Request, body: bytes) -> None:
+async def echoes_in_an_undecodable_event(
+    connection: Connection, request: Request, body: bytes
+) -> None:
     key = request.headers["authorization"].removeprefix("Bearer ").encode()
-    await connection.send(sse_head(), *events("a", finish=None, done=False), chunk(b"data: %s\n\n" % key), chunk(b""))
+    await connection.send(
+        sse_head(), *events("a", finish=None, done=False), chunk(b"data: %s\n\n" % key), chunk(b"")
+    )
 
 
 ECHOES = [
@@ -162,7 +178,9 @@ def called(way: str, url: str, key: str, call: str) -> Played:
 
 @WAYS
 @pytest.mark.parametrize("other", [False, True], ids=["ik", "other"])
-@pytest.mark.parametrize(("fault", "call"), [(fault, call) for fault, calls in ECHOES for call in calls])
+@pytest.mark.parametrize(
+    ("fault", "call"), [(fault, call) for fault, calls in ECHOES for call in calls]
+)
 def test_errors_do_not_show_it(fault: f.Fault, call: str, other: bool, way: str) -> None:
     with Lab(fault, to=to(call)) as lab:
         error = called(way, lab.url, list(SECRETS)[2 if other else 0], call).error
@@ -171,15 +189,21 @@ def test_errors_do_not_show_it(fault: f.Fault, call: str, other: bool, way: str)
 
 
 @WAYS
-@pytest.mark.parametrize("call", ["generate_text", "generate_text_stream", "list_workloads", "delete"])
-@pytest.mark.parametrize("fault", [f.closes, f.resets, f.is_silent, f.is_cut_within_its_length, f.speaks_no_http])
+@pytest.mark.parametrize(
+    "call", ["generate_text", "generate_text_stream", "list_workloads", "delete"]
+)
+@pytest.mark.parametrize(
+    "fault", [f.closes, f.resets, f.is_silent, f.is_cut_within_its_length, f.speaks_no_http]
+)
 def test_tracebacks_do_not_show_it(fault: f.Fault, call: str, way: str) -> None:
     with Lab(fault, to=to(call)) as lab:
         options: dict[str, Any] = {"retry": None, "timeout": Timeouts(first_byte=0.2, read=0.2)}
         error = play(way, lab.url, call, **options)[0].error
     if error is None:
         return  # a stream whose end was cut after it was complete
-    frames = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
+    frames = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
     shown = "".join(frames.format())
     assert "_http" in shown
     assert_unseen(shown)
@@ -236,13 +260,32 @@ def test_headers_that_are_sent(way: str) -> None:
         played, _ = play(way, lab.url, "generate_text", headers=headers)
     assert played.error is None
     sent = lab.requests[0].headers
-    assert (sent["x-team"], sent["user-agent"], sent["accept"]) == ("blue", "mine/1", "application/json")
+    assert (sent["x-team"], sent["user-agent"], sent["accept"]) == (
+        "blue",
+        "mine/1",
+        "application/json",
+    )
     assert sent["authorization"] == f"Bearer {KEY}"
     assert sent["content-type"] == "application/json"
     assert len(sent["idempotency-key"]) == 32
 
 
-BAD_PATHS = ["a/b", "..", "../x", "a%2fb", "a?b", "a#b", "a b", "a\r\nb", "a\nX: y", "a\0b", "a\\b", "", " ", "."]
+BAD_PATHS = [
+    "a/b",
+    "..",
+    "../x",
+    "a%2fb",
+    "a?b",
+    "a#b",
+    "a b",
+    "a\r\nb",
+    "a\nX: y",
+    "a\0b",
+    "a\\b",
+    "",
+    " ",
+    ".",
+]
 
 
 @pytest.mark.parametrize("project", BAD_PATHS)
@@ -256,7 +299,9 @@ def test_projects_that_are_refused(project: str) -> None:
             lambda: management.delete("bot", project=project),
             lambda: management.readiness_events("bot", project=project),
             lambda: management.wait_until_ready("bot", project=project, silent=True),
-            lambda: management.ensure(WorkloadSpec(name="a", slug="a", model="m", backend="vllm"), project=project),
+            lambda: management.ensure(
+                WorkloadSpec(name="a", slug="a", model="m", backend="vllm"), project=project
+            ),
         ]
         for call in calls:
             with pytest.raises((ValidationError, ConfigurationError)):
@@ -264,7 +309,9 @@ def test_projects_that_are_refused(project: str) -> None:
         assert server.connections == []
 
 
-@pytest.mark.parametrize("slug", ["a/../b", "a%2fb", "a?b#c", "a\r\nX-Y: z", "../../api", "a\0b", "Ünï"])
+@pytest.mark.parametrize(
+    "slug", ["a/../b", "a%2fb", "a?b#c", "a\r\nX-Y: z", "../../api", "a\0b", "Ünï"]
+)
 def test_a_slug_never_leaves_its_place(slug: str) -> None:
     with Lab() as lab, DataClient(base_url=lab.url, project="acme", api_key=KEY) as data:
         data.endpoint(slug).generate_text(prompt="x")
@@ -272,12 +319,16 @@ def test_a_slug_never_leaves_its_place(slug: str) -> None:
             list(management.readiness_events(slug))
     for request in lab.requests:
         parts = request.path.split("/")
-        assert set(parts[3 if parts[1] == "endpoint" else 5]) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert set(parts[3 if parts[1] == "endpoint" else 5]) <= set(
+            "abcdefghijklmnopqrstuvwxyz0123456789-"
+        )
         assert len(parts) == 7
         assert "x-y" not in request.headers
 
 
-@pytest.mark.parametrize("key", [f"{KEY}\r\nX-A: b", f"{KEY}\nX", "k y", "k\0y", "clé", "k\x7f", f"{KEY}\u2028x"])
+@pytest.mark.parametrize(
+    "key", [f"{KEY}\r\nX-A: b", f"{KEY}\nX", "k y", "k\0y", "clé", "k\x7f", f"{KEY}\u2028x"]
+)
 def test_keys_that_are_refused(key: str) -> None:
     common: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "project": "acme"}
     with pytest.raises(ConfigurationError) as caught:
@@ -397,7 +448,9 @@ def test_a_custom_ca(call: str, way: str, authority: Any) -> None:
 @WAYS
 def test_the_name_is_checked(way: str, authority: Any) -> None:
     with Lab() as lab, TLSFront(server_context(authority, "other.test"), lab.port) as front:
-        error = play(way, f"https://127.0.0.1:{front.port}", "embed", ssl=client_context(authority))[0].error
+        error = play(
+            way, f"https://127.0.0.1:{front.port}", "embed", ssl=client_context(authority)
+        )[0].error
     assert type(error) is TransportError
     assert "certificate" in str(error)
     assert lab.requests == []
@@ -405,9 +458,14 @@ def test_the_name_is_checked(way: str, authority: Any) -> None:
 
 @WAYS
 def test_a_client_certificate(way: str, authority: Any) -> None:
-    with Lab() as lab, TLSFront(server_context(authority, "127.0.0.1", asks=True), lab.port) as front:
+    with (
+        Lab() as lab,
+        TLSFront(server_context(authority, "127.0.0.1", asks=True), lab.port) as front,
+    ):
         url = f"https://127.0.0.1:{front.port}"
-        assert play(way, url, "embed", ssl=client_context(authority, "me@acme.test"))[0].error is None
+        assert (
+            play(way, url, "embed", ssl=client_context(authority, "me@acme.test"))[0].error is None
+        )
         assert ("email", "me@acme.test") in front.certificate["subjectAltName"]
         error = play(way, url, "embed", ssl=client_context(authority), retry=None)[0].error
     assert isinstance(error, TransportError)
@@ -427,7 +485,9 @@ def insecure() -> Iterator[None]:
 @WAYS
 @pytest.mark.parametrize("call", ["generate_text", "generate_text_stream", "delete"])
 @pytest.mark.parametrize("how", ["argument", "http_proxy", "HTTP_PROXY", "all_proxy", "bare"])
-def test_a_proxy_for_plain_http(how: str, call: str, way: str, insecure: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_for_plain_http(
+    how: str, call: str, way: str, insecure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Lab() as lab, Proxy(lab.port) as proxy:
         options = {}
         if how == "argument":
@@ -480,12 +540,20 @@ def test_loopback_is_never_proxied(base: str, way: str, monkeypatch: pytest.Monk
 def test_no_proxy(excepted: str, insecure: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", excepted)
-    assert AsyncDataClient(base_url="http://platform.test", project="acme")._transport._proxy is None
+    assert (
+        AsyncDataClient(base_url="http://platform.test", project="acme")._transport._proxy is None
+    )
     elsewhere = AsyncDataClient(base_url="http://else.where", project="acme")._transport._proxy
     assert (elsewhere is None) is (excepted == "*")
     monkeypatch.delenv("no_proxy")
-    assert AsyncDataClient(base_url="http://platform.test", project="acme")._transport._proxy is not None
-    assert AsyncDataClient(base_url="http://platform.test", project="acme", proxy="")._transport._proxy is None
+    assert (
+        AsyncDataClient(base_url="http://platform.test", project="acme")._transport._proxy
+        is not None
+    )
+    assert (
+        AsyncDataClient(base_url="http://platform.test", project="acme", proxy="")._transport._proxy
+        is None
+    )
 
 
 @WAYS
@@ -512,7 +580,9 @@ def test_a_proxys_password_is_a_secret(insecure: None, monkeypatch: pytest.Monke
         assert "pa55word" not in shown
     error = play("sync", "http://platform.test", "embed", retry=None)[0].error
     assert isinstance(error, TransportError)
-    frames = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
+    frames = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
     for frame in frames.stack:
         if "tests" not in Path(frame.filename).parts:
             assert "pa55word" not in repr(frame.locals)
@@ -520,9 +590,18 @@ def test_a_proxys_password_is_a_secret(insecure: None, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "proxy",
-    ["socks5://127.0.0.1:9", "nonsense", "http://", "http://h\r\nX: y", "ftp://host", "http://user:pa55word@:9"],
+    [
+        "socks5://127.0.0.1:9",
+        "nonsense",
+        "http://",
+        "http://h\r\nX: y",
+        "ftp://host",
+        "http://user:pa55word@:9",
+    ],
 )
-def test_proxies_that_are_refused(proxy: str, insecure: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_that_are_refused(
+    proxy: str, insecure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     common: dict[str, Any] = {"base_url": "http://platform.test", "project": "acme", "api_key": KEY}
     with pytest.raises(ConfigurationError, match="proxy") as caught:
         DataClient(proxy=proxy, **common)
@@ -538,7 +617,9 @@ def test_proxies_that_are_refused(proxy: str, insecure: None, monkeypatch: pytes
 
 @WAYS
 @pytest.mark.parametrize("call", [call for call in CALLS if call != "readiness_events"])
-def test_netrc_is_never_read(call: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_never_read(
+    call: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     netrc = tmp_path / "netrc"
     entries = ("machine 127.0.0.1", "machine localhost", "default")
     netrc.write_text("".join(f"{entry} login me password pa55word\n" for entry in entries))
@@ -579,5 +660,7 @@ def test_one_clients_connections_are_not_another_ones() -> None:
 
     with Lab() as lab:
         asyncio.run(main())
-    assert [r.headers["authorization"] for r in lab.requests] == [f"Bearer {key}" for key in (KEY, OTHER_KEY, KEY)]
+    assert [r.headers["authorization"] for r in lab.requests] == [
+        f"Bearer {key}" for key in (KEY, OTHER_KEY, KEY)
+    ]
     assert len(lab.connections) == 1

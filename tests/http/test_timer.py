@@ -97,7 +97,15 @@ class Clock:
         ([], {"total": 0.3}, "total", 0.3),
         ([0.1, CHUNKED, 0.1, b"1"], {"total": 0.4, "first_byte": 0.3, "read": 0.35}, "total", 0.4),
     ],
-    ids=["no head", "half a head", "no body", "chunks, then none", "chunks for ever", "total, no head", "the nearest"],
+    ids=[
+        "no head",
+        "half a head",
+        "no body",
+        "chunks, then none",
+        "chunks for ever",
+        "total, no head",
+        "the nearest",
+    ],
 )
 def test_a_deadline_passes_when_it_should(
     steps: list[Any], deadline: dict[str, float], says: str, at_least: float, way: str, run: Run
@@ -121,14 +129,19 @@ def test_each_byte_begins_the_silence_anew(way: str, run: Run) -> None:
         pieces = [CHUNKED, *[0.2, chunk(b"x")] * 6, chunk(b"")]
         with FaultServer(script(*pieces)) as server:
             async with opened(server.url) as transport:
-                assert await drain(transport, way, limits(read=0.6, first_byte=0.6, total=None)) == b"xxxxxx"
+                assert (
+                    await drain(transport, way, limits(read=0.6, first_byte=0.6, total=None))
+                    == b"xxxxxx"
+                )
 
     run(main())
 
 
 @WAYS
 @pytest.mark.parametrize("first", list(BODIES))
-def test_a_shorter_limit_counts_on_a_connection_that_had_a_longer_one(first: str, way: str, run: Run) -> None:
+def test_a_shorter_limit_counts_on_a_connection_that_had_a_longer_one(
+    first: str, way: str, run: Run
+) -> None:
     async def main() -> None:
         with FaultServer(script(GOOD, hold=False), script()) as server:
             async with opened(server.url) as transport:
@@ -181,7 +194,9 @@ def test_a_slow_reader_is_no_silent_server(way: str, run: Run) -> None:
         piece = chunk(b"x" * 2**18)
         with FaultServer(script(CHUNKED, *[piece] * (FLOOD // 2**18), chunk(b""))) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream("POST", "/x", CREDENTIAL, limits(read=0.3, total=None), body=BODIES[way])
+                body = await transport.stream(
+                    "POST", "/x", CREDENTIAL, limits(read=0.3, total=None), body=BODIES[way]
+                )
                 await asyncio.sleep(0.8)
                 found = 0
                 while part := await body.read():
@@ -200,13 +215,17 @@ MUCH = {
 
 @WAYS
 @pytest.mark.parametrize("answer", MUCH)
-def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(answer: str, way: str, run: Run) -> None:
+def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(
+    answer: str, way: str, run: Run
+) -> None:
     """One read off the socket fills the reader's buffer more than once."""
 
     async def main() -> None:
         with FaultServer(script(MUCH[answer], hold=False)) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream("POST", "/x", CREDENTIAL, limits(read=0.2, total=None), body=BODIES[way])
+                body = await transport.stream(
+                    "POST", "/x", CREDENTIAL, limits(read=0.2, total=None), body=BODIES[way]
+                )
                 found = pauses = 0
                 await asyncio.sleep(0.5)
                 while part := await body.read():
@@ -225,7 +244,9 @@ def test_after_a_slow_reader_the_silence_counts_again(way: str, run: Run) -> Non
         piece = chunk(b"x" * 2**18)
         with FaultServer(script(CHUNKED, *[piece] * (FLOOD // 2**18))) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream("POST", "/x", CREDENTIAL, limits(read=0.4, total=None), body=BODIES[way])
+                body = await transport.stream(
+                    "POST", "/x", CREDENTIAL, limits(read=0.4, total=None), body=BODIES[way]
+                )
                 await asyncio.sleep(0.6)
                 found = 0
                 with Clock() as clock, pytest.raises(RequestTimeout, match="silent"):

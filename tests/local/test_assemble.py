@@ -61,7 +61,9 @@ def test_text_and_usage() -> None:
 
 def test_choices_that_come_mixed_are_taken_apart() -> None:
     answer = assembled(
-        chunk(delta(1, content="b")), chunk(delta(0, content="a"), delta(1, content="B")), chunk(delta(0, content="A"))
+        chunk(delta(1, content="b")),
+        chunk(delta(0, content="a"), delta(1, content="B")),
+        chunk(delta(0, content="A")),
     )
     assert [choice["message"]["content"] for choice in answer["choices"]] == ["aA", "bB"]
 
@@ -82,7 +84,11 @@ def test_tool_calls_come_in_pieces() -> None:
         "role": "assistant",
         "content": None,
         "tool_calls": [
-            {"id": "x", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}},
+            {
+                "id": "x",
+                "type": "function",
+                "function": {"name": "weather", "arguments": '{"city": "Oslo"}'},
+            },
             {"id": "y", "type": "function", "function": {"name": "time", "arguments": "{}"}},
         ],
     }
@@ -91,8 +97,12 @@ def test_tool_calls_come_in_pieces() -> None:
 
 def test_logprobs_and_reasoning_are_joined() -> None:
     answer = assembled(
-        chunk({**delta(content="a", reasoning_content="x"), "logprobs": {"content": [{"token": "a"}]}}),
-        chunk({**delta(content="b", reasoning_content="y"), "logprobs": {"content": [{"token": "b"}]}}),
+        chunk(
+            {**delta(content="a", reasoning_content="x"), "logprobs": {"content": [{"token": "a"}]}}
+        ),
+        chunk(
+            {**delta(content="b", reasoning_content="y"), "logprobs": {"content": [{"token": "b"}]}}
+        ),
     )
     [choice] = answer["choices"]
     assert choice["logprobs"] == {"content": [{"token": "a"}, {"token": "b"}]}
@@ -130,7 +140,9 @@ STREAMS = [
 
 
 @given(st.sampled_from(STREAMS), st.data())
-def test_events_pass_whole_and_unchanged_however_they_are_split(whole: bytes, data: st.DataObject) -> None:
+def test_events_pass_whole_and_unchanged_however_they_are_split(
+    whole: bytes, data: st.DataObject
+) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
     parts = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     events, sent = WholeEvents(), []
@@ -190,7 +202,9 @@ def test_the_cosine_of_known_angles() -> None:
 
 
 @given(vectors, st.lists(vectors, min_size=1, max_size=6), st.integers(1, 8))
-def test_ranks_are_sorted_and_cut(query: list[float], documents: list[list[float]], top_n: int) -> None:
+def test_ranks_are_sorted_and_cut(
+    query: list[float], documents: list[list[float]], top_n: int
+) -> None:
     results = ranked(query, documents, top_n)
     assert len(results) == min(top_n, len(documents))
     scores = [result["relevance_score"] for result in results]

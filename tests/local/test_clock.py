@@ -46,7 +46,8 @@ async def test_limits_end_in_their_order_and_not_before() -> None:
         ended.append((name, clock.monotonic()))
 
     tasks = [
-        asyncio.create_task(wait(name, after)) for name, after in (("b", 20), ("a", 10), ("0", 0), ("never", None))
+        asyncio.create_task(wait(name, after))
+        for name, after in (("b", 20), ("a", 10), ("0", 0), ("never", None))
     ]
     await clock.advance(9.5)
     assert ended == [("0", 0)]

@@ -37,7 +37,12 @@ async def local(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Running]:
     ("method", "path", "body", "status"),
     [
         ("POST", "/v1/chat/completions", {"messages": []}, 400),
-        ("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "n": 5}, 400),
+        (
+            "POST",
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "Hi"}], "n": 5},
+            400,
+        ),
         ("POST", "/v1/completions", {"prompt": ""}, 400),
         ("POST", "/v1/embeddings", {"input": "a text"}, 400),
         ("POST", "/v1/rerank", {"query": "q", "documents": ["d"]}, 400),

@@ -50,7 +50,14 @@ async def test_a_created_workload_has_every_field_of_the_contract(local: Running
 
 async def test_what_is_not_declared_is_null(local: Running) -> None:
     made = await local.create()
-    optional = ("description", "config", "worker_id", "gpu_resource_id", "execution_policy", "execution_policy_config")
+    optional = (
+        "description",
+        "config",
+        "worker_id",
+        "gpu_resource_id",
+        "execution_policy",
+        "execution_policy_config",
+    )
     assert {made[name] for name in optional} == {None}
 
 
@@ -73,12 +80,17 @@ async def test_slugs_are_stored_in_canonical_form(local: Running, given: str, st
 
 async def test_creates_at_once_each_get_a_slug_of_their_own(local: Running) -> None:
     made = await asyncio.gather(*(local.create() for _ in range(8)))
-    assert {workload["slug"] for workload in made} == {"support-bot", *(f"support-bot-{n}" for n in range(1, 8))}
+    assert {workload["slug"] for workload in made} == {
+        "support-bot",
+        *(f"support-bot-{n}" for n in range(1, 8)),
+    }
 
 
 async def test_an_idempotency_key_makes_creates_at_once_one(local: Running) -> None:
     async def create() -> Any:
-        return await local.call("POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": "k1"})
+        return await local.call(
+            "POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": "k1"}
+        )
 
     answers = await asyncio.gather(*(create() for _ in range(8)))
     assert {answer.status for answer in answers} == {201}
@@ -88,7 +100,9 @@ async def test_an_idempotency_key_makes_creates_at_once_one(local: Running) -> N
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
 async def test_an_idempotency_key_has_a_sensible_length(local: Running, key: str) -> None:
-    answer = await local.call("POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": key})
+    answer = await local.call(
+        "POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": key}
+    )
     assert answer.status == 400
     assert "Idempotency-Key" in answer.body["error"]
 
@@ -96,7 +110,9 @@ async def test_an_idempotency_key_has_a_sensible_length(local: Running, key: str
 async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running) -> None:
     headers = {"Idempotency-Key": "k1"}
     first = await local.call("POST", WORKLOADS, json=workload_body(), headers=headers)
-    other = await local.call("POST", WORKLOADS, json=workload_body(model_name="another"), headers=headers)
+    other = await local.call(
+        "POST", WORKLOADS, json=workload_body(model_name="another"), headers=headers
+    )
     assert (first.status, other.status) == (201, 409)
     assert "Idempotency-Key" in other.body["error"]
     await local.call("DELETE", f"/api/workloads/{first.body['id']}")
@@ -120,7 +136,10 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"worker_id": []}, "worker_id must be a text"),
     ({"config": "vllm serve"}, "config must be an object"),
     ({"config": {"command": 5}}, "config.command must be a text"),
-    ({"config": {"command": "vllm 'serve"}}, "config.command cannot be split into words: No closing quotation"),
+    (
+        {"config": {"command": "vllm 'serve"}},
+        "config.command cannot be split into words: No closing quotation",
+    ),
     ({"config": {"command": "  "}}, "config.command must not be empty"),
     ({"config": {"command": "a\0b"}}, "NUL"),
     ({"config": {"vllm_version": 1}}, "config.vllm_version must be a text"),
@@ -131,17 +150,28 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"description": " ik_sdk_x"}, "secrets must never go in specs"),
     ({"config": {"command": "vllm serve x --api-key ik_live_x"}}, "secrets must never go in specs"),
     ({"config": {"command": "vllm serve x --api-key=ik_live_x"}}, "secrets must never go in specs"),
-    ({"config": {"command": "vllm serve x --api-key='ik_live_x'"}}, "secrets must never go in specs"),
+    (
+        {"config": {"command": "vllm serve x --api-key='ik_live_x'"}},
+        "secrets must never go in specs",
+    ),
     ({"config": {"env": [{"KEY": "ik_sdk_x"}]}}, "secrets must never go in specs"),
-    ({"execution_policy": "sometimes"}, "execution_policy must be one of fixed, scheduled, autoscaling"),
+    (
+        {"execution_policy": "sometimes"},
+        "execution_policy must be one of fixed, scheduled, autoscaling",
+    ),
     ({"execution_policy": "scheduled"}, "execution_policy_config is required"),
-    ({"execution_policy_config": {"replicas": 1}}, "execution_policy_config needs execution_policy"),
+    (
+        {"execution_policy_config": {"replicas": 1}},
+        "execution_policy_config needs execution_policy",
+    ),
     ({"execution_policy": "fixed", "execution_policy_config": {"replicas": 0}}, "replicas"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD_BODIES, ids=lambda value: str(value)[:60])
-async def test_a_bad_create_is_a_400_that_names_the_field(local: Running, fields: dict[str, Any], message: str) -> None:
+async def test_a_bad_create_is_a_400_that_names_the_field(
+    local: Running, fields: dict[str, Any], message: str
+) -> None:
     answer = await local.call("POST", WORKLOADS, json={**workload_body(), **fields})
     assert (answer.status, set(answer.body)) == (400, {"error"})
     assert message in answer.body["error"]
@@ -157,7 +187,9 @@ async def test_a_create_without_a_required_field_is_a_400(local: Running, name: 
     assert (answer.status, answer.body) == (400, {"error": f"{name} is required"})
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name": "\\ud800"}', b"{" * 5000])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name": "\\ud800"}', b"{" * 5000]
+)
 async def test_a_body_that_is_no_json_object_is_a_400(local: Running, data: bytes) -> None:
     answer = await local.call("POST", WORKLOADS, data=data)
     assert answer.status == 400
@@ -182,7 +214,11 @@ async def test_an_update_changes_only_what_was_sent(local: Running) -> None:
     path = f"/api/workloads/{made['id']}"
     answer = await local.call("PATCH", path, json={"config": {"command": "b"}})
     assert answer.status == 200
-    assert answer.body == {**made, "config": {"command": "b"}, "updated_at": answer.body["updated_at"]}
+    assert answer.body == {
+        **made,
+        "config": {"command": "b"},
+        "updated_at": answer.body["updated_at"],
+    }
     assert answer.body["updated_at"] > made["updated_at"]
     assert (await local.call("GET", WORKLOADS)).body == [answer.body]
     cleared = await local.call("PATCH", path, json={"description": None})
@@ -208,16 +244,22 @@ async def test_an_update_changes_only_what_was_sent(local: Running) -> None:
         ({"execution_policy_config": {"replicas": "two"}}, "replicas"),
     ],
 )
-async def test_a_bad_update_is_a_400_and_changes_nothing(local: Running, changes: dict[str, Any], message: str) -> None:
+async def test_a_bad_update_is_a_400_and_changes_nothing(
+    local: Running, changes: dict[str, Any], message: str
+) -> None:
     made = await local.create(execution_policy="fixed", execution_policy_config={"replicas": 1})
-    answer = await local.call("PATCH", f"/api/workloads/{made['id']}", json={"description": "x", **changes})
+    answer = await local.call(
+        "PATCH", f"/api/workloads/{made['id']}", json={"description": "x", **changes}
+    )
     assert answer.status == 400
     assert message in answer.body["error"]
     assert (await local.call("GET", WORKLOADS)).body == [made]
 
 
 async def test_a_policys_config_goes_with_its_kind(local: Running) -> None:
-    made = await local.create(execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *"})
+    made = await local.create(
+        execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *"}
+    )
     path = f"/api/workloads/{made['id']}"
     kept = await local.call("PATCH", path, json={"execution_policy": "scheduled"})
     assert kept.body["execution_policy_config"] == {"cron": "0 2 * * *"}
@@ -241,14 +283,18 @@ async def test_a_deleted_workload_is_gone(local: Running) -> None:
 
 async def test_deletes_at_once_are_one_delete(local: Running) -> None:
     made = await local.create()
-    answers = await asyncio.gather(*(local.call("DELETE", f"/api/workloads/{made['id']}") for _ in range(5)))
+    answers = await asyncio.gather(
+        *(local.call("DELETE", f"/api/workloads/{made['id']}") for _ in range(5))
+    )
     assert sorted(answer.status for answer in answers) == [204, 404, 404, 404, 404]
 
 
 # Readiness
 
 
-async def test_readiness_begins_with_the_current_phase_and_ends_with_a_final_one(local: Running) -> None:
+async def test_readiness_begins_with_the_current_phase_and_ends_with_a_final_one(
+    local: Running,
+) -> None:
     await local.create()
     events = await local.ready("support-bot")
     assert events[-1]["phase"] == "error"
@@ -260,7 +306,9 @@ async def test_readiness_begins_with_the_current_phase_and_ends_with_a_final_one
 async def test_readiness_is_an_event_stream(local: Running) -> None:
     await local.create()
     headers = {"Authorization": f"Bearer {local.sdk}"}
-    async with local.http.get(f"{WORKLOADS}/support-bot/readiness-events", headers=headers) as response:
+    async with local.http.get(
+        f"{WORKLOADS}/support-bot/readiness-events", headers=headers
+    ) as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert response.headers["x-request-id"]
         text = await response.text()
@@ -274,12 +322,17 @@ async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> N
     await local.create(task_type="embedding", model_name="big/model", backend="sglang")
     watchers = await asyncio.gather(*(local.call("GET", path) for _ in range(3)))
     for watcher in watchers:
-        events = [json.loads(line[6:]) for line in watcher.body.splitlines() if line.startswith("data: ")]
+        events = [
+            json.loads(line[6:]) for line in watcher.body.splitlines() if line.startswith("data: ")
+        ]
         order = ["scheduling", "provisioning", "bootstrapping", "ready"]
         phases = [event["phase"] for event in events]
         assert phases == sorted(phases, key=order.index)
         assert phases[-1] == "ready"
-        assert events[-1]["message"] == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
+        assert (
+            events[-1]["message"]
+            == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
+        )
         elapsed = [event["elapsed_ms"] for event in events]
         assert elapsed == sorted(elapsed)
 
@@ -318,7 +371,11 @@ async def test_the_authorisation_matrix(local: Running) -> None:
     }
     reads = [("GET", WORKLOADS, None), ("GET", f"{WORKLOADS}/support-bot/readiness-events", None)]
     one = f"/api/workloads/{made['id']}"
-    writes = [("POST", WORKLOADS, workload_body()), ("PATCH", one, {"name": "x"}), ("DELETE", one, None)]
+    writes = [
+        ("POST", WORKLOADS, workload_body()),
+        ("PATCH", one, {"name": "x"}),
+        ("DELETE", one, None),
+    ]
     refused = {
         "none": (401, 401),
         "nonsense": (401, 401),
@@ -335,7 +392,11 @@ async def test_the_authorisation_matrix(local: Running) -> None:
             for method, path, body in calls:
                 answer = await local.call(method, path, token=tokens[who], json=body)
                 if isinstance(expected, str):
-                    assert (answer.status, answer.body["error"]) == (403, expected), (who, method, path)
+                    assert (answer.status, answer.body["error"]) == (403, expected), (
+                        who,
+                        method,
+                        path,
+                    )
                     assert set(answer.body) == {"error", "message"}
                 elif expected == 401:
                     assert answer.status == 401, (who, method, path)
@@ -360,7 +421,10 @@ async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, A
     refused = await local.call("POST", WORKLOADS, token=writer, json=workload_body(**fields))
     assert (refused.status, refused.body["error"]) == (403, "scope_insufficient")
     assert "assignment:write" in refused.body["message"]
-    assert next(iter(fields)) in refused.body["message"] or "private_worker_ids" in refused.body["message"]
+    assert (
+        next(iter(fields)) in refused.body["message"]
+        or "private_worker_ids" in refused.body["message"]
+    )
     assert (await local.call("GET", WORKLOADS)).body == []
     bare = await local.call("POST", WORKLOADS, token=writer, json=workload_body("bare"))
     path = f"/api/workloads/{bare.body['id']}"
@@ -369,7 +433,9 @@ async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, A
     assert (await local.call("GET", WORKLOADS)).body == [bare.body], "nothing of it was done"
     given = await local.call("PATCH", path, json=fields)
     assert given.status == 200
-    assert (await local.call("PATCH", path, token=writer, json=fields)).status == 200, "sent again, it is no change"
+    assert (await local.call("PATCH", path, token=writer, json=fields)).status == 200, (
+        "sent again, it is no change"
+    )
     assert (await local.call("PATCH", path, token=writer, json={"name": "changed"})).status == 200
     freed = await local.call("PATCH", path, token=writer, json=dict.fromkeys(fields))
     assert freed.status == 200, "taken away, it is no assignment"
@@ -378,8 +444,14 @@ async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, A
 async def test_other_policies_need_no_assignment(local: Running) -> None:
     writer = local.platform.mint_sdk_token("acme", ("workload:write",))
     pool = {"gpu_pool": ["L4"], "max_hourly_cost_usd": 1.0, "max_instances": 1}
-    cloud = {**SCALED, "max_hourly_cost_usd": 1.0, "workers": {"source": "cloud", "cloud_pool": pool}}
-    body = workload_body(execution_policy="autoscaling", execution_policy_config=cloud, worker_id=None)
+    cloud = {
+        **SCALED,
+        "max_hourly_cost_usd": 1.0,
+        "workers": {"source": "cloud", "cloud_pool": pool},
+    }
+    body = workload_body(
+        execution_policy="autoscaling", execution_policy_config=cloud, worker_id=None
+    )
     assert (await local.call("POST", WORKLOADS, token=writer, json=body)).status == 201
 
 
@@ -393,7 +465,9 @@ async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) 
         assert (await local.call("GET", WORKLOADS, token=minted.text)).status == 401
 
 
-async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(local: Running) -> None:
+async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(
+    local: Running,
+) -> None:
     path = f"/api/workloads/{uuid.uuid4()}"
     assert (await local.call("DELETE", path)).status == 404
     assert (await local.call("DELETE", path, token="")).status == 401

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from inferencekey.local.environment import engine_environment, program_environment
 
 NAMES = st.one_of(
-    st.sampled_from(["PATH", "HOME", "HF_TOKEN", "HF_HOME", "VLLM_API_KEY", "INFERENCEKEY_API_KEY", "HTTPS_PROXY"]),
+    st.sampled_from(
+        [
+            "PATH",
+            "HOME",
+            "HF_TOKEN",
+            "HF_HOME",
+            "VLLM_API_KEY",
+            "INFERENCEKEY_API_KEY",
+            "HTTPS_PROXY",
+        ]
+    ),
     st.from_regex(r"[A-Z_]{1,12}", fullmatch=True),
 )
 
@@ -45,19 +55,39 @@ def test_what_a_program_gets(name: str, value: str, passes: bool) -> None:
 
 
 def test_what_is_asked_for_passes_but_what_is_ours() -> None:
-    environ = {"INFERENCEKEY_ENGINE_ENV": "AWS_PROFILE,,HF_TOKEN , INFERENCEKEY_API_KEY", "AWS_PROFILE": "prod"}
-    assert program_environment(environ={**environ, "INFERENCEKEY_API_KEY": "k"}) == {"AWS_PROFILE": "prod"}
+    environ = {
+        "INFERENCEKEY_ENGINE_ENV": "AWS_PROFILE,,HF_TOKEN , INFERENCEKEY_API_KEY",
+        "AWS_PROFILE": "prod",
+    }
+    assert program_environment(environ={**environ, "INFERENCEKEY_API_KEY": "k"}) == {
+        "AWS_PROFILE": "prod"
+    }
 
 
 def test_the_command_beats_the_environment_which_beats_the_defaults() -> None:
-    environ, defaults = {"OLLAMA_KEEP_ALIVE": "1h"}, {"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NOPRUNE": "1"}
-    seen = program_environment({"HOME": "/own"}, defaults=defaults, environ={**environ, "HOME": "/home/me"})
-    expected = {"OLLAMA_KEEP_ALIVE": "1h", "OLLAMA_NOPRUNE": "1", "HOME": "/own", "HF_TOKEN_PATH": os.devnull}
+    environ, defaults = (
+        {"OLLAMA_KEEP_ALIVE": "1h"},
+        {"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NOPRUNE": "1"},
+    )
+    seen = program_environment(
+        {"HOME": "/own"}, defaults=defaults, environ={**environ, "HOME": "/home/me"}
+    )
+    expected = {
+        "OLLAMA_KEEP_ALIVE": "1h",
+        "OLLAMA_NOPRUNE": "1",
+        "HOME": "/own",
+        "HF_TOKEN_PATH": os.devnull,
+    }
     assert seen == expected
 
 
 @given(st.dictionaries(NAMES, st.text(max_size=20), max_size=8))
 def test_no_credential_of_ours_passes_to_anybody(environ: dict[str, str]) -> None:
-    for seen in (program_environment(environ=environ), engine_environment(Path("/e"), environ=environ)):
+    for seen in (
+        program_environment(environ=environ),
+        engine_environment(Path("/e"), environ=environ),
+    ):
         assert not [name for name in seen if name.startswith("INFERENCEKEY_")]
-        assert not [name for name in seen if name.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD"))]
+        assert not [
+            name for name in seen if name.endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD"))
+        ]

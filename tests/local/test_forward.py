@@ -25,13 +25,18 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def local(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[Running]:
+async def local(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("forward")
     with pytest.MonkeyPatch.context() as patch:
         install(patch, folder / "bin", echo="echo_engine.py")
         async with running(folder / "data") as started:
             await started.create(
-                "echo", task_type="text2text", backend="my-engine", config={"command": "echo the-model --port {port}"}
+                "echo",
+                task_type="text2text",
+                backend="my-engine",
+                config={"command": "echo the-model --port {port}"},
             )
             events = await started.ready("echo")
             assert events[-1]["phase"] == "ready", events
@@ -55,7 +60,13 @@ async def test_a_body_goes_as_it_came_but_for_the_model(local: Running) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/embeddings", "/v1/rerank", "/v1/completions", "/v1/images/generations", "/v1/anything/else?a=b%20c&d=%26"],
+    [
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/v1/completions",
+        "/v1/images/generations",
+        "/v1/anything/else?a=b%20c&d=%26",
+    ],
 )
 async def test_every_path_below_v1_is_the_programs(local: Running, path: str) -> None:
     found = await seen(local, "POST", path, json={"dimensions": 7})
@@ -86,7 +97,9 @@ async def test_a_form_gets_the_programs_model(local: Running) -> None:
 
 async def test_bytes_come_back_as_they_are(local: Running) -> None:
     headers = {"Authorization": f"Bearer {local.live}"}
-    async with local.http.post(f"{BASE}/v1/audio/speech", json={"input": "hi"}, headers=headers) as answer:
+    async with local.http.post(
+        f"{BASE}/v1/audio/speech", json={"input": "hi"}, headers=headers
+    ) as answer:
         assert await answer.read() == bytes(range(256)) * 64
         assert answer.headers["Content-Type"] == "audio/wav"
         assert answer.headers["Content-Disposition"] == "attachment"
@@ -106,7 +119,9 @@ async def test_a_long_error_is_cut(local: Running) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_key_that_the_program_refuses_is_not_the_callers(local: Running, status: int) -> None:
+async def test_a_key_that_the_program_refuses_is_not_the_callers(
+    local: Running, status: int
+) -> None:
     answer = await local.call("POST", f"{BASE}/v1/status/{status}", json={})
     assert (answer.status, answer.body["error"]["code"]) == (502, "engine_error")
 
@@ -122,7 +137,9 @@ async def streamed(local: Running, body: dict[str, Any]) -> bytes:
 async def test_a_stream_comes_as_it_is(local: Running) -> None:
     events = (await streamed(local, {"n": 99})).split(b"\n\n")
     assert len(events) == 6
-    told = json.loads(json.loads(events[0].removeprefix(b"data: "))["choices"][0]["delta"]["content"])
+    told = json.loads(
+        json.loads(events[0].removeprefix(b"data: "))["choices"][0]["delta"]["content"]
+    )
     assert told == {"n": 99, "stream": True, "model": "the-model"}
     assert events[-2:] == [b"data: [DONE]", b""]
 
@@ -147,7 +164,9 @@ async def broken(local: Running, body: dict[str, Any], path: str = CHAT) -> byte
 
 @pytest.mark.parametrize("path", [CHAT, f"{BASE}/v1/completions"])
 @pytest.mark.parametrize("how", [{"die": True}, {"no_done": True}])
-async def test_half_a_text_is_no_whole_one_however_it_ended(local: Running, path: str, how: dict[str, Any]) -> None:
+async def test_half_a_text_is_no_whole_one_however_it_ended(
+    local: Running, path: str, how: dict[str, Any]
+) -> None:
     """A program that closes its connection at the end of an answer looks the same when it is killed."""
     got = await broken(local, {"bare": True, **how}, path)
     assert b'"code":"engine_died"' in got.split(b"\n\n")[-2]
@@ -185,7 +204,9 @@ async def test_half_an_answer_is_a_cut_connection(local: Running) -> None:
             await answer.read()
 
 
-async def test_a_caller_that_leaves_takes_its_connection_to_the_program_along(local: Running) -> None:
+async def test_a_caller_that_leaves_takes_its_connection_to_the_program_along(
+    local: Running,
+) -> None:
     call = asyncio.create_task(local.call("POST", CHAT, json={"wait": True}))
     await told(local, "computing")
     assert not call.done()

@@ -28,7 +28,13 @@ EMBED = "/endpoint/acme/docs/v1/embeddings"
 RERANK = "/endpoint/acme/ranker/v1/rerank"
 MESSAGES = [{"role": "user", "content": "Name three colours."}]
 FIXED: dict[str, Any] = {"messages": MESSAGES, "temperature": 0, "seed": 1, "max_tokens": 12}
-LONG: dict[str, Any] = {"messages": MESSAGES, "temperature": 0, "seed": 1, "max_tokens": 1500, "ignore_eos": True}
+LONG: dict[str, Any] = {
+    "messages": MESSAGES,
+    "temperature": 0,
+    "seed": 1,
+    "max_tokens": 1500,
+    "ignore_eos": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +43,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def local(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[Running]:
+async def local(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Running]:
     async with running(tmp_path_factory.mktemp("gateway") / "data") as started:
         await asyncio.gather(
-            started.serve("bot", "text2text"), started.serve("docs", "embedding"), started.serve("ranker", "reranker")
+            started.serve("bot", "text2text"),
+            started.serve("docs", "embedding"),
+            started.serve("ranker", "reranker"),
         )
         yield started
 
@@ -57,7 +67,9 @@ def events(text: str) -> list[Any]:
 
 def text_of(chunks: list[Any], index: int = 0) -> str:
     choices = [choice for chunk in chunks if chunk != "[DONE]" for choice in chunk["choices"]]
-    return "".join(choice["delta"].get("content") or "" for choice in choices if choice["index"] == index)
+    return "".join(
+        choice["delta"].get("content") or "" for choice in choices if choice["index"] == index
+    )
 
 
 # Whole answers
@@ -73,7 +85,11 @@ async def test_an_answer_is_put_together_from_the_stream(local: Running) -> None
     assert body["id"].startswith("chatcmpl-")
     assert isinstance(body["created"], int)
     [choice] = body["choices"]
-    assert (choice["index"], choice["finish_reason"], choice["message"]["role"]) == (0, "length", "assistant")
+    assert (choice["index"], choice["finish_reason"], choice["message"]["role"]) == (
+        0,
+        "length",
+        "assistant",
+    )
     assert choice["message"]["content"].strip()
     usage = body["usage"]
     assert usage["completion_tokens"] == 12
@@ -109,7 +125,9 @@ async def test_several_choices_are_put_together_each(local: Running) -> None:
 
 
 async def test_logprobs_are_put_together(local: Running) -> None:
-    answer = await local.call("POST", CHAT, json={**FIXED, "max_tokens": 4, "logprobs": True, "top_logprobs": 2})
+    answer = await local.call(
+        "POST", CHAT, json={**FIXED, "max_tokens": 4, "logprobs": True, "top_logprobs": 2}
+    )
     choice = answer.body["choices"][0]
     tokens = choice["logprobs"]["content"]
     assert "".join(token["token"] for token in tokens) == choice["message"]["content"]
@@ -117,14 +135,22 @@ async def test_logprobs_are_put_together(local: Running) -> None:
 
 
 async def test_structured_output_is_json_of_the_schema(local: Running) -> None:
-    schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "blue"]}},
+        "required": ["colour"],
+    }
     form = {"type": "json_schema", "json_schema": {"name": "c", "schema": schema}}
-    answer = await local.call("POST", CHAT, json={**FIXED, "max_tokens": 40, "response_format": form})
+    answer = await local.call(
+        "POST", CHAT, json={**FIXED, "max_tokens": 40, "response_format": form}
+    )
     assert json.loads(answer.body["choices"][0]["message"]["content"])["colour"] in ("red", "blue")
 
 
 async def test_what_is_null_is_as_if_not_sent(local: Running) -> None:
-    nulls = dict.fromkeys(["top_p", "stop", "n", "stream", "stream_options", "tools", "response_format", "logprobs"])
+    nulls = dict.fromkeys(
+        ["top_p", "stop", "n", "stream", "stream_options", "tools", "response_format", "logprobs"]
+    )
     answer = await local.call("POST", CHAT, json={**FIXED, **nulls})
     assert answer.status == 200
 
@@ -155,7 +181,10 @@ async def test_a_stream_comes_token_by_token(local: Running) -> None:
 
 
 async def test_many_calls_at_once_are_all_answered(local: Running) -> None:
-    bodies = [{**FIXED, "max_tokens": 3, "messages": [{"role": "user", "content": f"Say {n}."}]} for n in range(12)]
+    bodies = [
+        {**FIXED, "max_tokens": 3, "messages": [{"role": "user", "content": f"Say {n}."}]}
+        for n in range(12)
+    ]
     answers = await asyncio.gather(*(local.call("POST", CHAT, json=body) for body in bodies))
     assert {answer.status for answer in answers} == {200}
 
@@ -181,13 +210,17 @@ async def test_a_long_list_is_embedded_in_order(local: Running) -> None:
     answer = await local.call("POST", EMBED, json={"input": texts})
     assert [item["index"] for item in answer.body["data"]] == list(range(70))
     last = await local.call("POST", EMBED, json={"input": texts[69]})
-    assert answer.body["data"][69]["embedding"] == pytest.approx(last.body["data"][0]["embedding"], abs=2e-2)
+    assert answer.body["data"][69]["embedding"] == pytest.approx(
+        last.body["data"][0]["embedding"], abs=2e-2
+    )
     assert answer.body["usage"]["total_tokens"] >= 70 * 3
 
 
 async def test_embeddings_as_base64_are_the_same_numbers(local: Running) -> None:
     plain = await local.call("POST", EMBED, json={"input": "hello", "encoding_format": "float"})
-    packed = await local.call("POST", EMBED, json={"input": "hello", "encoding_format": "base64", "dimensions": 384})
+    packed = await local.call(
+        "POST", EMBED, json={"input": "hello", "encoding_format": "base64", "dimensions": 384}
+    )
     numbers = struct.unpack("<384f", base64.b64decode(packed.body["data"][0]["embedding"]))
     assert numbers == pytest.approx(plain.body["data"][0]["embedding"], abs=1e-3)
 
@@ -200,7 +233,11 @@ async def test_token_ids_can_be_embedded(local: Running) -> None:
 
 
 async def test_rerank_puts_the_nearest_first(local: Running) -> None:
-    documents = ["Bananas are yellow.", "Paris is the capital of France.", "The capital of Spain is Madrid."]
+    documents = [
+        "Bananas are yellow.",
+        "Paris is the capital of France.",
+        "The capital of Spain is Madrid.",
+    ]
     body = {"query": "What is the capital of France?", "documents": documents}
     answer = await local.call("POST", RERANK, json=body)
     assert answer.body["model"] == "all-MiniLM-L6-v2"
@@ -217,7 +254,11 @@ async def test_rerank_puts_the_nearest_first(local: Running) -> None:
 
 
 async def test_models_names_the_one_that_answers(local: Running) -> None:
-    for slug, name in (("bot", "SmolLM2-135M-Instruct"), ("docs", "all-MiniLM-L6-v2"), ("ranker", "all-MiniLM-L6-v2")):
+    for slug, name in (
+        ("bot", "SmolLM2-135M-Instruct"),
+        ("docs", "all-MiniLM-L6-v2"),
+        ("ranker", "all-MiniLM-L6-v2"),
+    ):
         answer = await local.call("GET", f"/endpoint/acme/{slug}/v1/models")
         assert [model["id"] for model in answer.body["data"]] == [name]
 
@@ -244,7 +285,10 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [5]}, "messages[0] must be an object"),
     (without("role"), "messages[0].role is required"),
     (without("content"), "messages[0].content is required"),
-    (message(role="wizard"), "messages[0].role must be one of system, developer, user, assistant, tool; got 'wizard'"),
+    (
+        message(role="wizard"),
+        "messages[0].role must be one of system, developer, user, assistant, tool; got 'wizard'",
+    ),
     (message(role=5), "messages[0].role"),
     (message(name=5), "messages[0].name"),
     (message(content=""), "messages[0].content must not be blank"),
@@ -254,7 +298,12 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     (message(content=[{"type": "text"}]), "messages[0].content[0].text"),
     (message(content=[{"type": "text", "text": 5}]), "messages[0].content[0].text"),
     (message(content=[{"type": "video", "video": "x"}]), "'text' only"),
-    (message(content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]), "'text' only"),
+    (
+        message(
+            content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+        ),
+        "'text' only",
+    ),
     (message(role="assistant", tool_calls=5), "tool_calls"),
     (message(role="assistant", tool_calls=[{"id": "a"}]), "tool_calls"),
     ({**FIXED, "temperature": 99}, "temperature must be a number from 0 to 2; got 99"),
@@ -288,7 +337,13 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({**FIXED, "response_format": "json"}, "response_format.type"),
     ({**FIXED, "response_format": {"type": "xml"}}, "response_format.type"),
     ({**FIXED, "response_format": {"type": "json_schema"}}, "json_schema.schema must be an object"),
-    ({**FIXED, "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "zzz"}}}}, "zzz"),
+    (
+        {
+            **FIXED,
+            "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "zzz"}}},
+        },
+        "zzz",
+    ),
     ({**FIXED, "logit_bias": 5}, "logit_bias"),
     ({**FIXED, "tools": "x"}, "tools must be a list"),
     ({**FIXED, "tools": [{"type": "x"}]}, "tools must be a list"),
@@ -299,7 +354,9 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "said"), BAD_CHATS, ids=lambda value: str(value)[:70])
-async def test_a_bad_chat_is_a_400_that_says_what_is_wrong(local: Running, body: dict[str, Any], said: str) -> None:
+async def test_a_bad_chat_is_a_400_that_says_what_is_wrong(
+    local: Running, body: dict[str, Any], said: str
+) -> None:
     answer = await local.call("POST", CHAT, json=body)
     assert answer.status == 400, answer
     error = answer.body["error"]
@@ -394,7 +451,9 @@ async def test_paths_are_for_their_task_type(local: Running) -> None:
     ],
 )
 async def test_what_no_engine_here_can_do_is_a_501(local: Running, method: str, path: str) -> None:
-    answer = await local.call(method, f"/endpoint/acme/bot{path}", json={} if method == "POST" else None)
+    answer = await local.call(
+        method, f"/endpoint/acme/bot{path}", json={} if method == "POST" else None
+    )
     assert answer.status == 501
     assert answer.body["error"]["code"] == "not_implemented"
     assert path in answer.body["error"]["message"]
@@ -421,7 +480,9 @@ async def test_the_authorisation_matrix(local: Running) -> None:
     ]
     for token, status, code in table:
         answer = await local.call("GET", "/endpoint/acme/bot/v1/models", token=token)
-        assert (answer.status, (answer.body.get("error") or {}).get("code")) == (status, code), token
+        assert (answer.status, (answer.body.get("error") or {}).get("code")) == (status, code), (
+            token
+        )
     unknown = await local.call("GET", "/endpoint/acme/nobody/v1/models")
     assert (unknown.status, unknown.body["error"]["code"]) == (404, "workload_not_found")
     hidden = await local.call("GET", "/endpoint/acme/nobody/v1/models", token=mint("acme/bot"))
@@ -443,14 +504,18 @@ async def until_idle(local: Running, limit: float) -> float:
     """
     began = time.monotonic()
     answer = await asyncio.wait_for(
-        local.call("POST", CHAT, json={"messages": MESSAGES, "max_tokens": 1, "temperature": 0}), limit
+        local.call("POST", CHAT, json={"messages": MESSAGES, "max_tokens": 1, "temperature": 0}),
+        limit,
     )
     assert answer.status == 200, answer
     return time.monotonic() - began
 
 
 async def busy_with_all_slots(local: Running, streamed: bool) -> list[asyncio.Task[Any]]:
-    calls = [asyncio.create_task(local.call("POST", CHAT, json={**LONG, "stream": streamed})) for _ in range(4)]
+    calls = [
+        asyncio.create_task(local.call("POST", CHAT, json={**LONG, "stream": streamed}))
+        for _ in range(4)
+    ]
     await asyncio.sleep(1.5)
     assert not [call for call in calls if call.done()]
     return calls
@@ -467,7 +532,10 @@ async def test_the_engine_stops_when_the_caller_leaves(local: Running, streamed:
 
 async def test_a_caller_that_leaves_a_queue_is_not_computed_for(local: Running) -> None:
     calls = await busy_with_all_slots(local, True)
-    waiting = [asyncio.create_task(local.call("POST", CHAT, json={**LONG, "stream": False})) for _ in range(8)]
+    waiting = [
+        asyncio.create_task(local.call("POST", CHAT, json={**LONG, "stream": False}))
+        for _ in range(8)
+    ]
     await asyncio.sleep(0.2)
     for call in [*waiting, *calls]:
         call.cancel()
@@ -488,7 +556,9 @@ async def comes_back(local: Running) -> None:
     assert (await local.ready("bot"))[-1]["phase"] == "ready"
 
 
-async def raw_post(local: Running, path: str, body: dict[str, Any], meanwhile: Callable[[], Awaitable[None]]) -> str:
+async def raw_post(
+    local: Running, path: str, body: dict[str, Any], meanwhile: Callable[[], Awaitable[None]]
+) -> str:
     """Everything the platform sends, byte for byte, to the end of the connection.
 
     A client would drop what had arrived before the connection was cut.
@@ -517,7 +587,9 @@ async def kill_engine(local: Running, name: str) -> None:
 
 
 async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Running) -> None:
-    answer = await raw_post(local, CHAT, {**LONG, "stream": True}, meanwhile=lambda: kill_engine(local, "SmolLM2"))
+    answer = await raw_post(
+        local, CHAT, {**LONG, "stream": True}, meanwhile=lambda: kill_engine(local, "SmolLM2")
+    )
     chunks = events(answer)
     assert "[DONE]" not in chunks
     assert len(chunks) > 2
@@ -528,7 +600,9 @@ async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Run
             "code": "engine_died",
         }
     }
-    assert not answer.endswith("0\r\n\r\n"), "a clean end would pass half an answer off as a whole one"
+    assert not answer.endswith("0\r\n\r\n"), (
+        "a clean end would pass half an answer off as a whole one"
+    )
     await comes_back(local)
 
 

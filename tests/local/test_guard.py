@@ -114,7 +114,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def local(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[Running]:
+async def local(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Running]:
     async with running(tmp_path_factory.mktemp("guard") / "data") as started:
         yield started
 
@@ -143,7 +145,8 @@ async def test_a_preflight_gets_no_permission(local: Running) -> None:
 
 async def test_every_answer_has_a_request_id_of_its_own(local: Running) -> None:
     answers = [
-        await local.call(*call) for call in (("GET", "/healthz"), ("GET", "/nope"), ("POST", CHAT), ("PUT", WORKLOADS))
+        await local.call(*call)
+        for call in (("GET", "/healthz"), ("GET", "/nope"), ("POST", CHAT), ("PUT", WORKLOADS))
     ]
     ids = [answer.headers["x-request-id"] for answer in answers]
     assert len(set(ids)) == 4
@@ -163,7 +166,9 @@ async def test_unknown_paths_and_methods_speak_the_planes_language(local: Runnin
     assert "POST" in wrong.headers["Allow"]
     await local.create("bot")
     nowhere = await local.call("POST", "/endpoint/acme/bot/v1/nope")
-    assert nowhere.body == {"error": {"message": "no such path", "type": "not_found_error", "code": None}}
+    assert nowhere.body == {
+        "error": {"message": "no such path", "type": "not_found_error", "code": None}
+    }
     wrong = await local.call("GET", CHAT)
     assert wrong.status == 405
     assert wrong.body["error"]["type"] == "invalid_request_error"
@@ -206,7 +211,9 @@ async def test_a_token_is_looked_at_before_the_body_is_read(local: Running) -> N
     """A caller without a token cannot make the platform read what it sends."""
     parts = urlsplit(local.platform.base_url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.write(f"POST {WORKLOADS} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 1000\r\n\r\n".encode())
+    writer.write(
+        f"POST {WORKLOADS} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 1000\r\n\r\n".encode()
+    )
     status = await asyncio.wait_for(reader.readline(), 5)
     assert b" 401 " in status
     writer.close()
@@ -217,7 +224,9 @@ async def test_no_secret_gets_into_the_log(local: Running) -> None:
     unknown = "ik_live_0123abcd_" + "5" * 64
     await local.call("GET", WORKLOADS, token=unknown)
     await local.call("GET", f"/endpoint/acme/{unknown}/v1/models?key={unknown}")
-    await local.call("POST", WORKLOADS, json=workload_body("leaky", config={"command": f"x --key {unknown}"}))
+    await local.call(
+        "POST", WORKLOADS, json=workload_body("leaky", config={"command": f"x --key {unknown}"})
+    )
     log = (local.platform.data_dir / "logs" / "platform.log").read_text()
     assert "ik_live_0123abcd…" in log
     for secret in (unknown, local.sdk, local.live):
@@ -243,7 +252,11 @@ async def test_an_unexpected_error_is_a_500_that_tells_only_the_log(
 
 @pytest.mark.parametrize("slug", ["%2e%2e", "..%2f..", "a%00b", "%F0%9F%99%82", "a" * 3000])
 async def test_odd_paths_are_answered_calmly(local: Running, slug: str) -> None:
-    for path in (f"/endpoint/acme/{slug}/v1/models", f"/api/projects/{slug}/workloads", f"/api/workloads/{slug}"):
+    for path in (
+        f"/endpoint/acme/{slug}/v1/models",
+        f"/api/projects/{slug}/workloads",
+        f"/api/workloads/{slug}",
+    ):
         answer = await local.call("GET", path)
         assert answer.status in (400, 403, 404, 405), answer
 

@@ -80,7 +80,9 @@ class Workshop:
             if self.failure is not None:
                 raise self.failure
             if workload.model_name == "broken" or replica in self.failing:
-                raise EngineError(f"{workload.model_name} died 5 times in a row; it said last: out of memory")
+                raise EngineError(
+                    f"{workload.model_name} died 5 times in a row; it said last: out of memory"
+                )
             on_step("bootstrapping", "starting", None)
             engine = Engine(workload.model_name, replica)
             self.made.append(engine)
@@ -101,11 +103,15 @@ class Workshop:
 
 def workload(name: str = "w1", **fields: Any) -> StoredWorkload:
     given = {"task_type": "text2text", "backend": "vllm", "model_name": "real-model", **fields}
-    return StoredWorkload(id=name, project="acme", slug=name, name=name, created_at="", updated_at="", **given)
+    return StoredWorkload(
+        id=name, project="acme", slug=name, name=name, created_at="", updated_at="", **given
+    )
 
 
 def fixed(replicas: int, **fields: Any) -> StoredWorkload:
-    return workload(execution_policy="fixed", execution_policy_config={"replicas": replicas}, **fields)
+    return workload(
+        execution_policy="fixed", execution_policy_config={"replicas": replicas}, **fields
+    )
 
 
 def scheduled(**when: str) -> StoredWorkload:
@@ -113,7 +119,11 @@ def scheduled(**when: str) -> StoredWorkload:
 
 
 def scaled(low: int, high: int) -> StoredWorkload:
-    config = {"min_workers": low, "max_workers": high, "workers": {"source": "private", "private_worker_ids": ["w"]}}
+    config = {
+        "min_workers": low,
+        "max_workers": high,
+        "workers": {"source": "private", "private_worker_ids": ["w"]},
+    }
     return workload(execution_policy="autoscaling", execution_policy_config=config)
 
 
@@ -138,7 +148,9 @@ async def lifecycle(
 ) -> AsyncIterator[Lifecycle]:
     log = logging.Logger("test")
     tasks = Background(log)
-    made = Lifecycle(tasks, shop.choose, saved.update, log, clock=clock, drain=DRAIN, max_replicas=4)
+    made = Lifecycle(
+        tasks, shop.choose, saved.update, log, clock=clock, drain=DRAIN, max_replicas=4
+    )
     made.start([])
     yield made
     made.close()
@@ -153,7 +165,9 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def borrowed(lifecycle: Lifecycle, patience: float = 5, avoid: list[Engine] | None = None) -> RunningEngine:
+async def borrowed(
+    lifecycle: Lifecycle, patience: float = 5, avoid: list[Engine] | None = None
+) -> RunningEngine:
     """The engine that a call would get, given back at once."""
     async with lifecycle.borrow("w1", patience, avoid or ()) as engine:
         return engine
@@ -178,10 +192,18 @@ async def watch(lifecycle: Lifecycle, name: str = "w1", beat: float = 60) -> lis
 # Up
 
 
-async def test_the_way_to_ready(lifecycle: Lifecycle, shop: Workshop, saved: dict[str, Status]) -> None:
+async def test_the_way_to_ready(
+    lifecycle: Lifecycle, shop: Workshop, saved: dict[str, Status]
+) -> None:
     lifecycle.apply(workload())
     stages = [stage for stage in await watch(lifecycle) if stage is not None]
-    assert [stage.phase for stage in stages] == ["scheduling", "provisioning", "provisioning", "bootstrapping", "ready"]
+    assert [stage.phase for stage in stages] == [
+        "scheduling",
+        "provisioning",
+        "provisioning",
+        "bootstrapping",
+        "ready",
+    ]
     assert stages[2].to_wire() == {
         "phase": "provisioning",
         "message": "downloading",
@@ -229,11 +251,15 @@ async def test_silence_is_broken_by_heartbeats(lifecycle: Lifecycle, shop: Works
     assert seen[-1].phase == "ready"
 
 
-async def test_a_call_waits_for_an_engine_but_not_for_ever(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_call_waits_for_an_engine_but_not_for_ever(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.gate.clear()
     lifecycle.apply(workload())
     await until(lambda: now(lifecycle).message == "downloading")
-    with pytest.raises(NotServing, match="still coming up \\(provisioning: downloading\\)") as raised:
+    with pytest.raises(
+        NotServing, match="still coming up \\(provisioning: downloading\\)"
+    ) as raised:
         await borrowed(lifecycle, 0.05)
     assert (raised.value.because, raised.value.retry_after) == ("not_ready", 2)
     call = asyncio.create_task(borrowed(lifecycle))
@@ -259,7 +285,9 @@ async def test_an_engine_that_dies_is_replaced(lifecycle: Lifecycle, shop: Works
     await until(lambda: len(shop.held) == 1)
 
 
-async def test_a_call_that_finds_its_engine_gone_gets_the_next(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_call_that_finds_its_engine_gone_gets_the_next(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(workload())
     await borrowed(lifecycle)
     call = asyncio.create_task(borrowed(lifecycle, avoid=[shop.made[0]]))
@@ -280,7 +308,9 @@ async def test_an_engine_that_is_there_and_does_not_answer(
     assert raised.value.because == "died"
 
 
-async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(workload())
     await borrowed(lifecycle)
     shop.failure = EngineError("died 5 times in a row; it said last: out of memory")
@@ -291,7 +321,9 @@ async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(lifecy
     assert raised.value.because == "error"
 
 
-async def test_who_waits_is_told_that_it_will_not_come(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_who_waits_is_told_that_it_will_not_come(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.gate.clear()
     lifecycle.apply(workload(model_name="broken"))
     call = asyncio.create_task(borrowed(lifecycle, 60))
@@ -310,7 +342,11 @@ async def test_an_unexpected_failure_is_an_error_and_the_others_live(
     lifecycle.apply(workload(model_name="a bug" if where == "choose" else "m"))
     last = (await watch(lifecycle))[-1]
     assert last is not None
-    assert (last.phase, "internal error" in last.message, "a bug" in last.message) == ("error", True, False)
+    assert (last.phase, "internal error" in last.message, "a bug" in last.message) == (
+        "error",
+        True,
+        False,
+    )
     shop.failure = None
     lifecycle.apply(workload("w2"))
     lifecycle.apply(workload())
@@ -318,7 +354,9 @@ async def test_an_unexpected_failure_is_an_error_and_the_others_live(
     await answering(lifecycle, shop, "real-model", "real-model")
 
 
-async def test_a_policy_that_a_newer_version_refuses_is_an_error(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_policy_that_a_newer_version_refuses_is_an_error(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(scheduled(window="whenever"))
     last = (await watch(lifecycle))[-1]
     assert last is not None
@@ -330,12 +368,16 @@ async def test_a_policy_that_a_newer_version_refuses_is_an_error(lifecycle: Life
 # Changes
 
 
-async def test_the_old_engine_answers_until_the_new_one_does(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_the_old_engine_answers_until_the_new_one_does(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(workload(model_name="old"))
     await borrowed(lifecycle)
     shop.gate.clear()
     lifecycle.apply(workload(model_name="new"))
-    assert now(lifecycle).phase == "scheduling", "who waits for ready from now on waits for the new one"
+    assert now(lifecycle).phase == "scheduling", (
+        "who waits for ready from now on waits for the new one"
+    )
     await until(lambda: now(lifecycle).message == "downloading")
     async with lifecycle.borrow("w1", 0.1) as engine:
         assert engine.model_name == "old"
@@ -348,7 +390,9 @@ async def test_the_old_engine_answers_until_the_new_one_does(lifecycle: Lifecycl
     await answering(lifecycle, shop, "new")
 
 
-async def test_a_drain_does_not_take_for_ever(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+async def test_a_drain_does_not_take_for_ever(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
     lifecycle.apply(workload(model_name="old"))
     async with lifecycle.borrow("w1", 5) as engine:
         assert engine.model_name == "old"
@@ -390,7 +434,9 @@ async def test_a_change_to_what_nothing_serves_leaves_the_old_engine_answering(
     await answering(lifecycle, shop, "old")
 
 
-async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(workload(model_name="old"))
     await borrowed(lifecycle)
     shop.gate.clear()
@@ -402,7 +448,9 @@ async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(lifecycle: Li
     await answering(lifecycle, shop, "new")
 
 
-async def test_what_no_engine_is_launched_with_changes_nothing(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_what_no_engine_is_launched_with_changes_nothing(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(workload())
     await borrowed(lifecycle)
     lifecycle.apply(workload(description="another"))
@@ -431,7 +479,9 @@ async def test_a_stand_in_is_known_before_it_runs_and_not_while_that_may_change(
     assert not lifecycle.stand_in("w1")
 
 
-async def test_changes_on_top_of_each_other_leave_the_last(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_changes_on_top_of_each_other_leave_the_last(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     for number in range(5):
         lifecycle.apply(workload(model_name=f"m{number}"))
         if number == 2:
@@ -439,7 +489,9 @@ async def test_changes_on_top_of_each_other_leave_the_last(lifecycle: Lifecycle,
     await answering(lifecycle, shop, "m4")
 
 
-async def test_a_change_while_a_bug_is_met_is_not_lost(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_change_while_a_bug_is_met_is_not_lost(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.look.clear()
     lifecycle.apply(workload(model_name="a bug"))
     await until(shop.looking.is_set)
@@ -448,7 +500,9 @@ async def test_a_change_while_a_bug_is_met_is_not_lost(lifecycle: Lifecycle, sho
     await answering(lifecycle, shop, "new")
 
 
-async def test_any_change_tries_a_failed_workload_again(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_any_change_tries_a_failed_workload_again(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.failure = EngineError("no memory")
     lifecycle.apply(workload())
     await until(lambda: now(lifecycle).phase == "error")
@@ -466,7 +520,9 @@ async def test_calls_go_to_the_engine_with_the_fewest(lifecycle: Lifecycle, shop
     assert sorted(engine.replica for engine in shop.held) == [0, 1, 2]
     async with AsyncExitStack() as calls:
         got = [await calls.enter_async_context(lifecycle.borrow("w1", 1)) for _ in range(6)]
-        assert sorted(engine.replica for engine in shop.made) == sorted({id(e): e.replica for e in got}.values())  # type: ignore[attr-defined]
+        assert sorted(engine.replica for engine in shop.made) == sorted(
+            {id(e): e.replica for e in got}.values()
+        )  # type: ignore[attr-defined]
         assert all(got.count(engine) == 2 for engine in shop.made)
         async with lifecycle.borrow("w1", 1) as seventh, lifecycle.borrow("w1", 1) as eighth:
             assert seventh is not eighth
@@ -492,11 +548,15 @@ async def test_a_change_of_their_number_leaves_the_others_alone(
         lifecycle.apply(fixed(2))
         await until(lambda: "2 of 2" in now(lifecycle).message)
         assert last in shop.held, "it has a call"
-        assert {id(await borrowed(lifecycle)) for _ in range(8)} <= {id(engine) for engine in others}
+        assert {id(await borrowed(lifecycle)) for _ in range(8)} <= {
+            id(engine) for engine in others
+        }
     await until(lambda: shop.held == others)
 
 
-async def test_one_of_two_that_dies_leaves_the_other_answering(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_one_of_two_that_dies_leaves_the_other_answering(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     lifecycle.apply(fixed(2))
     await until(lambda: "2 of 2" in now(lifecycle).message)
     shop.gate.clear()
@@ -545,7 +605,9 @@ async def test_no_more_than_this_machine_runs(lifecycle: Lifecycle, shop: Worksh
 # Schedules
 
 
-async def test_a_window_opens_and_closes(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+async def test_a_window_opens_and_closes(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
     lifecycle.apply(scheduled(window="Mon-Fri 08:00-20:00 Europe/Madrid"))
     await until(lambda: "outside its window" in now(lifecycle).message)
     assert now(lifecycle).phase == "scheduling"
@@ -594,7 +656,9 @@ async def test_a_change_outside_the_schedule_starts_nothing(
     lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
 ) -> None:
     lifecycle.apply(scheduled(cron="0 2 * * *"))
-    await until(lambda: now(lifecycle).phase == "scheduling" and "between" in now(lifecycle).message)
+    await until(
+        lambda: now(lifecycle).phase == "scheduling" and "between" in now(lifecycle).message
+    )
     lifecycle.apply(attrs.evolve(scheduled(cron="0 2 * * *"), model_name="new"))
     await until(lambda: "between" in now(lifecycle).message)
     assert not shop.made
@@ -639,7 +703,9 @@ async def test_a_workload_at_rest_is_started_by_a_call(
     await until(lambda: (saved["w1"].running, saved["w1"].wanted) == (0, 0))
 
 
-async def test_a_cold_call_waits_no_longer_than_it_is_held(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_cold_call_waits_no_longer_than_it_is_held(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.gate.clear()
     lifecycle.apply(scaled(0, 1))
     await until(lambda: now(lifecycle).phase == "ready")
@@ -666,7 +732,9 @@ async def test_a_cold_start_that_fails_is_tried_by_the_next_call_after_the_rest(
     assert (await borrowed(lifecycle)) is shop.made[0]
 
 
-async def test_engines_follow_the_load(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+async def test_engines_follow_the_load(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
     """Each engine computes two calls at once."""
     lifecycle.apply(scaled(1, 3))
     await answering(lifecycle, shop, "real-model")
@@ -690,7 +758,9 @@ async def test_engines_follow_the_load(lifecycle: Lifecycle, shop: Workshop, clo
 # Ends
 
 
-async def test_a_deleted_workload_lets_go_of_everything(lifecycle: Lifecycle, shop: Workshop) -> None:
+async def test_a_deleted_workload_lets_go_of_everything(
+    lifecycle: Lifecycle, shop: Workshop
+) -> None:
     shop.gate.clear()
     lifecycle.apply(workload())
     watcher = asyncio.create_task(watch(lifecycle))
@@ -709,7 +779,9 @@ async def test_a_deleted_workload_lets_go_of_everything(lifecycle: Lifecycle, sh
     assert await watch(lifecycle) == []
 
 
-async def test_a_deleted_workload_finishes_its_calls(lifecycle: Lifecycle, shop: Workshop, clock: ManualClock) -> None:
+async def test_a_deleted_workload_finishes_its_calls(
+    lifecycle: Lifecycle, shop: Workshop, clock: ManualClock
+) -> None:
     lifecycle.apply(workload())
     async with lifecycle.borrow("w1", 5):
         lifecycle.forget("w1")
@@ -747,7 +819,9 @@ async def test_a_stop_lets_go_of_everybody(lifecycle: Lifecycle, shop: Workshop)
     await until(lambda: now(lifecycle).message == "downloading")
     lifecycle.close()
     stages = await asyncio.wait_for(watcher, 1)
-    assert not [stage for stage in stages if stage and stage.final], "an end without a final phase is a drop"
+    assert not [stage for stage in stages if stage and stage.final], (
+        "an end without a final phase is a drop"
+    )
     with pytest.raises(NotServing, match="stopping") as raised:
         await asyncio.wait_for(caller, 1)
     assert (raised.value.because, raised.value.retry_after) == ("stopping", 2)

@@ -37,7 +37,17 @@ def chat_model() -> Path:
 
 @asynccontextmanager
 async def serving(folder: Path, model: Path, *options: str) -> AsyncIterator[EngineProcess]:
-    command = [sys.executable, "-P", str(PROGRAM), "--model", str(model), "--alias", "the-alias", "--threads", "2"]
+    command = [
+        sys.executable,
+        "-P",
+        str(PROGRAM),
+        "--model",
+        str(model),
+        "--alias",
+        "the-alias",
+        "--threads",
+        "2",
+    ]
     engine = EngineProcess(
         [*command, *options],
         folder=folder / "engine",
@@ -75,7 +85,11 @@ async def test_chat(tmp_path: Path, chat_model: Path) -> None:
         again = await post(engine, "/v1/chat/completions", question)
         # Whatever the request calls the model, chat answers carry the alias.
         assert first["model"] == again["model"] == "the-alias"
-        assert first["choices"][0]["message"]["content"] == again["choices"][0]["message"]["content"] != ""
+        assert (
+            first["choices"][0]["message"]["content"]
+            == again["choices"][0]["message"]["content"]
+            != ""
+        )
         assert first["usage"]["completion_tokens"] <= 8
 
         async with (
@@ -115,7 +129,9 @@ async def test_closing_a_stream_frees_its_slot(tmp_path: Path, chat_model: Path)
 async def test_embeddings(tmp_path: Path) -> None:
     texts = ["The cat sits on the mat.", "A feline rests on a rug.", "Stock prices fell on Monday."]
     model = await asyncio.to_thread(ensure_model, MINILM)
-    async with serving(tmp_path, model, "--embedding", "--parallel", "4", "--ctx", "2048") as engine:
+    async with serving(
+        tmp_path, model, "--embedding", "--parallel", "4", "--ctx", "2048"
+    ) as engine:
         answer = await post(engine, "/v1/embeddings", {"model": "vectors", "input": texts})
         cat, feline, stocks = (entry["embedding"] for entry in answer["data"])
         assert len(cat) == 384
@@ -190,9 +206,15 @@ def test_without_xllamacpp() -> None:
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        ("ImportError('libgomp.so.1: cannot open shared object file')", "run: apt-get install libgomp1"),
+        (
+            "ImportError('libgomp.so.1: cannot open shared object file')",
+            "run: apt-get install libgomp1",
+        ),
         ("ImportError('undefined symbol: x')", "xllamacpp cannot be imported: undefined symbol: x"),
-        ("ModuleNotFoundError('No module named y', name='y')", "xllamacpp cannot be imported: No module named y"),
+        (
+            "ModuleNotFoundError('No module named y', name='y')",
+            "xllamacpp cannot be imported: No module named y",
+        ),
     ],
 )
 def test_an_xllamacpp_that_does_not_load(tmp_path: Path, failure: str, expected: str) -> None:

@@ -110,16 +110,22 @@ def test_a_line_is_shown_as_on_a_terminal(line: str, shown: str) -> None:
 # The route
 
 
-async def logs(local: Running, slug: str = "bot", *, token: str | None = None, **query: Any) -> Answer:
+async def logs(
+    local: Running, slug: str = "bot", *, token: str | None = None, **query: Any
+) -> Answer:
     params = {name: str(value) for name, value in query.items()}
-    return await local.call("GET", f"/api/projects/acme/workloads/{slug}/logs", token=token, params=params)
+    return await local.call(
+        "GET", f"/api/projects/acme/workloads/{slug}/logs", token=token, params=params
+    )
 
 
 async def test_the_log_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
     command = f"vllm serve m --api-key my-own-key --say 'tokens: my-own-key {TOKEN[:-1]}x'"
     async with running(tmp_path / "data") as local:
-        await local.create("bot", task_type="text2text", config={"command": "vllm serve m --say hello"})
+        await local.create(
+            "bot", task_type="text2text", config={"command": "vllm serve m --say hello"}
+        )
         assert (await local.ready("bot"))[-1]["phase"] == "ready"
         answer = await logs(local)
         assert answer.status == 200
@@ -133,7 +139,11 @@ async def test_the_log_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (await logs(local, after=0, lines=1)).body["lines"] == [heading]
         assert (await logs(local, replica=1)).body == {"lines": [], "next": 0, "engine": None}
 
-        await local.create("other", task_type="text2text", config={"command": command.replace(TOKEN[:-1] + "x", "")})
+        await local.create(
+            "other",
+            task_type="text2text",
+            config={"command": command.replace(TOKEN[:-1] + "x", "")},
+        )
         assert (await local.ready("other"))[-1]["phase"] == "ready"
         text = "\n".join((await logs(local, "other")).body["lines"])
         assert "tokens: ik…" in text
@@ -147,11 +157,20 @@ async def test_who_may_read_a_log_and_what_of(tmp_path: Path) -> None:
         assert (await logs(local, "nobody")).status == 404
         reader = local.platform.mint_sdk_token("acme", ["workload:read"])
         assert (await logs(local, token=reader)).status == 200
-        assert (await logs(local, token=local.platform.mint_sdk_token("acme", ["assignment:write"]))).status == 403
+        assert (
+            await logs(local, token=local.platform.mint_sdk_token("acme", ["assignment:write"]))
+        ).status == 403
         assert (await logs(local, token=local.platform.mint_sdk_token("other"))).status == 403
         assert (await logs(local, token="")).status == 401
         assert (await logs(local, token=local.live)).status == 403
-        for query in ({"lines": 0}, {"lines": 1001}, {"lines": "x"}, {"after": -1}, {"after": "²"}, {"replica": "-1"}):
+        for query in (
+            {"lines": 0},
+            {"lines": 1001},
+            {"lines": "x"},
+            {"after": -1},
+            {"after": "²"},
+            {"replica": "-1"},
+        ):
             answer = await logs(local, **query)
             assert answer.status == 400, query
             assert "must be a number from" in answer.body["error"]
@@ -184,11 +203,15 @@ async def test_a_log_is_of_the_engines_that_this_workload_has_now(
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
     data = tmp_path / "data"
     async with running(data) as local:
-        made = await local.create("bot", task_type="text2text", config={"command": "vllm serve m --say first"})
+        made = await local.create(
+            "bot", task_type="text2text", config={"command": "vllm serve m --say first"}
+        )
         assert (await local.ready("bot"))[-1]["phase"] == "ready"
         assert "first" in (await logs(local)).body["lines"]
         change = {"config": {"command": "vllm serve m --say second"}}
-        assert (await local.call("PATCH", f"/api/workloads/{made['id']}", json=change)).status == 200
+        assert (
+            await local.call("PATCH", f"/api/workloads/{made['id']}", json=change)
+        ).status == 200
         assert (await local.ready("bot"))[-1]["phase"] == "ready"
         heading, *lines = (await logs(local)).body["lines"]
         assert "--say second" in heading
@@ -208,10 +231,17 @@ async def test_the_logs_of_workloads_that_are_there_outlive_a_start(
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
     data = tmp_path / "data"
     async with running(data) as local:
-        made = await local.create("bot", task_type="text2text", config={"command": "vllm serve m --say hello"})
+        made = await local.create(
+            "bot", task_type="text2text", config={"command": "vllm serve m --say hello"}
+        )
         assert (await local.ready("bot"))[-1]["phase"] == "ready"
-        policy = {"execution_policy": "scheduled", "execution_policy_config": {"cron": "0 0 29 2 *"}}
-        assert (await local.call("PATCH", f"/api/workloads/{made['id']}", json=policy)).status == 200
+        policy = {
+            "execution_policy": "scheduled",
+            "execution_policy_config": {"cron": "0 0 29 2 *"},
+        }
+        assert (
+            await local.call("PATCH", f"/api/workloads/{made['id']}", json=policy)
+        ).status == 200
     [folder] = await folders_become(data, [1])
     left_over = data / "logs" / f"acme--gone.{'0' * 16}"
     left_over.mkdir()
@@ -235,8 +265,15 @@ async def test_the_log_of_a_stand_in_is_there_for_those_that_had_it(tmp_path: Pa
         body = (await logs(local, "docs", lines=1000)).body
         assert body["engine"] == "the stand-in all-MiniLM-L6-v2 (shared with other workloads)"
         assert body["lines"]
-        assert "of another day" not in body["lines"] + (await logs(local, "docs", after=0)).body["lines"]
+        assert (
+            "of another day"
+            not in body["lines"] + (await logs(local, "docs", after=0)).body["lines"]
+        )
         assert (await logs(local, "rests")).body == NOTHING
-        called = await local.call("POST", "/endpoint/acme/rests/v1/embeddings", json={"input": "one"})
+        called = await local.call(
+            "POST", "/endpoint/acme/rests/v1/embeddings", json={"input": "one"}
+        )
         assert called.status == 200
-        assert (await logs(local, "rests", lines=1000)).body["lines"][: len(body["lines"])] == body["lines"]
+        assert (await logs(local, "rests", lines=1000)).body["lines"][: len(body["lines"])] == body[
+            "lines"
+        ]

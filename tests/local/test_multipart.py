@@ -20,7 +20,9 @@ BOUNDARY = "----boundary7MA4YWxkTrZu0gW"
 def form(parts: list[tuple[str, bytes, bool]], boundary: str = BOUNDARY) -> bytes:
     body = b""
     for name, value, is_file in parts:
-        file = f'; filename="{name}.bin"\r\nContent-Type: application/octet-stream' if is_file else ""
+        file = (
+            f'; filename="{name}.bin"\r\nContent-Type: application/octet-stream' if is_file else ""
+        )
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
         body += head.encode() + value + b"\r\n"
     return body + f"--{boundary}--\r\n".encode()
@@ -29,7 +31,8 @@ def form(parts: list[tuple[str, bytes, bool]], boundary: str = BOUNDARY) -> byte
 @given(PARTS)
 def test_only_the_named_field_changes(parts: list[tuple[str, bytes, bool]]) -> None:
     changed = [
-        (name, b"the-model" if name == "model" and not is_file else value, is_file) for name, value, is_file in parts
+        (name, b"the-model" if name == "model" and not is_file else value, is_file)
+        for name, value, is_file in parts
     ]
     kind = f'multipart/form-data; boundary="{BOUNDARY}"'
     assert with_field(form(parts), kind, "model", "the-model") == form(changed)
@@ -38,7 +41,9 @@ def test_only_the_named_field_changes(parts: list[tuple[str, bytes, bool]]) -> N
 @given(st.binary(max_size=300), st.text(max_size=60))
 def test_what_is_no_form_stays_as_it_is(body: bytes, kind: str) -> None:
     assert with_field(body, "multipart/form-data; boundary=zzz-not-in-there", "model", "m") == body
-    assert isinstance(with_field(body, kind.replace("\n", "").replace("\r", ""), "model", "m"), bytes)
+    assert isinstance(
+        with_field(body, kind.replace("\n", "").replace("\r", ""), "model", "m"), bytes
+    )
 
 
 @pytest.mark.anyio
@@ -49,7 +54,11 @@ async def test_a_form_as_clients_send_it() -> None:
     writer = data()
     sent = await writer.as_bytes()
     got = with_field(sent, writer.content_type, "model", "tiny.en")
-    message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {writer.content_type}\r\n\r\n".encode() + got)
-    parts = {part.get_param("name", header="content-disposition"): part for part in message.iter_parts()}  # type: ignore[attr-defined]
+    message = BytesParser(policy=HTTP).parsebytes(
+        f"Content-Type: {writer.content_type}\r\n\r\n".encode() + got
+    )
+    parts = {
+        part.get_param("name", header="content-disposition"): part for part in message.iter_parts()
+    }  # type: ignore[attr-defined]
     assert parts["model"].get_payload().strip() == "tiny.en"
     assert got == sent.replace(b"support-bot", b"tiny.en")

@@ -49,7 +49,9 @@ def unchunked(data: bytes) -> bytes:
     return body
 
 
-@given(EVENTS, st.lists(st.integers(min_value=0)), st.lists(st.integers(min_value=0)), st.booleans())
+@given(
+    EVENTS, st.lists(st.integers(min_value=0)), st.lists(st.integers(min_value=0)), st.booleans()
+)
 @example([b"data: x\n\n"] * 3, [], [], True)
 def test_what_goes_on_is_what_came_in_whole_events(
     events: list[bytes], chunks: list[int], reads: list[int], a_chunk_each: bool
@@ -91,7 +93,10 @@ def test_what_looks_like_one_chunk_and_begins_in_another_is_none() -> None:
 def test_trailers_are_not_passed_on() -> None:
     passing = Passing()
     wire = chunked([b"data: x\n\n"], end=b"0\r\nExpires: never\r\nX: y\r\n\r\n")
-    assert unchunked(b"".join(passing.feed(wire[at : at + 1]) for at in range(len(wire)))) == b"data: x\n\n"
+    assert (
+        unchunked(b"".join(passing.feed(wire[at : at + 1]) for at in range(len(wire))))
+        == b"data: x\n\n"
+    )
     assert passing.over
 
 

@@ -37,7 +37,9 @@ PROGRAM = Path(__file__).parent / "programs" / "a_platform.py"
 @contextmanager
 def process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A platform in a process of its own, killed at the end at the latest."""
-    child = subprocess.Popen([sys.executable, str(PROGRAM), str(data_dir)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(data_dir)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert child.stdout is not None
         yield child, json.loads(child.stdout.readline())
@@ -56,7 +58,9 @@ async def client(said: dict[str, str]) -> AsyncIterator[Running]:
 
 async def gone(pids: list[int], within: float) -> None:
     deadline = time.monotonic() + within
-    while alive := [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]:
+    while alive := [
+        pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"
+    ]:
         assert time.monotonic() < deadline, alive
         await asyncio.sleep(0.05)
 
@@ -87,7 +91,9 @@ async def test_a_platform_can_be_started_again(tmp_path: Path) -> None:
     async with platform:
         token = platform.mint_sdk_token("acme")
     async with platform, aiohttp.ClientSession(platform.base_url) as http:
-        response = await http.get("/api/projects/acme/workloads", headers={"Authorization": f"Bearer {token}"})
+        response = await http.get(
+            "/api/projects/acme/workloads", headers={"Authorization": f"Bearer {token}"}
+        )
         assert response.status == 200
         await response.read()
 
@@ -225,7 +231,9 @@ def test_the_defaults_survive_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert DEFAULT_PORT == 4747
 
 
-@pytest.mark.parametrize(("host", "url"), [("localhost", "http://localhost:"), ("::1", "http://[::1]:")])
+@pytest.mark.parametrize(
+    ("host", "url"), [("localhost", "http://localhost:"), ("::1", "http://[::1]:")]
+)
 async def test_a_platform_on_another_loopback_address(tmp_path: Path, host: str, url: str) -> None:
     if host == "::1" and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
@@ -262,7 +270,9 @@ async def test_tokens_are_minted_beside_a_platform_and_before_there_is_one(tmp_p
         assert (await local.call("GET", "/endpoint/acme/later/v1/models", token=late)).status == 404
 
 
-async def test_the_log_stays_private_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_stays_private_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("inferencekey.local.logfile.LOG_BYTES", 2000)
     before = os.umask(0)
     try:
@@ -283,16 +293,30 @@ async def test_the_log_stays_private_and_bounded(tmp_path: Path, monkeypatch: py
 async def test_status_is_read_from_the_directory_alone(tmp_path: Path) -> None:
     data = tmp_path / "data"
     nothing = platform_status(data)
-    assert (nothing.running, nothing.pid, nothing.workloads, nothing.engines) == (False, None, (), ())
+    assert (nothing.running, nothing.pid, nothing.workloads, nothing.engines) == (
+        False,
+        None,
+        (),
+        (),
+    )
     assert not data.exists()
     async with running(data) as local:
         await local.create("bot", backend="ollama")
         await local.ready("bot")
         await asyncio.sleep(0.1)
         status = platform_status(data)
-        assert (status.running, status.pid, status.base_url) == (True, os.getpid(), local.platform.base_url)
+        assert (status.running, status.pid, status.base_url) == (
+            True,
+            os.getpid(),
+            local.platform.base_url,
+        )
         [workload] = status.workloads
-        assert (workload.project, workload.slug, workload.phase, workload.served_by) == ("acme", "bot", "error", None)
+        assert (workload.project, workload.slug, workload.phase, workload.served_by) == (
+            "acme",
+            "bot",
+            "error",
+            None,
+        )
         assert "no stand-in" in workload.message
     status = platform_status(data)
     assert (status.running, status.pid, status.base_url) == (False, None, None)
@@ -325,7 +349,9 @@ async def test_kill_9_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -
             made = [await local.create(f"bot-{n}") for n in range(5)]
             docs = await local.create("docs", task_type="embedding")
             assert (await local.ready("docs"))[-1]["phase"] == "ready"
-            changed = await local.call("PATCH", f"/api/workloads/{made[0]['id']}", json={"description": "changed"})
+            changed = await local.call(
+                "PATCH", f"/api/workloads/{made[0]['id']}", json={"description": "changed"}
+            )
             assert (await local.call("DELETE", f"/api/workloads/{made[1]['id']}")).status == 204
         engines = list(platform_status(data).engines)
         assert engines
@@ -338,7 +364,9 @@ async def test_kill_9_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -
         listed = await local.call("GET", "/api/projects/acme/workloads", token=said["sdk"])
         assert listed.body == [changed.body, *made[2:], docs]
         assert (await local.ready("docs"))[-1]["phase"] == "ready", "what was stored comes up again"
-        answer = await local.call("POST", "/endpoint/acme/docs/v1/embeddings", token=said["live"], json={"input": "x"})
+        answer = await local.call(
+            "POST", "/endpoint/acme/docs/v1/embeddings", token=said["live"], json={"input": "x"}
+        )
         assert answer.status == 200
 
 
@@ -368,7 +396,9 @@ async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path)
     bystander = await asyncio.create_subprocess_exec("sleep", "30", start_new_session=True)
     try:
         with Store(data / "platform.db") as store:
-            store.add_engine(EngineRecord(bystander.pid, psutil.Process(bystander.pid).create_time() - 100))
+            store.add_engine(
+                EngineRecord(bystander.pid, psutil.Process(bystander.pid).create_time() - 100)
+            )
         async with running(data):
             assert bystander.returncode is None
             assert psutil.pid_exists(bystander.pid)
@@ -384,9 +414,15 @@ async def test_a_stop_is_bounded_whatever_is_in_flight(tmp_path: Path) -> None:
         async with client(said) as local:
             await local.serve("bot", "text2text")
             engines = list(platform_status(tmp_path / "data").engines)
-            body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2000, "ignore_eos": True}
+            body = {
+                "messages": [{"role": "user", "content": "hi"}],
+                "max_tokens": 2000,
+                "ignore_eos": True,
+            }
             calls = [
-                asyncio.create_task(local.call("POST", "/endpoint/acme/bot/v1/chat/completions", json=body))
+                asyncio.create_task(
+                    local.call("POST", "/endpoint/acme/bot/v1/chat/completions", json=body)
+                )
                 for _ in range(6)
             ]
             await asyncio.sleep(0.5)

@@ -33,7 +33,9 @@ NewEngine = Callable[..., EngineProcess]
 async def new_engine(tmp_path: Path, anyio_backend: str) -> AsyncIterator[NewEngine]:
     made: list[EngineProcess] = []
 
-    def new(*options: str, address: str | None = None, env: dict[str, str] | None = None) -> EngineProcess:
+    def new(
+        *options: str, address: str | None = None, env: dict[str, str] | None = None
+    ) -> EngineProcess:
         engine = EngineProcess(
             [sys.executable, str(TINY_ENGINE), *options],
             folder=tmp_path / "engine",
@@ -68,7 +70,9 @@ def pid_in(path: Path) -> int:
     return int(path.read_text())
 
 
-async def test_a_reporting_engine_lives_and_is_stopped(new_engine: NewEngine, tmp_path: Path) -> None:
+async def test_a_reporting_engine_lives_and_is_stopped(
+    new_engine: NewEngine, tmp_path: Path
+) -> None:
     engine = new_engine("--say", "hello")
     await engine.start()
     address = await engine.wait_healthy(10)
@@ -102,7 +106,9 @@ async def test_an_engine_that_ends_at_once(new_engine: NewEngine, address: str |
     await engine.start()
     with pytest.raises(EngineDied) as caught:
         await engine.wait_healthy(10)
-    assert str(caught.value) == (f"tiny ended with exit code 3; it said last: no GPU / in this box (log: {engine.log})")
+    assert str(caught.value) == (
+        f"tiny ended with exit code 3; it said last: no GPU / in this box (log: {engine.log})"
+    )
     assert await engine.wait() == 3
 
 
@@ -119,7 +125,8 @@ async def test_an_engine_that_never_becomes_healthy(new_engine: NewEngine) -> No
     engine = new_engine("--loading", "600", "--say", "loading")
     await engine.start()
     with pytest.raises(
-        EngineError, match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); it said"
+        EngineError,
+        match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); it said",
     ):
         await engine.wait_healthy(0.8)
     assert engine.returncode is None
@@ -133,9 +140,13 @@ async def test_an_engine_that_never_reports(new_engine: NewEngine) -> None:
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    engine = EngineProcess([str(tmp_path / "nowhere")], folder=tmp_path, log=tmp_path / "log", name="tiny")
+    engine = EngineProcess(
+        [str(tmp_path / "nowhere")], folder=tmp_path, log=tmp_path / "log", name="tiny"
+    )
     descriptors = psutil.Process().num_fds()
-    with pytest.raises(EngineError, match=r"cannot start tiny: .*nowhere: No such file or directory"):
+    with pytest.raises(
+        EngineError, match=r"cannot start tiny: .*nowhere: No such file or directory"
+    ):
         await engine.start()
     assert psutil.Process().num_fds() == descriptors
     await engine.stop()
@@ -151,7 +162,9 @@ async def test_no_descriptor_is_left(new_engine: NewEngine) -> None:
     assert psutil.Process().num_fds() == descriptors
 
 
-async def test_the_whole_group_is_stopped_however_stubborn(new_engine: NewEngine, tmp_path: Path) -> None:
+async def test_the_whole_group_is_stopped_however_stubborn(
+    new_engine: NewEngine, tmp_path: Path
+) -> None:
     engine = new_engine("--stubborn", "--grandchild", str(tmp_path / "pid"))
     await engine.start()
     await engine.wait_healthy(10)
@@ -163,7 +176,9 @@ async def test_the_whole_group_is_stopped_however_stubborn(new_engine: NewEngine
     assert gone(grandchild)
 
 
-async def test_grandchildren_do_not_outlive_an_engine_that_ends_well(new_engine: NewEngine, tmp_path: Path) -> None:
+async def test_grandchildren_do_not_outlive_an_engine_that_ends_well(
+    new_engine: NewEngine, tmp_path: Path
+) -> None:
     engine = new_engine("--grandchild", str(tmp_path / "pid"))
     await engine.start()
     await engine.wait_healthy(10)
@@ -171,7 +186,9 @@ async def test_grandchildren_do_not_outlive_an_engine_that_ends_well(new_engine:
     assert gone(pid_in(tmp_path / "pid"))
 
 
-async def test_an_unexpected_end_is_seen_and_leaves_nothing(new_engine: NewEngine, tmp_path: Path) -> None:
+async def test_an_unexpected_end_is_seen_and_leaves_nothing(
+    new_engine: NewEngine, tmp_path: Path
+) -> None:
     engine = new_engine("--grandchild", str(tmp_path / "pid"))
     await engine.start()
     await engine.wait_healthy(10)
@@ -198,7 +215,12 @@ async def test_a_cancelled_stop_does_not_leave_it_running(new_engine: NewEngine)
 async def test_it_sees_nothing_of_our_credentials(
     new_engine: NewEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("INFERENCEKEY_SDK_TOKEN", "INFERENCEKEY_API_KEY", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK"):
+    for name in (
+        "INFERENCEKEY_SDK_TOKEN",
+        "INFERENCEKEY_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "SSH_AUTH_SOCK",
+    ):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     engine = new_engine("--environment", str(tmp_path / "seen"), env={"EXTRA": "1"})
@@ -206,7 +228,12 @@ async def test_it_sees_nothing_of_our_credentials(
     await engine.wait_healthy(10)
     seen = json.loads((tmp_path / "seen").read_text())
     assert "secret" not in seen["environ"].values()
-    assert seen["environ"]["HOME"] == seen["environ"]["TMPDIR"] == seen["cwd"] == str(tmp_path / "engine")
+    assert (
+        seen["environ"]["HOME"]
+        == seen["environ"]["TMPDIR"]
+        == seen["cwd"]
+        == str(tmp_path / "engine")
+    )
     assert seen["environ"]["EXTRA"] == "1"
     assert seen["environ"]["LC_ALL"] == "C.UTF-8"
     assert stat.S_IMODE((tmp_path / "engine").stat().st_mode) == 0o700
@@ -234,10 +261,18 @@ async def test_the_log_is_bounded_and_its_tail_is_of_this_run(new_engine: NewEng
 
 def test_reaping_after_a_kill(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    command = [sys.executable, str(PROGRAMS / "doomed_platform.py"), str(tmp_path), str(TINY_ENGINE)]
+    command = [
+        sys.executable,
+        str(PROGRAMS / "doomed_platform.py"),
+        str(tmp_path),
+        str(TINY_ENGINE),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [*command, "--grandchild", str(pid_file)], env=environment, stdout=subprocess.PIPE, text=True
+        [*command, "--grandchild", str(pid_file)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as platform:
         assert platform.stdout is not None
         engine = EngineRecord(**json.loads(platform.stdout.readline()))
@@ -247,7 +282,9 @@ def test_reaping_after_a_kill(tmp_path: Path) -> None:
     somebody_elses = EngineRecord(engine.pid, engine.create_time - 2 * CLOCK_SLACK_SECONDS)
     no_leader = EngineRecord(grandchild, psutil.Process(grandchild).create_time())
     unused = EngineRecord(2**22 + 1, time.time())
-    assert reap([somebody_elses, no_leader, unused, EngineRecord(-1, 0.0), EngineRecord(0, 0.0)]) == []
+    assert (
+        reap([somebody_elses, no_leader, unused, EngineRecord(-1, 0.0), EngineRecord(0, 0.0)]) == []
+    )
     assert is_running(engine.pid)
     assert is_running(grandchild)
 

@@ -17,7 +17,15 @@ from inferencekey.local.programs.command import (
     usual_commands,
 )
 from inferencekey.local.programs.served import model_among
-from inferencekey.local.programs.table import ANY, LLAMA_SERVER, OLLAMA, PROGRAMS, SGLANG, VLLM, Program
+from inferencekey.local.programs.table import (
+    ANY,
+    LLAMA_SERVER,
+    OLLAMA,
+    PROGRAMS,
+    SGLANG,
+    VLLM,
+    Program,
+)
 
 
 def read(line: str) -> Command:
@@ -69,27 +77,49 @@ def test_a_command_of_nothing_but_variables_is_none() -> None:
         ("vllm serve m", "vllm serve m --port 4000 --host 127.0.0.1", ()),
         ("vllm serve m --port 8000", "vllm serve m --port 4000 --host 127.0.0.1", ("--port 8000",)),
         ("vllm serve --port=8000 m", "vllm serve --port 4000 m --host 127.0.0.1", ("--port=8000",)),
-        ("vllm serve --port 1 m --port 2", "vllm serve --port 4000 m --host 127.0.0.1", ("--port 1", "--port 2")),
-        ("vllm serve m --host 0.0.0.0", "vllm serve m --host 127.0.0.1 --port 4000", ("--host 0.0.0.0",)),
+        (
+            "vllm serve --port 1 m --port 2",
+            "vllm serve --port 4000 m --host 127.0.0.1",
+            ("--port 1", "--port 2"),
+        ),
+        (
+            "vllm serve m --host 0.0.0.0",
+            "vllm serve m --host 127.0.0.1 --port 4000",
+            ("--host 0.0.0.0",),
+        ),
         ("vllm serve m --host 127.0.0.1", "vllm serve m --host 127.0.0.1 --port 4000", ()),
         ("vllm serve m --port {port}", "vllm serve m --port 4000 --host 127.0.0.1", ()),
         ("vllm serve m --port $PORT", "vllm serve m --port 4000 --host 127.0.0.1", ()),
         ("vllm serve m --port", "vllm serve m --port 4000 --host 127.0.0.1", ("--port",)),
-        ("vllm serve m --uds /run/v.sock", "vllm serve m --port 4000 --host 127.0.0.1", ("--uds /run/v.sock",)),
+        (
+            "vllm serve m --uds /run/v.sock",
+            "vllm serve m --port 4000 --host 127.0.0.1",
+            ("--uds /run/v.sock",),
+        ),
         (
             "llama-server --ssl-key-file k --ssl_cert_file=c --api-prefix /x -m m.gguf",
             "llama-server -m m.gguf --port 4000 --host 127.0.0.1",
             ("--api-prefix /x", "--ssl-key-file k", "--ssl_cert_file=c"),
         ),
-        ("nice -n 5 vllm serve m --port 1", "nice -n 5 vllm serve m --port 4000 --host 127.0.0.1", ("--port 1",)),
-        ("my-engine -p {port} --bind ${HOST}:${PORT}", "my-engine -p 4000 --bind 127.0.0.1:4000", ()),
+        (
+            "nice -n 5 vllm serve m --port 1",
+            "nice -n 5 vllm serve m --port 4000 --host 127.0.0.1",
+            ("--port 1",),
+        ),
+        (
+            "my-engine -p {port} --bind ${HOST}:${PORT}",
+            "my-engine -p 4000 --bind 127.0.0.1:4000",
+            (),
+        ),
         ("my-engine --port 9 x", "my-engine --port 4000 x", ("--port 9",)),
         ("my-engine x", "my-engine x", ()),
         ("my-engine '{\"port\": 1}' $PORTS", "my-engine '{\"port\": 1}' '$PORTS'", ()),
         ("ollama serve", "ollama serve", ()),
     ],
 )
-def test_the_platform_owns_where_it_listens(line: str, argv: str, replaced: tuple[str, ...]) -> None:
+def test_the_platform_owns_where_it_listens(
+    line: str, argv: str, replaced: tuple[str, ...]
+) -> None:
     assert told(line) == argv
     assert listening(read(line), 4000).replaced == replaced
 
@@ -100,23 +130,48 @@ def test_variables_tell_it_where_there_are_no_options() -> None:
     own = listening(read("OLLAMA_HOST=0.0.0.0 OLLAMA_DEBUG=1 ollama serve"), 4000)
     assert own.variables == {"OLLAMA_HOST": "127.0.0.1:4000", "OLLAMA_DEBUG": "1"}
     assert own.replaced == ("OLLAMA_HOST=0.0.0.0",)
-    assert listening(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"] == "http://127.0.0.1:9"
+    assert (
+        listening(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"]
+        == "http://127.0.0.1:9"
+    )
 
 
 WORD = st.one_of(
-    st.sampled_from(["--port", "--host", "--port=1", "--host=h", "-p", "--", "-m", "serve", "vllm", "llama-server"]),
-    st.sampled_from(["--port_x", "--uds", "--api-key", "--max-num-seqs=3", "A=1", "env", "8000", "", "--portx"]),
+    st.sampled_from(
+        [
+            "--port",
+            "--host",
+            "--port=1",
+            "--host=h",
+            "-p",
+            "--",
+            "-m",
+            "serve",
+            "vllm",
+            "llama-server",
+        ]
+    ),
+    st.sampled_from(
+        ["--port_x", "--uds", "--api-key", "--max-num-seqs=3", "A=1", "env", "8000", "", "--portx"]
+    ),
     st.text(max_size=8),
 )
 FRONT = st.sampled_from(
-    [["vllm", "serve"], ["llama-server"], ["sglang", "serve"], ["python3", "-m", "sglang.launch_server"]]
+    [
+        ["vllm", "serve"],
+        ["llama-server"],
+        ["sglang", "serve"],
+        ["python3", "-m", "sglang.launch_server"],
+    ]
 )
 
 
 @given(front=FRONT, rest=st.lists(WORD, max_size=8), port=st.integers(1, 65535))
 @example(front=["vllm", "serve"], rest=["--port", "--port"], port=1)
 @example(front=["llama-server"], rest=["--host", "--port", "--host"], port=1)
-def test_of_a_known_program_there_is_one_port_and_one_host(front: list[str], rest: list[str], port: int) -> None:
+def test_of_a_known_program_there_is_one_port_and_one_host(
+    front: list[str], rest: list[str], port: int
+) -> None:
     command = read_command([*front, *rest])
     assert command is not None
     once = listening(command, port)
@@ -158,7 +213,12 @@ def test_any_words_are_read_and_told(words: list[str], port: int) -> None:
         ("vllm", "a/b", "text2text", ["vllm serve a/b"]),
         ("vllm-omni", "a/b", "omni", ["vllm serve a/b --omni"]),
         ("llamacpp", "a/b:Q4", "text2text", ["llama-server -hf a/b:Q4 --alias a/b:Q4"]),
-        ("llamacpp", "/m/x.gguf", "embedding", ["llama-server -m /m/x.gguf --alias /m/x.gguf --embedding"]),
+        (
+            "llamacpp",
+            "/m/x.gguf",
+            "embedding",
+            ["llama-server -m /m/x.gguf --alias /m/x.gguf --embedding"],
+        ),
         (
             "sglang",
             "a/b",
@@ -172,7 +232,9 @@ def test_any_words_are_read_and_told(words: list[str], port: int) -> None:
         ("my-backend", "m", "text2text", []),
     ],
 )
-def test_what_a_backend_launches_without_a_command(backend: str, model: str, task: str, lines: list[str]) -> None:
+def test_what_a_backend_launches_without_a_command(
+    backend: str, model: str, task: str, lines: list[str]
+) -> None:
     commands = usual_commands(backend, model, task)
     assert [shown(command.words) for command in commands] == lines
     assert all(command.program in PROGRAMS for command in commands)
@@ -192,7 +254,9 @@ def test_the_value_of_an_option() -> None:
 
 
 def test_a_command_is_shown_without_its_key() -> None:
-    assert shown(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""]) == "vllm serve --api-key …"
+    assert (
+        shown(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""]) == "vllm serve --api-key …"
+    )
     assert shown(["vllm", "--say", "it's a key"], ["it's a key"]) == "vllm --say …"
 
 

@@ -42,9 +42,17 @@ def quiet(phase: str, message: str, step: str | None) -> None:
 
 
 def workload(slug: str = "bot", command: str | None = None, **fields: Any) -> StoredWorkload:
-    given = {"task_type": "text2text", "backend": "vllm", "model_name": "acme/model", "id": slug, **fields}
+    given = {
+        "task_type": "text2text",
+        "backend": "vllm",
+        "model_name": "acme/model",
+        "id": slug,
+        **fields,
+    }
     config = {} if command is None else {"command": command}
-    return StoredWorkload(project="acme", slug=slug, name=slug, config=config, created_at="", updated_at="", **given)
+    return StoredWorkload(
+        project="acme", slug=slug, name=slug, config=config, created_at="", updated_at="", **given
+    )
 
 
 @pytest.fixture
@@ -161,17 +169,35 @@ async def test_no_secret_of_the_command_is_told_while_it_starts_and_fails(choose
     ("backend", "argv"),
     [
         ("vllm", ["vllm", "serve", "acme/model", "--port", "PORT", "--host", "127.0.0.1"]),
-        ("sglang", ["sglang", "serve", "--model-path", "acme/model", "--port", "PORT", "--host", "127.0.0.1"]),
+        (
+            "sglang",
+            [
+                "sglang",
+                "serve",
+                "--model-path",
+                "acme/model",
+                "--port",
+                "PORT",
+                "--host",
+                "127.0.0.1",
+            ],
+        ),
     ],
 )
 async def test_without_a_command_the_backend_launches_the_model(
     choose: Choose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, argv: list[str]
 ) -> None:
-    install(monkeypatch, tmp_path / "bin", **{backend: f"tiny_openai.py --record {tmp_path}/record {backend}"})
+    install(
+        monkeypatch,
+        tmp_path / "bin",
+        **{backend: f"tiny_openai.py --record {tmp_path}/record {backend}"},
+    )
     choice = choose(backend=backend)
     async with choice.hold(quiet, 0) as engine:
         seen = json.loads((tmp_path / "record").read_text())["argv"][2:]
-        assert [word if word != engine.address.rpartition(":")[2] else "PORT" for word in seen] == argv
+        assert [
+            word if word != engine.address.rpartition(":")[2] else "PORT" for word in seen
+        ] == argv
         assert engine.model_name == "acme/model"
         assert choice.ready(engine.model_name) == f"acme/model answers, served by {backend}"
 
@@ -179,7 +205,10 @@ async def test_without_a_command_the_backend_launches_the_model(
 async def test_a_key_is_made_up_where_the_program_takes_one(choose: Choose, tmp_path: Path) -> None:
     async with choose(command="vllm serve m").hold(quiet, 0) as engine:
         assert len(engine.api_key) == 64
-        async with aiohttp.ClientSession(engine.address) as session, session.get("/v1/models") as answer:
+        async with (
+            aiohttp.ClientSession(engine.address) as session,
+            session.get("/v1/models") as answer,
+        ):
             assert answer.status == 404  # not for strangers
         assert engine.model_name == "m"
 
@@ -194,8 +223,13 @@ async def test_a_key_of_the_command_is_used_and_not_shown(choose: Choose, tmp_pa
     assert "my-own-key" not in str(steps) + log_of(choice).read_text()
 
 
-async def test_any_program_is_told_its_port_by_the_environment(choose: Choose, tmp_path: Path) -> None:
-    choice = choose(command=f"my-engine --health /healthz --no-models --record {tmp_path}/record", backend="my-own")
+async def test_any_program_is_told_its_port_by_the_environment(
+    choose: Choose, tmp_path: Path
+) -> None:
+    choice = choose(
+        command=f"my-engine --health /healthz --no-models --record {tmp_path}/record",
+        backend="my-own",
+    )
     async with choice.hold(quiet, 0) as engine:
         seen = json.loads((tmp_path / "record").read_text())
         assert "--port" not in seen["argv"]
@@ -215,10 +249,21 @@ async def test_ollama_fetches_and_loads_the_model(choose: Choose, tmp_path: Path
         steps: list[Step] = []
         async with choice.hold(lambda *step, steps=steps: steps.append(step), replica) as engine:
             assert (engine.model_name, engine.slots) == ("smollm2:latest", 1)
-            async with aiohttp.ClientSession(engine.address) as session, session.get("/loaded") as answer:
+            async with (
+                aiohttp.ClientSession(engine.address) as session,
+                session.get("/loaded") as answer,
+            ):
                 assert await answer.json() == ["/api/generate smollm2:latest"]
-        said = [step for _, message, step in steps if message == "ollama is fetching smollm2" and step]
-        expected = ["pulling manifest", "download 0 %", "download 50 %", "download 100 %", "verifying sha256 digest"]
+        said = [
+            step for _, message, step in steps if message == "ollama is fetching smollm2" and step
+        ]
+        expected = [
+            "pulling manifest",
+            "download 0 %",
+            "download 50 %",
+            "download 100 %",
+            "verifying sha256 digest",
+        ]
         assert said == ([*expected, "success"] if replica == 0 else [])
         assert steps[-1] == ("bootstrapping", "ollama is loading smollm2", None)
 
@@ -230,7 +275,9 @@ async def test_ollama_fetches_and_loads_the_model(choose: Choose, tmp_path: Path
         ("huge", r"ollama cannot load huge: model requires more system memory \(400.0 GiB\)"),
     ],
 )
-async def test_a_model_that_ollama_cannot_bring_is_told_in_its_words(choose: Choose, model: str, message: str) -> None:
+async def test_a_model_that_ollama_cannot_bring_is_told_in_its_words(
+    choose: Choose, model: str, message: str
+) -> None:
     with pytest.raises(EngineError, match=message):
         async with choose(backend="ollama", model_name=model).hold(quiet, 0):
             pytest.fail("it came up")
@@ -239,22 +286,32 @@ async def test_a_model_that_ollama_cannot_bring_is_told_in_its_words(choose: Cho
 @pytest.mark.engine
 async def test_the_real_llama_server(choose: Choose) -> None:
     path = await asyncio.to_thread(ensure_model, SMOLLM2)
-    choice = choose(command=f"llama-server -m {path} --alias smol -c 2048 --parallel 2 --port 8080", backend="llamacpp")
+    choice = choose(
+        command=f"llama-server -m {path} --alias smol -c 2048 --parallel 2 --port 8080",
+        backend="llamacpp",
+    )
     async with choice.hold(quiet, 0) as engine:
         assert (engine.model_name, engine.slots) == ("smol", 2)
         assert await hears(engine)
-        async with aiohttp.ClientSession(engine.address) as session, session.post("/v1/completions", json={}) as answer:
+        async with (
+            aiohttp.ClientSession(engine.address) as session,
+            session.post("/v1/completions", json={}) as answer,
+        ):
             assert answer.status == 401
 
 
 # What is not
 
 
-def test_what_is_not_installed_has_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_installed_has_a_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     choose = Engines(StandInEngines(tmp_path), InstalledPrograms(tmp_path))
     choice = choose(workload(command="vllm serve acme/model"))
-    assert choice.ready("Smol") == "no vllm installed here: Smol answers as a stand-in for acme/model"
+    assert (
+        choice.ready("Smol") == "no vllm installed here: Smol answers as a stand-in for acme/model"
+    )
     assert choice.engine == "the stand-in SmolLM2-135M-Instruct"
     assert choice.log(1) is None
     for fields, why in (
@@ -266,13 +323,22 @@ def test_what_is_not_installed_has_a_stand_in(tmp_path: Path, monkeypatch: pytes
         ({"command": "A=1"}, "nothing is known to launch for vllm here"),
     ):
         assert choose(workload(**fields)).ready("Smol").startswith(f"{why}: Smol answers")
-    with pytest.raises(EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"):
+    with pytest.raises(
+        EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"
+    ):
         choose(workload(task_type="forecast"))
 
 
-def test_a_module_is_looked_for_in_the_python_that_would_run_it(programs: InstalledPrograms, tmp_path: Path) -> None:
-    assert programs.find(workload(command=f"{sys.executable} -m sglang.launch_server")).command is None
-    assert programs.find(workload(command=f"{sys.executable} -m http.server {{port}}")).command is not None
+def test_a_module_is_looked_for_in_the_python_that_would_run_it(
+    programs: InstalledPrograms, tmp_path: Path
+) -> None:
+    assert (
+        programs.find(workload(command=f"{sys.executable} -m sglang.launch_server")).command is None
+    )
+    assert (
+        programs.find(workload(command=f"{sys.executable} -m http.server {{port}}")).command
+        is not None
+    )
 
 
 def test_what_stands_behind_a_wrapper_must_be_there_where_that_can_be_known(
@@ -289,7 +355,11 @@ def test_what_stands_behind_a_wrapper_must_be_there_where_that_can_be_known(
         "nice python3 -m sglang.launch_server",
     ):
         assert programs.find(workload(command=command)).command is None, command
-    for command in ("uv run vllm serve m", "nice docker run vllm serve m", "uv run python -m sglang.launch_server"):
+    for command in (
+        "uv run vllm serve m",
+        "nice docker run vllm serve m",
+        "uv run python -m sglang.launch_server",
+    ):
         assert programs.find(workload(command=command)).command is not None, command
     (tmp_path / "vllm").symlink_to(tmp_path / "uv")
     assert programs.find(workload(command="nice -n 5 vllm serve m")).command is not None
@@ -306,7 +376,9 @@ def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform
     found = off.find(workload(command="vllm serve m"))
     assert found.command is None
     assert found.why_not == "vllm is not launched here (INFERENCEKEY_LOCAL_PROGRAMS=1 allows it)"
-    assert off.find(workload(command="/nowhere/vllm serve m")).why_not == "/nowhere/vllm is not there"
+    assert (
+        off.find(workload(command="/nowhere/vllm serve m")).why_not == "/nowhere/vllm is not there"
+    )
 
 
 def test_logs_have_names_of_their_own() -> None:
@@ -339,20 +411,28 @@ async def test_replicas_and_commands_have_processes_of_their_own(
         os.kill(started[1].pid, signal.SIGKILL)
         async with asyncio.timeout(5):
             await second.exited.wait()
-        assert second.describe_exit().startswith("vllm (replica 1) ended with signal SIGKILL; it said last: ")
+        assert second.describe_exit().startswith(
+            "vllm (replica 1) ended with signal SIGKILL; it said last: "
+        )
         assert await hears(first) == await hears(other)
     assert len({log_of(choice, 0), log_of(choice, 1), log_of(changed, 0)}) == 3
     async with asyncio.timeout(10):
         await first.exited.wait()
 
 
-async def test_the_way_to_ready_is_told_from_its_log(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_way_to_ready_is_told_from_its_log(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("inferencekey.local.programs.running.TELL_SECONDS", 0.05)
     steps: list[Step] = []
-    async with choose(command="vllm serve m --loading 1 --chatter 0.1").hold(lambda *step: steps.append(step), 0):
+    async with choose(command="vllm serve m --loading 1 --chatter 0.1").hold(
+        lambda *step: steps.append(step), 0
+    ):
         pass
     told = [step for _, message, step in steps if message == "vllm is starting"]
-    assert any(step and step.startswith("Loading weights: ") and step.endswith(" %") for step in told)
+    assert any(
+        step and step.startswith("Loading weights: ") and step.endswith(" %") for step in told
+    )
     assert len(told) == len(set(told))
 
 
@@ -372,24 +452,38 @@ async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
     assert [step for *_, step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]
     # Each try took a port of its own.
     ports = [
-        line.partition("--port ")[2].split()[0] for line in log_of(choice).read_text().splitlines() if "$ " in line
+        line.partition("--port ")[2].split()[0]
+        for line in log_of(choice).read_text().splitlines()
+        if "$ " in line
     ]
     assert len(ports) == 5
 
 
-async def test_one_that_dies_while_serving_counts_as_well(choose: Choose, started: list[EngineRecord]) -> None:
+async def test_one_that_dies_while_serving_counts_as_well(
+    choose: Choose, started: list[EngineRecord]
+) -> None:
     choice = choose(command="vllm serve m --live 0.2")
-    with pytest.raises(EngineError, match=r"died 5 times in a row: .* exit code 7; it said last: .*CUDA error: out of"):
+    with pytest.raises(
+        EngineError,
+        match=r"died 5 times in a row: .* exit code 7; it said last: .*CUDA error: out of",
+    ):
         while True:
             async with choice.hold(quiet, 0) as engine:
                 await engine.exited.wait()
     assert len(started) == 5
 
 
-async def test_one_that_never_answers_is_given_up(tmp_path: Path, programs: InstalledPrograms) -> None:
+async def test_one_that_never_answers_is_given_up(
+    tmp_path: Path, programs: InstalledPrograms
+) -> None:
     impatient = InstalledPrograms(tmp_path / "data", healthy_seconds=0.5)
-    choice = Engines(StandInEngines(tmp_path), impatient)(workload(command="vllm serve m --loading 60 --say wait"))
-    with pytest.raises(EngineError, match=r"vllm did not become healthy within 0.5 s \(http:.*/health: Client.*: wait"):
+    choice = Engines(StandInEngines(tmp_path), impatient)(
+        workload(command="vllm serve m --loading 60 --say wait")
+    )
+    with pytest.raises(
+        EngineError,
+        match=r"vllm did not become healthy within 0.5 s \(http:.*/health: Client.*: wait",
+    ):
         async with choice.hold(quiet, 0):
             pytest.fail("it came up")
     await impatient.aclose()
@@ -401,18 +495,32 @@ async def test_one_that_never_answers_is_given_up(tmp_path: Path, programs: Inst
 async def test_the_environment_is_the_users_without_credentials(
     choose: Choose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secrets = ("INFERENCEKEY_SDK_TOKEN", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "OLLAMA_API_KEY", "SSH_AUTH_SOCK")
+    secrets = (
+        "INFERENCEKEY_SDK_TOKEN",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "OLLAMA_API_KEY",
+        "SSH_AUTH_SOCK",
+    )
     for name in secrets:
         monkeypatch.setenv(name, "sekret")
     monkeypatch.setenv("HF_HOME", "/models/hf")
-    async with choose(command=f"CUDA_VISIBLE_DEVICES=1 vllm serve m --record {tmp_path}/record").hold(quiet, 0):
+    async with choose(
+        command=f"CUDA_VISIBLE_DEVICES=1 vllm serve m --record {tmp_path}/record"
+    ).hold(quiet, 0):
         seen = json.loads((tmp_path / "record").read_text())["environ"]
     assert "sekret" not in seen.values()
-    assert (seen["HOME"], seen["HF_HOME"], seen["HF_TOKEN_PATH"]) == (os.environ["HOME"], "/models/hf", os.devnull)
+    assert (seen["HOME"], seen["HF_HOME"], seen["HF_TOKEN_PATH"]) == (
+        os.environ["HOME"],
+        "/models/hf",
+        os.devnull,
+    )
     assert seen["CUDA_VISIBLE_DEVICES"] == "1"
 
     monkeypatch.setenv("INFERENCEKEY_ENGINE_ENV", "HF_TOKEN, INFERENCEKEY_SDK_TOKEN")
-    async with choose(command=f"vllm serve m --record {tmp_path}/record --max-num-seqs 9").hold(quiet, 0):
+    async with choose(command=f"vllm serve m --record {tmp_path}/record --max-num-seqs 9").hold(
+        quiet, 0
+    ):
         seen = json.loads((tmp_path / "record").read_text())["environ"]
     assert seen["HF_TOKEN"] == "sekret"
     assert "INFERENCEKEY_SDK_TOKEN" not in seen
@@ -430,7 +538,9 @@ def group_of(leader: int) -> list[psutil.Process]:
 def names(group: list[psutil.Process]) -> list[str]:
     found: list[str] = []
     for process in group:
-        with contextlib.suppress(psutil.NoSuchProcess):  # a shell that has become another program since
+        with contextlib.suppress(
+            psutil.NoSuchProcess
+        ):  # a shell that has become another program since
             found.append(process.name())
     return found
 

@@ -125,14 +125,29 @@ async def test_an_event_that_is_a_chunk_goes_on_as_it_came() -> None:
     [
         [CHUNKED + chunk(b"data: x\n\n") + chunk(DONE) + b"0\r\n\r\n"],
         [CHUNKED, chunk(b"data: x\n\n"), chunk(DONE), b"0\r\n\r\n"],
-        [CHUNKED + b"9\r", b"\ndata: ", b"x\n", b"\n\r", b"\n", chunk(DONE) + b"0\r", b"\n\r", b"\n"],
-        [CHUNKED + chunk(b"da"), chunk(b"ta: x\n\ndata: [D"), chunk(b"ONE]\n\n") + b"0\r\nX: y\r\n\r\n"],
+        [
+            CHUNKED + b"9\r",
+            b"\ndata: ",
+            b"x\n",
+            b"\n\r",
+            b"\n",
+            chunk(DONE) + b"0\r",
+            b"\n\r",
+            b"\n",
+        ],
+        [
+            CHUNKED + chunk(b"da"),
+            chunk(b"ta: x\n\ndata: [D"),
+            chunk(b"ONE]\n\n") + b"0\r\nX: y\r\n\r\n",
+        ],
         [TO_THE_END + b"data: x\n", b"\n" + DONE],
         [HEAD + b"Content-Length: 23\r\n\r\ndata: x\n", b"\n" + DONE],
     ],
 )
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-async def test_the_same_bytes_however_they_are_cut_and_framed(sent: list[bytes], version: str) -> None:
+async def test_the_same_bytes_however_they_are_cut_and_framed(
+    sent: list[bytes], version: str
+) -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for part in sent:
             writer.write(part)
@@ -163,7 +178,9 @@ async def test_the_same_bytes_however_they_are_cut_and_framed(sent: list[bytes],
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a_broken_stream_is_an_error_event_and_no_end(sent: bytes, kept: bytes, at_once: bool) -> None:
+async def test_a_broken_stream_is_an_error_event_and_no_end(
+    sent: bytes, kept: bytes, at_once: bool
+) -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head, blank, body = sent.partition(b"\r\n\r\n")
         for part in [sent] if at_once else [head + blank, body]:

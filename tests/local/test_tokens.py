@@ -30,13 +30,24 @@ from inferencekey.local.tokens import (
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def sdk(project: str = "acme", scopes: tuple[str, ...] = DEFAULT_SCOPES, revoked: bool = False) -> Token:
+def sdk(
+    project: str = "acme", scopes: tuple[str, ...] = DEFAULT_SCOPES, revoked: bool = False
+) -> Token:
     revoked_at = NOW if revoked else None
-    return Token(id="0" * 8, kind="sdk", project=project, scopes=scopes, created_at=NOW, revoked_at=revoked_at)
+    return Token(
+        id="0" * 8,
+        kind="sdk",
+        project=project,
+        scopes=scopes,
+        created_at=NOW,
+        revoked_at=revoked_at,
+    )
 
 
 def live(*grants: str, revoked: bool = False) -> Token:
-    return Token(id="0" * 8, kind="live", grants=grants, created_at=NOW, revoked_at=NOW if revoked else None)
+    return Token(
+        id="0" * 8, kind="live", grants=grants, created_at=NOW, revoked_at=NOW if revoked else None
+    )
 
 
 READ = Need("sdk", "acme", READERS)
@@ -75,7 +86,9 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("token", "need", "status", "code"), MATRIX)
-def test_what_a_token_may_do(token: Token | None, need: Need, status: int | None, code: str | None) -> None:
+def test_what_a_token_may_do(
+    token: Token | None, need: Need, status: int | None, code: str | None
+) -> None:
     refusal = authorise(token, need)
     assert (refusal and refusal.status, refusal and refusal.code) == (status, code)
 
@@ -84,8 +97,12 @@ slugs = st.text("abc-", min_size=1, max_size=4)
 
 
 @given(st.sets(st.tuples(slugs, slugs | st.just("*")), min_size=1), slugs, slugs)
-def test_a_data_key_opens_exactly_what_it_is_granted(grants: set[tuple[str, str]], project: str, workload: str) -> None:
-    refusal = authorise(live(*(f"{p}/{w}" for p, w in grants)), Need("live", project, workload=workload))
+def test_a_data_key_opens_exactly_what_it_is_granted(
+    grants: set[tuple[str, str]], project: str, workload: str
+) -> None:
+    refusal = authorise(
+        live(*(f"{p}/{w}" for p, w in grants)), Need("live", project, workload=workload)
+    )
     if (project, workload) in grants or (project, "*") in grants:
         assert refusal is None
     elif any(p == project for p, _ in grants):
@@ -122,7 +139,13 @@ def test_a_digest_matches_its_own_token_only() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ik_sdk_", "ik_sdk_0123456g_" + "0" * 64, "ik_other_01234567_" + "0" * 64, "ik_sdk_01234567_" + "0" * 63]
+    [
+        "",
+        "ik_sdk_",
+        "ik_sdk_0123456g_" + "0" * 64,
+        "ik_other_01234567_" + "0" * 64,
+        "ik_sdk_01234567_" + "0" * 63,
+    ]
     + ["ik_sdk_01234567_" + "0" * 64 + end for end in ("0", "\n", " ", "_")],
 )
 def test_other_texts_are_no_tokens(text: str) -> None:

@@ -46,7 +46,9 @@ def test_what_is_dumped_loads_as_it_was(written: list[WorkloadSpec], format: For
 
 
 @given(specs(null=True), st.sampled_from(["yaml", "json"]))
-def test_nulls_in_mappings_are_kept_where_the_format_has_them(spec: WorkloadSpec, format: Format) -> None:
+def test_nulls_in_mappings_are_kept_where_the_format_has_them(
+    spec: WorkloadSpec, format: Format
+) -> None:
     assert loaded(dump_manifest(None, [spec], format), format) == (spec,)
 
 
@@ -66,22 +68,32 @@ def test_a_manifest_of_nothing(format: Format) -> None:
 def test_long_commands_are_readable() -> None:
     spec = SPEC.evolve(command="vllm serve m \\\n  --port 8000\n", config={"a": 1})
     assert "command = '''\nvllm serve m \\\n  --port 8000\n'''" in dump_manifest(None, [spec])
-    assert "command: |\n    vllm serve m \\\n      --port 8000\n" in dump_manifest(None, [spec], "yaml")
+    assert "command: |\n    vllm serve m \\\n      --port 8000\n" in dump_manifest(
+        None, [spec], "yaml"
+    )
 
 
 def test_yaml_means_the_same_by_the_rules_of_yaml_1_1() -> None:
     spec = SPEC.evolve(config={"a": "on", "b": "0o14", "c": "22:00", "d": "1e3", "e": "2026-01-02"})
-    assert yaml.safe_load(dump_manifest(None, [spec], "yaml"))["workloads"][0]["config"] == spec.config
+    assert (
+        yaml.safe_load(dump_manifest(None, [spec], "yaml"))["workloads"][0]["config"] == spec.config
+    )
 
 
 def test_what_cannot_be_written() -> None:
-    with pytest.raises(ValidationError, match="^validation error: format must be one of toml, yaml, json; got 'xml'$"):
+    with pytest.raises(
+        ValidationError,
+        match="^validation error: format must be one of toml, yaml, json; got 'xml'$",
+    ):
         dump_manifest(None, [], "xml")  # type: ignore[arg-type]
     with pytest.raises(
-        ValidationError, match="the workload 'bot': config.a.0 cannot be written as TOML: null; write it as"
+        ValidationError,
+        match="the workload 'bot': config.a.0 cannot be written as TOML: null; write it as",
     ):
         dump_manifest(None, [SPEC.evolve(config={"a": [None]})])
-    with pytest.raises(ValidationError, match="the workload 'bot' cannot be written down: model must not be empty"):
+    with pytest.raises(
+        ValidationError, match="the workload 'bot' cannot be written down: model must not be empty"
+    ):
         dump_manifest(None, [SPEC.evolve(model=" ")])
     with pytest.raises(ConfigurationError) as caught:
         dump_manifest(None, [SPEC.evolve(config={"env": {"KEY": KEY}})])
@@ -92,7 +104,14 @@ def test_what_cannot_be_written() -> None:
 
 
 def live(**fields: Any) -> Workload:
-    body = {"id": "w1", "slug": "bot", "name": "Bot", "backend": "vllm", "model_name": "m", "task_type": "text2text"}
+    body = {
+        "id": "w1",
+        "slug": "bot",
+        "name": "Bot",
+        "backend": "vllm",
+        "model_name": "m",
+        "task_type": "text2text",
+    }
     return workload({**body, **fields})
 
 
@@ -101,12 +120,19 @@ def test_the_spec_of_a_live_workload_plans_no_change(spec: WorkloadSpec) -> None
     there = live(**create_body(spec))
     found = spec_of(there)
     assert make_plan(found, there, project="acme").action == "none"
-    assert attrs.evolve(found, slug="x") == attrs.evolve(spec_of(live(**create_body(found))), slug="x")
+    assert attrs.evolve(found, slug="x") == attrs.evolve(
+        spec_of(live(**create_body(found))), slug="x"
+    )
 
 
 def test_the_spec_of_a_live_workload() -> None:
     there = live(
-        config={"command": "vllm serve m", "vllm_version": "0.9", "a": {"b": None, "c": [None]}, "d": None},
+        config={
+            "command": "vllm serve m",
+            "vllm_version": "0.9",
+            "a": {"b": None, "c": [None]},
+            "d": None,
+        },
         execution_policy="fixed",
         execution_policy_config={"replicas": 1, "zone": "the server knows it"},
         description="",
@@ -119,7 +145,9 @@ def test_the_spec_of_a_live_workload() -> None:
         execution_policy="fixed",
         execution_policy_config={"replicas": 1},
     )
-    assert spec_of(live(backend="llamacpp", config={"vllm_version": "1"})).config == {"vllm_version": "1"}
+    assert spec_of(live(backend="llamacpp", config={"vllm_version": "1"})).config == {
+        "vllm_version": "1"
+    }
     assert spec_of(live(config={"command": " ", "vllm_version": ""})) == SPEC
     unset = live(execution_policy_config={"zone": "eu"})
     assert make_plan(spec_of(unset), unset, project="acme").action == "none"
@@ -137,7 +165,10 @@ def test_the_spec_of_a_live_workload() -> None:
     ],
 )
 def test_a_live_workload_that_no_spec_can_say(fields: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValidationError, match=f"^validation error: the workload 'bot' cannot be written down: {text}"):
+    with pytest.raises(
+        ValidationError,
+        match=f"^validation error: the workload 'bot' cannot be written down: {text}",
+    ):
         spec_of(live(**fields))
 
 
@@ -151,7 +182,9 @@ def test_a_live_secret_is_not_written() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_control_character_is_written_as_it_is(tmp_path: Path, format: Format) -> None:
     every = "".join(chr(code) for code in range(1, 0xA1))
-    spec = WorkloadSpec(name="a", slug="a", model="m", backend="vllm", description=every, config={every: [every]})
+    spec = WorkloadSpec(
+        name="a", slug="a", model="m", backend="vllm", description=every, config={every: [every]}
+    )
     text = dump_manifest("acme", [spec], format)
     assert {char for char in text if ord(char) < 32 or 0x7F <= ord(char) < 0xA0} <= {"\n"}
     path = tmp_path / f"inferencekey.{format}"
@@ -160,13 +193,23 @@ def test_no_control_character_is_written_as_it_is(tmp_path: Path, format: Format
 
 
 def test_what_looks_like_a_token_is_not_written_down() -> None:
-    with pytest.raises(ConfigurationError, match="'bot' cannot be written down: description holds a token"):
+    with pytest.raises(
+        ConfigurationError, match="'bot' cannot be written down: description holds a token"
+    ):
         dump_manifest(None, [SPEC.evolve(description="it begins with ik_live_0a1b2c3d_5ec2")])
 
 
 def test_a_token_in_the_middle_of_a_text_is_not_written_down() -> None:
-    told = WorkloadSpec(name="a", slug="a", model="m", backend="vllm", description="use ik_live_0a1b2c3d_" + "f" * 64)
-    with pytest.raises(ConfigurationError, match="'a' cannot be written down: description holds a token") as caught:
+    told = WorkloadSpec(
+        name="a",
+        slug="a",
+        model="m",
+        backend="vllm",
+        description="use ik_live_0a1b2c3d_" + "f" * 64,
+    )
+    with pytest.raises(
+        ConfigurationError, match="'a' cannot be written down: description holds a token"
+    ) as caught:
         dump_manifest("acme", [told])
     assert "f" * 8 not in str(caught.value)
     mentioned = told.evolve(description="keys begin with ik_live_")

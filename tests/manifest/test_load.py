@@ -64,7 +64,8 @@ def test_a_manifest(tmp_path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "text"), [("toml", ""), ("toml", "# empty"), ("yaml", ""), ("yaml", "# empty"), ("json", "{}")]
+    ("format", "text"),
+    [("toml", ""), ("toml", "# empty"), ("yaml", ""), ("yaml", "# empty"), ("json", "{}")],
 )
 def test_a_manifest_of_nothing(tmp_path: Path, format: str, text: str) -> None:
     assert load(tmp_path, text, format).specs == ()
@@ -189,7 +190,7 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
         f"{path}:{line}: {text}" for line, text in zip(TEN_LINES[format], messages, strict=True)
     ]
     assert SECRET not in str(error) + repr(error.problems)
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.problems) == (str(error), error.problems)
     assert isinstance(error, ValidationError)
 
@@ -236,12 +237,12 @@ def test_single_mistakes(tmp_path: Path, values: Any, message: str, format: str)
 
 
 def test_a_mistake_in_the_defaults_is_told_once_where_it_stands(tmp_path: Path) -> None:
-    text = (
-        "[defaults]\nbackend = 'vllm'\nmodel = 'm'\ntask_type = 'x'\n[[workloads]]\nname='a'\n[[workloads]]\nname='b'\n"
-    )
+    text = "[defaults]\nbackend = 'vllm'\nmodel = 'm'\ntask_type = 'x'\n[[workloads]]\nname='a'\n[[workloads]]\nname='b'\n"
     ((line, message),) = problems(tmp_path, text)
     assert (line, message[:22]) == (4, "task_type must be one ")
-    policy = "[defaults.execution_policy_config]\nreplicas = 0\n" + FIRST + "execution_policy='fixed'"
+    policy = (
+        "[defaults.execution_policy_config]\nreplicas = 0\n" + FIRST + "execution_policy='fixed'"
+    )
     ((line, message),) = problems(tmp_path, policy)
     assert (line, message[:32]) == (2, "execution_policy_config.replicas")
 
@@ -269,7 +270,11 @@ def test_defaults_that_do_not_fit_a_workload_stay_away(tmp_path: Path) -> None:
 def test_variables(tmp_path: Path) -> None:
     command = "run ${A} ${B:-b} ${EMPTY:-e} ${EMPTY} $A $$ $${A} $$${A} ${C:-}|${A}${A}"
     manifest = load(
-        tmp_path, {"project": "${A}", **one(command=command, config={"l": [{"${A}": "${A}"}]})}, "json", A="x", EMPTY=""
+        tmp_path,
+        {"project": "${A}", **one(command=command, config={"l": [{"${A}": "${A}"}]})},
+        "json",
+        A="x",
+        EMPTY="",
     )
     (spec,) = manifest.specs
     assert spec.command == "run x b e  $A $$ ${A} $${A} |xx"
@@ -277,7 +282,9 @@ def test_variables(tmp_path: Path) -> None:
     assert spec.project == manifest.project == "x"
 
 
-def test_the_environments_variables_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_variables_are_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOME_MODEL", "found")
     assert load_manifest(str(write(tmp_path, one(model="${SOME_MODEL}")))).specs[0].model == "found"
 
@@ -297,24 +304,35 @@ def test_the_environments_variables_are_the_default(tmp_path: Path, monkeypatch:
     ],
 )  # fmt: skip
 def test_variables_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
-    ((line, said),) = problems(tmp_path, one(model=text), A="x", KEY=KEY, URL=f"https://host/?key={KEY}")
+    ((line, said),) = problems(
+        tmp_path, one(model=text), A="x", KEY=KEY, URL=f"https://host/?key={KEY}"
+    )
     assert said.startswith(message)
     assert line == 3
 
 
 def test_the_platforms_port_is_no_variable_of_the_manifest(tmp_path: Path) -> None:
-    values = one(command="serve --port ${PORT} --at ${HOST}", config={"env": {"A": "${HOST}", "command": "${NO}"}})
+    values = one(
+        command="serve --port ${PORT} --at ${HOST}",
+        config={"env": {"A": "${HOST}", "command": "${NO}"}},
+    )
     assert [message for _, message in problems(tmp_path, values)] == [
         "command: the variable PORT is not set; for the platform's own write {port} or $${PORT}",
         "command: the variable HOST is not set; for the platform's own write {host} or $${HOST}",
         "config.env.A: the variable HOST is not set; set it, or write ${HOST:-default}",
         "config.env.command: the variable NO is not set; set it, or write ${NO:-default}",
     ]
-    assert load(tmp_path, values, PORT="1", HOST="h", NO="n").specs[0].command == "serve --port 1 --at h"
+    assert (
+        load(tmp_path, values, PORT="1", HOST="h", NO="n").specs[0].command
+        == "serve --port 1 --at h"
+    )
 
 
 def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
-    text = FIRST + "config.env = { A = 2026-01-02 }\nconfig.list = [[1, 08:00:00]]\n[defaults.config]\nb = inf\n"
+    text = (
+        FIRST
+        + "config.env = { A = 2026-01-02 }\nconfig.list = [[1, 08:00:00]]\n[defaults.config]\nb = inf\n"
+    )
     assert problems(tmp_path, text) == [
         (5, "config.env.A must be a text; got a date; write it in quotes"),
         (6, "config.list.0.1 must be a text; got a time; write it in quotes"),
@@ -360,7 +378,9 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         ("yaml", "workloads:\n- a\n- {name: a, model: m, backend: vllm}\n", 2, "a workload is a mapping of its fields"),
     ],
 )  # fmt: skip
-def test_texts_that_cannot_be_read(tmp_path: Path, format: str, text: str, line: int | None, message: str) -> None:
+def test_texts_that_cannot_be_read(
+    tmp_path: Path, format: str, text: str, line: int | None, message: str
+) -> None:
     found = problems(tmp_path, text, format)
     assert found[0][0] == line
     assert found[0][1].startswith(message)
@@ -370,7 +390,9 @@ def test_texts_that_cannot_be_read(tmp_path: Path, format: str, text: str, line:
 def test_aliases_cannot_blow_up(tmp_path: Path) -> None:
     lines = ["config:", "  a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    assert problems(tmp_path, "\n".join(lines), "yaml") == [(2, "its aliases stand for more than 100000 values")]
+    assert problems(tmp_path, "\n".join(lines), "yaml") == [
+        (2, "its aliases stand for more than 100000 values")
+    ]
 
 
 def test_yaml_is_read_as_it_looks(tmp_path: Path) -> None:
@@ -434,14 +456,19 @@ def test_files_that_are_not_there_or_not_manifests(tmp_path: Path) -> None:
 
     assert said(tmp_path / "x.toml") == f"{tmp_path / 'x.toml'}: there is no such file"
     (tmp_path / "x.ini").touch()
-    assert said(tmp_path / "x.ini") == f"{tmp_path / 'x.ini'}: a manifest's name ends in .toml, .yaml, .yml, .json"
+    assert (
+        said(tmp_path / "x.ini")
+        == f"{tmp_path / 'x.ini'}: a manifest's name ends in .toml, .yaml, .yml, .json"
+    )
     assert said(tmp_path) == f"{tmp_path}: holds no manifest (.toml, .yaml, .yml, .json)"
     (tmp_path / "d.toml").mkdir()
     assert said(tmp_path) == f"{tmp_path / 'd.toml'}: cannot be read: Is a directory"
 
 
 def test_a_directory(tmp_path: Path) -> None:
-    (tmp_path / "b.yaml").write_text("project: acme\ndefaults: {backend: vllm, model: m}\nworkloads: [{name: in b}]\n")
+    (tmp_path / "b.yaml").write_text(
+        "project: acme\ndefaults: {backend: vllm, model: m}\nworkloads: [{name: in b}]\n"
+    )
     (tmp_path / "a.json").write_text('{"workloads": [{"name": "in a"}]}')
     (tmp_path / "c.toml").write_text("[[workloads]]\nname = 'in c'\nmodel = 'other'\n")
     (tmp_path / ".hidden.toml").write_text("nothing of ours")
@@ -461,7 +488,9 @@ def test_mistakes_in_a_directory(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(
         "project = 'a'\n[defaults]\nbackend = 'vllm'\n[[workloads]]\nname = 'x'\nmodel = 'm'\n"
     )
-    (tmp_path / "b.toml").write_text("project = 'a'\ndefaults = {}\n[[workloads]]\nslug = 'X'\nmodel = 'm'\n")
+    (tmp_path / "b.toml").write_text(
+        "project = 'a'\ndefaults = {}\n[[workloads]]\nslug = 'X'\nmodel = 'm'\n"
+    )
     (tmp_path / "c.toml").write_text("x =\n")
     with pytest.raises(ManifestError) as caught:
         load_manifest(tmp_path)
@@ -480,12 +509,19 @@ def test_one_slug_in_two_projects_is_two_workloads(tmp_path: Path) -> None:
 
 
 def test_each_manifest_has_a_lock_of_its_own(tmp_path: Path) -> None:
-    names = [f"{stem}.{suffix}" for stem in ("staging", "staging.toml", "inferencekey-directory") for suffix in FORMATS]
+    names = [
+        f"{stem}.{suffix}"
+        for stem in ("staging", "staging.toml", "inferencekey-directory")
+        for suffix in FORMATS
+    ]
     for name in names:
         (tmp_path / name).write_text("{}" if name.endswith("json") else "")
     locks = {name: load_manifest(tmp_path / name).lock_path for name in names}
     assert locks["staging.yaml"] == tmp_path / "staging.yaml.lock"
-    assert len({*locks.values(), load_manifest(tmp_path).lock_path, tmp_path / "inferencekey.lock"}) == len(names) + 2
+    assert (
+        len({*locks.values(), load_manifest(tmp_path).lock_path, tmp_path / "inferencekey.lock"})
+        == len(names) + 2
+    )
 
 
 def test_what_is_probably_not_meant_is_told_where_it_stands(tmp_path: Path) -> None:
@@ -497,7 +533,9 @@ def test_what_is_probably_not_meant_is_told_where_it_stands(tmp_path: Path) -> N
         + "config.env.A = '${TOKEN}'\n"
     )
     manifest = load(tmp_path, text, TOKEN=token)
-    assert [(one.path, one.line) for one in manifest.warnings] == [(manifest.path, line) for line in (2, 3, 11, 12)]
+    assert [(one.path, one.line) for one in manifest.warnings] == [
+        (manifest.path, line) for line in (2, 3, 11, 12)
+    ]
     assert [one.message.split(" ")[0] for one in manifest.warnings] == [
         "command",
         "config.env.B",
@@ -519,7 +557,8 @@ def test_finding_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_manifest() == Path("inferencekey.yml")
     Path("inferencekey.toml").touch()
     with pytest.raises(
-        ManifestError, match=r"has inferencekey.toml and inferencekey.yml; keep one, or name one with -f FILE$"
+        ManifestError,
+        match=r"has inferencekey.toml and inferencekey.yml; keep one, or name one with -f FILE$",
     ):
         find_manifest(tmp_path)
 
@@ -542,7 +581,11 @@ def test_yaml_without_its_library() -> None:
     )
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         done = subprocess.run(
-            [sys.executable, "-c", code, file.name], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", code, file.name],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
     text = "configuration error: manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
     assert done.stdout.splitlines() == [text, text]
@@ -550,17 +593,33 @@ def test_yaml_without_its_library() -> None:
 
 def test_reading_toml_needs_nothing_heavy() -> None:
     code = "import sys, inferencekey.manifest; print([m for m in ('yaml', 'aiohttp', 'anyio', 'asyncio') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("depth", [300, 450, 600, 900])
 @pytest.mark.parametrize("name", ["deep.json", "deep.yaml", "deep.toml"])
-def test_what_is_nested_too_deeply_is_a_mistake_like_others(tmp_path: Path, name: str, depth: int) -> None:
+def test_what_is_nested_too_deeply_is_a_mistake_like_others(
+    tmp_path: Path, name: str, depth: int
+) -> None:
     if name == "deep.toml":
-        text = '[[workloads]]\nname="a"\nmodel="m"\nbackend="vllm"\nconfig=' + "{a=" * depth + "1" + "}" * depth + "\n"
+        text = (
+            '[[workloads]]\nname="a"\nmodel="m"\nbackend="vllm"\nconfig='
+            + "{a=" * depth
+            + "1"
+            + "}" * depth
+            + "\n"
+        )
     else:
-        entry = '{"name": "a", "model": "m", "backend": "vllm", "config": ' + '{"a": ' * depth + "1" + "}" * depth + "}"
+        entry = (
+            '{"name": "a", "model": "m", "backend": "vllm", "config": '
+            + '{"a": ' * depth
+            + "1"
+            + "}" * depth
+            + "}"
+        )
         text = '{"workloads": [' + entry + "]}"
     (tmp_path / name).write_text(text)
     with pytest.raises(ManifestError) as caught:

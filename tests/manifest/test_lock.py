@@ -80,7 +80,10 @@ def test_what_is_written_is_read(entries: set[LockEntry]) -> None:
                 lock = lock.record(entry.base_url, entry.project, entry.slug, entry.id)
         lock.write()
         assert Lock.read(lock.path) == lock
-        assert set(tomllib.loads(str(lock))) == {"version", *(entry.base_url for entry in lock.entries)}
+        assert set(tomllib.loads(str(lock))) == {
+            "version",
+            *(entry.base_url for entry in lock.entries),
+        }
 
 
 @pytest.mark.parametrize(

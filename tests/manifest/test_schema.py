@@ -48,7 +48,10 @@ def test_it_says_what_every_field_is() -> None:
     assert list(fields) == [field.name for field in attrs.fields(WorkloadSpec)]
     assert all(field["description"] for field in fields.values())
     assert fields["name"]["description"] == "Label for people."
-    assert fields["backend"]["description"] == "A Backend, its wire string, or the slug of a custom backend."
+    assert (
+        fields["backend"]["description"]
+        == "A Backend, its wire string, or the slug of a custom backend."
+    )
     assert {"enum": [str(one) for one in Backend]} in fields["backend"]["anyOf"]
     assert {"enum": [str(one) for one in TaskType]} in fields["task_type"]["anyOf"]
 
@@ -95,5 +98,7 @@ def test_bad_manifests(values: Any) -> None:
 
 @settings(max_examples=30)
 @given(st.lists(specs(null=True), max_size=2), st.sampled_from([None, "acme"]))
-def test_every_manifest_that_is_written_is_good(written: list[WorkloadSpec], project: str | None) -> None:
+def test_every_manifest_that_is_written_is_good(
+    written: list[WorkloadSpec], project: str | None
+) -> None:
     VALIDATOR.validate(json.loads(dump_manifest(project, written, "json")))

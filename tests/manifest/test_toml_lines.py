@@ -52,7 +52,13 @@ bb = []
 
 def leaves(value: Any, keys: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
     found = {keys: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in items:
         found.update(leaves(inner, (*keys, key)))
     return found
@@ -78,24 +84,39 @@ def test_a_hard_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n\n", "# only a comment", "[a]", "[[a]]\n[[a]]\n[a.b]", "a=1", "a=[]\nb={}", '""=1']
+    "text",
+    ["", "\n\n", "# only a comment", "[a]", "[[a]]\n[[a]]\n[a.b]", "a=1", "a=[]\nb={}", '""=1'],
 )
 def test_small_texts(text: str) -> None:
     assert toml_lines(text).keys() == leaves(tomllib.loads(text)).keys() | {()}
 
 
-keys = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(["a", "b-c", "d.e", 'f"', "'g", "#h", "[i]"])
-texts = st.text(st.characters(codec="utf-8"), max_size=20) | st.text("a'\"\n\\#[]{}=, \t\r", max_size=20)
-scalars = texts | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.floats(allow_nan=False) | st.dates()
+keys = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(
+    ["a", "b-c", "d.e", 'f"', "'g", "#h", "[i]"]
+)
+texts = st.text(st.characters(codec="utf-8"), max_size=20) | st.text(
+    "a'\"\n\\#[]{}=, \t\r", max_size=20
+)
+scalars = (
+    texts
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans()
+    | st.floats(allow_nan=False)
+    | st.dates()
+)
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
 )
 documents = st.dictionaries(keys, values, max_size=4)
 tables = st.lists(documents, max_size=3)
 
 
 @given(documents, tables)
-def test_what_is_written_as_toml_reads_as_it_was(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def test_what_is_written_as_toml_reads_as_it_was(
+    document: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
     document.pop("rows", None)
     text = toml_text({**document, "rows": rows}, tables=("rows",))
     expected = {**document, "rows": rows} if rows else document
@@ -103,7 +124,9 @@ def test_what_is_written_as_toml_reads_as_it_was(document: dict[str, Any], rows:
 
 
 @given(documents, tables, st.sampled_from(["", "# [a]\n", "\n\n"]))
-def test_every_value_has_the_line_it_stands_on(document: dict[str, Any], rows: list[dict[str, Any]], head: str) -> None:
+def test_every_value_has_the_line_it_stands_on(
+    document: dict[str, Any], rows: list[dict[str, Any]], head: str
+) -> None:
     document.pop("rows", None)
     text = head + toml_text({**document, "rows": rows}, tables=("rows",))
     lines, said = toml_lines(text), text.split("\n")
@@ -163,7 +186,11 @@ def test_a_person_can_read_it() -> None:
         "project": "acme",
         "day": date(2026, 1, 2),
         "workloads": [
-            {"name": "a", "command": "vllm serve m \\\n  --port 1", "config": {"env": {"A": "1"}, "b": [1, {}]}}
+            {
+                "name": "a",
+                "command": "vllm serve m \\\n  --port 1",
+                "config": {"env": {"A": "1"}, "b": [1, {}]},
+            }
         ],
     }
     assert toml_text(values, tables=("workloads",)) == (

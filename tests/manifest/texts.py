@@ -28,7 +28,11 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 
 WHOLE = {
     "project": "acme",
-    "defaults": {"backend": "vllm", "config": {"env": {"A": "1", "B": "2"}, "port": 1}, "description": "one of many"},
+    "defaults": {
+        "backend": "vllm",
+        "config": {"env": {"A": "1", "B": "2"}, "port": 1},
+        "description": "one of many",
+    },
     "workloads": [
         {
             "name": "Support Bot",
@@ -38,14 +42,22 @@ WHOLE = {
             "execution_policy": "fixed",
             "execution_policy_config": {"replicas": 2},
         },
-        {"slug": "billing", "model": "m", "backend": "llamacpp", "task_type": "embedding", "project": "other"},
+        {
+            "slug": "billing",
+            "model": "m",
+            "backend": "llamacpp",
+            "task_type": "embedding",
+            "project": "other",
+        },
     ],
 }
 
 
 def write(folder: Path, values: Any, format: str = "toml") -> Path:
     path = folder / f"inferencekey.{format}"
-    path.write_text(values if isinstance(values, str) else WRITERS[format](values), encoding="utf-8")
+    path.write_text(
+        values if isinstance(values, str) else WRITERS[format](values), encoding="utf-8"
+    )
     return path
 
 
@@ -53,7 +65,9 @@ def load(folder: Path, values: Any, format: str = "toml", **environ: str) -> Man
     return load_manifest(write(folder, values, format), environ=environ)
 
 
-def problems(folder: Path, values: Any, format: str = "toml", **environ: str) -> list[tuple[int | None, str]]:
+def problems(
+    folder: Path, values: Any, format: str = "toml", **environ: str
+) -> list[tuple[int | None, str]]:
     try:
         load(folder, values, format, **environ)
     except ManifestError as error:
@@ -72,7 +86,12 @@ _texts = st.text(st.characters(codec="utf-8"), max_size=15) | st.sampled_from(
     "'", "a\r\nb", "a\n b\n", " a\n", "\\\n'''", "=", "<<", "!x", "\x85", "\ufeff"]
 )  # fmt: skip
 _full = _texts.filter(lambda text: bool(text.strip()) and not text.lstrip().startswith("ik_"))
-_scalars = _texts | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+_scalars = (
+    _texts
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 _keys = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
     ["on", "<<", "1", "a.b", "${A}", "null", ""]
 )
@@ -80,7 +99,9 @@ _keys = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
 
 def _mappings(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     values = st.recursive(
-        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3), max_leaves=5
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
+        max_leaves=5,
     )
     return st.dictionaries(_keys, values, max_size=3)
 

@@ -72,7 +72,9 @@ DROPPED_STALE = Outcome(TransportError, "^network error: ", attempts=4, requests
 SILENT = Outcome(RequestTimeout, "silent for longer")
 SILENT_LATE = Outcome(RequestTimeout, "silent for longer", status=200)
 CUT = Outcome(TransportError, "cut short", status=200)
-NOT_JSON = Outcome(ResponseFormatError, "^unexpected answer: .* is not JSON", status=200, reused=True)
+NOT_JSON = Outcome(
+    ResponseFormatError, "^unexpected answer: .* is not JSON", status=200, reused=True
+)
 NOT_A_STREAM = Outcome(ResponseFormatError, "^unexpected answer: .*stream", status=200, reused=True)
 UNDECODED = Outcome(ResponseFormatError, "encoding")
 NOT_HTTP = Outcome(ResponseFormatError, "not HTTP as it should be")
@@ -200,7 +202,11 @@ def test_cell(way: str, fault: f.Fault, call: str, outcome: Outcome) -> None:
             lab.healed = True
             before = len(lab.carriers)
 
-        patient = Timeouts(first_byte=0.3, read=0.3) if outcome.error in (RequestTimeout, ReadinessTimeout) else None
+        patient = (
+            Timeouts(first_byte=0.3, read=0.3)
+            if outcome.error in (RequestTimeout, ReadinessTimeout)
+            else None
+        )
         first, second = play(way, lab.url, call, again=heal, retry=QUICK, timeout=patient)
 
         error = first.error
@@ -212,7 +218,11 @@ def test_cell(way: str, fault: f.Fault, call: str, outcome: Outcome) -> None:
             assert error.attempts == outcome.attempts
             assert len(error.body or "") <= 8192
             assert KEY not in repr(vars(error))
-            if error.status is not None and not isinstance(error, TransportError) and "req-bad" in repr(vars(error)):
+            if (
+                error.status is not None
+                and not isinstance(error, TransportError)
+                and "req-bad" in repr(vars(error))
+            ):
                 assert error.request_id == "req-bad"
         if call != "wait_until_ready":
             assert len(lab.hits) == outcome.requests
@@ -281,7 +291,10 @@ def test_a_connection_that_is_accepted_and_dropped(how: str, call: str, way: str
 @pytest.mark.parametrize("call", [*ANY, *WAIT])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_another_server_is_never_followed(status: int, call: str, way: str) -> None:
-    with FaultServer() as other, Lab(f.redirects(status, f"{other.url}/stolen"), to=to(call)) as lab:
+    with (
+        FaultServer() as other,
+        Lab(f.redirects(status, f"{other.url}/stolen"), to=to(call)) as lab,
+    ):
         first, _ = play(way, lab.url, call, retry=QUICK)
         assert type(first.error) is ApiError
         assert other.connections == []

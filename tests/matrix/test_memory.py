@@ -17,7 +17,8 @@ MB = 1_000_000
 
 @pytest.mark.parametrize("way", ["async", "sync"])
 @pytest.mark.parametrize(
-    "call", ["generate_text", "generate_text_stream", "list_workloads", "delete", "wait_until_ready"]
+    "call",
+    ["generate_text", "generate_text_stream", "list_workloads", "delete", "wait_until_ready"],
 )
 @pytest.mark.parametrize("encoding", [None, "gzip"])
 def test_a_huge_error_page(encoding: str | None, call: str, way: str) -> None:

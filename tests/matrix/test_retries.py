@@ -70,7 +70,9 @@ def test_every_status(call: str, form: str, way: str) -> None:
         def note(seen: int, error: Exception) -> None:
             errors[status] = error
             counts[status] = len(lab.requests) - seen
-            keys[status] = {request.headers.get("idempotency-key") for request in lab.requests[seen:]}
+            keys[status] = {
+                request.headers.get("idempotency-key") for request in lab.requests[seen:]
+            }
 
         async def all_of_them() -> None:
             nonlocal status
@@ -87,7 +89,10 @@ def test_every_status(call: str, form: str, way: str) -> None:
         if way == "async":
             asyncio.run(all_of_them())
         else:
-            with DataClient(api_key=KEY, **common) as data, ManagementClient(sdk_token=TOKEN, **common) as management:
+            with (
+                DataClient(api_key=KEY, **common) as data,
+                ManagementClient(sdk_token=TOKEN, **common) as management,
+            ):
                 for number in range(400, 600):
                     status, seen = number, len(lab.requests)
                     with pytest.raises(Exception, match="no") as caught:
@@ -179,7 +184,9 @@ def test_an_outage_is_not_multiplied(way: str) -> None:
         else:
 
             async def calls() -> None:
-                async with AsyncDataClient(base_url=lab.url, project="acme", api_key=KEY, retry=policy) as data:
+                async with AsyncDataClient(
+                    base_url=lab.url, project="acme", api_key=KEY, retry=policy
+                ) as data:
                     for _ in range(10):
                         with pytest.raises(ServerError):
                             await data.endpoint("bot").generate_text(prompt="x")

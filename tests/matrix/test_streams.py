@@ -154,7 +154,9 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
 ]  # fmt: skip
 
 
-async def read_async(url: str, pace: float, items: list[Any], retry: RetryPolicy | None = None, **options: Any) -> Any:
+async def read_async(
+    url: str, pace: float, items: list[Any], retry: RetryPolicy | None = None, **options: Any
+) -> Any:
     async with AsyncDataClient(base_url=url, project="acme", api_key=KEY, retry=retry) as client:
         stream = client.endpoint("bot").generate_text_stream(prompt="x", **options)
         try:
@@ -166,7 +168,9 @@ async def read_async(url: str, pace: float, items: list[Any], retry: RetryPolicy
             items.append(stream.result)
 
 
-def read_sync(url: str, pace: float, items: list[Any], retry: RetryPolicy | None = None, **options: Any) -> Any:
+def read_sync(
+    url: str, pace: float, items: list[Any], retry: RetryPolicy | None = None, **options: Any
+) -> Any:
     with DataClient(base_url=url, project="acme", api_key=KEY, retry=retry) as client:
         stream = client.endpoint("bot").generate_text_stream(prompt="x", **options)
         try:
@@ -178,7 +182,9 @@ def read_sync(url: str, pace: float, items: list[Any], retry: RetryPolicy | None
             items.append(stream.result)
 
 
-def read(way: str, url: str, pace: float = 0.0, **options: Any) -> tuple[list[str], Any, Exception | None]:
+def read(
+    way: str, url: str, pace: float = 0.0, **options: Any
+) -> tuple[list[str], Any, Exception | None]:
     """Return the texts that were delivered, the stream's result, and its error."""
     items: list[Any] = []
     caught: Exception | None = None
@@ -195,7 +201,9 @@ def read(way: str, url: str, pace: float = 0.0, **options: Any) -> tuple[list[st
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("pace", PACES)
-@pytest.mark.parametrize(("fault", "ends"), [pytest.param(fault, ends, id=name) for name, fault, ends in TABLE])
+@pytest.mark.parametrize(
+    ("fault", "ends"), [pytest.param(fault, ends, id=name) for name, fault, ends in TABLE]
+)
 def test_cell(fault: f.Fault, ends: Ends, pace: str, way: str) -> None:
     with Lab(fault) as lab:
         texts, result, caught = read(way, lab.url, 0.02 if pace == "slow" else 0.0)
@@ -256,7 +264,11 @@ def test_a_bare_end_can_be_accepted(way: str) -> None:
     with Lab(f.streams(A, B)) as lab:
         texts, _, caught = read(way, lab.url, strict_end=False)
         assert (texts, caught) == (["a", "b"], None)
-    for fault in (f.streams(A, B, then="close"), f.streams(A, B, then="reset"), f.streams(A, B, b'data: {"ch')):
+    for fault in (
+        f.streams(A, B, then="close"),
+        f.streams(A, B, then="reset"),
+        f.streams(A, B, b'data: {"ch'),
+    ):
         with Lab(fault) as lab:
             texts, _, caught = read(way, lab.url, strict_end=False)
             assert texts == ["a", "b"]
@@ -269,7 +281,9 @@ def test_a_bare_end_can_be_accepted(way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stream_without_a_content_type(way: str) -> None:
     async def script(connection: Connection, request: Request, body: bytes) -> None:
-        await connection.send(head(transfer_encoding="chunked"), chunk(A), chunk(B), chunk(END), chunk(b""))
+        await connection.send(
+            head(transfer_encoding="chunked"), chunk(A), chunk(B), chunk(END), chunk(b"")
+        )
 
     with Lab(script) as lab:
         texts, _, caught = read(way, lab.url)

@@ -10,7 +10,9 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the benchmarks' server runs on uvloop")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the benchmarks' server runs on uvloop"
+)
 
 
 def counts(*options: str) -> tuple[int, dict[str, str]]:

@@ -18,7 +18,13 @@ __all__ = ["Answer", "Running", "running", "workload_body"]
 
 def workload_body(slug: str = "support-bot", **fields: Any) -> dict[str, Any]:
     """What creates a workload. No stand-in serves forecasts: nothing is started unless the test says so."""
-    required = {"name": slug, "slug": slug, "task_type": "forecast", "backend": "vllm", "model_name": "acme/model"}
+    required = {
+        "name": slug,
+        "slug": slug,
+        "task_type": "forecast",
+        "backend": "vllm",
+        "model_name": "acme/model",
+    }
     return {**required, **fields}
 
 
@@ -36,7 +42,9 @@ class Running:
     sdk: str
     live: str
 
-    async def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> Answer:
+    async def call(
+        self, method: str, path: str, *, token: str | None = None, **options: Any
+    ) -> Answer:
         """One request; the body of the answer is JSON, or text where it is not."""
         headers = {**options.pop("headers", {})}
         if token is None:
@@ -51,8 +59,12 @@ class Running:
                 body = text
             return Answer(response.status, response.headers, body)
 
-    async def create(self, slug: str = "support-bot", project: str = "acme", **fields: Any) -> dict[str, Any]:
-        answer = await self.call("POST", f"/api/projects/{project}/workloads", json=workload_body(slug, **fields))
+    async def create(
+        self, slug: str = "support-bot", project: str = "acme", **fields: Any
+    ) -> dict[str, Any]:
+        answer = await self.call(
+            "POST", f"/api/projects/{project}/workloads", json=workload_body(slug, **fields)
+        )
         assert answer.status == 201, answer
         return answer.body
 
@@ -62,7 +74,11 @@ class Running:
         async with self.http.get(path, headers={"Authorization": f"Bearer {self.sdk}"}) as response:
             assert response.status == 200, await response.text()
             text = await response.text()
-        return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+        return [
+            json.loads(line.removeprefix("data: "))
+            for line in text.splitlines()
+            if line.startswith("data: ")
+        ]
 
     async def serve(self, slug: str, task_type: str) -> None:
         """Create a workload and wait until it answers."""
@@ -78,4 +94,6 @@ async def running(data_dir: Path, **options: Any) -> AsyncIterator[Running]:
         LocalPlatform(data_dir=data_dir, port=0, **options) as platform,
         aiohttp.ClientSession(platform.base_url) as http,
     ):
-        yield Running(platform, http, platform.mint_sdk_token("acme"), platform.mint_live_token("acme/*"))
+        yield Running(
+            platform, http, platform.mint_sdk_token("acme"), platform.mint_live_token("acme/*")
+        )

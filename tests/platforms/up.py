@@ -49,7 +49,17 @@ class Up:
 
     def __init__(self, data: Path, *arguments: str, project: str = "acme") -> None:
         self.data = data
-        line: Sequence[str] = ["up", "--json", "--port", "0", "--data", str(data), "--project", project, *arguments]
+        line: Sequence[str] = [
+            "up",
+            "--json",
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            "--project",
+            project,
+            *arguments,
+        ]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "inferencekey", *line],
             env=environment(),
@@ -96,7 +106,10 @@ class Up:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         code, _, errors = self.stop()
         if error is None:

@@ -45,7 +45,11 @@ class Caller:
         way = _choice(rng, {**self.STREAMING, **self.WHOLE})
         table = {"text": UNARY, "embed": EMBED}.get(way, STREAM)
         leaves = way not in READ and way not in self.WHOLE
-        fault = ENDLESS if leaves and rng.random() < 0.6 else _choice(rng, {n: f.weight for n, f in table.items()})
+        fault = (
+            ENDLESS
+            if leaves and rng.random() < 0.6
+            else _choice(rng, {n: f.weight for n, f in table.items()})
+        )
         return Plan(f"{self._name}.{self._count}", fault, rng.getrandbits(48)), way
 
 
@@ -83,7 +87,9 @@ class Reader:
         if self.plan.fault == ENDLESS:
             self.ledger.leaves(self.plan)
 
-    def judge(self, error: InferenceKeyError | None, stream: AsyncTextStream | TextStream | None) -> str:
+    def judge(
+        self, error: InferenceKeyError | None, stream: AsyncTextStream | TextStream | None
+    ) -> str:
         """Check everything that can be known; return the outcome."""
         ledger, plan, text = self.ledger, self.plan, self.text
         fault = STREAM.get(plan.fault)
@@ -98,7 +104,9 @@ class Reader:
         if error is None and not self.left and stream is not None:
             result = stream.result
             if (result.text, result.finish_reason, result.model) != (text, "stop", "m"):
-                ledger.fail(f"{plan.call} ({plan.fault}): the result is another than the chunks: {result!r}")
+                ledger.fail(
+                    f"{plan.call} ({plan.fault}): the result is another than the chunks: {result!r}"
+                )
         return "left" if self.left else "whole" if error is None else type(error).__name__
 
 
@@ -114,7 +122,9 @@ class Async(Caller):
             self._ledger.begin(plan, way)
             outcome = "raw error"
             try:
-                outcome = await (self._whole if way in self.WHOLE else self._stream)(endpoint, plan, way)
+                outcome = await (self._whole if way in self.WHOLE else self._stream)(
+                    endpoint, plan, way
+                )
             except Exception as error:
                 self._ledger.fail(f"{plan.call} ({plan.fault}, {way}): raw {error!r}")
             finally:
@@ -127,7 +137,9 @@ class Async(Caller):
             if way == "text":
                 text = (await endpoint.generate_text("Hi", extra_body=extra, timeout=LIMITS)).text
             else:
-                text = _embedded(plan, (await endpoint.embed("Hi", extra_body=extra, timeout=LIMITS)).embeddings)
+                text = _embedded(
+                    plan, (await endpoint.embed("Hi", extra_body=extra, timeout=LIMITS)).embeddings
+                )
         except InferenceKeyError as error:
             return _judge_whole(self._ledger, plan, way, "", error, began)
         return _judge_whole(self._ledger, plan, way, text, None, began)
@@ -157,7 +169,9 @@ class Async(Caller):
         return await self._read(endpoint, reader, way)
 
     async def _read(self, endpoint: AsyncEndpoint, reader: Reader, way: str) -> str:
-        stream = endpoint.generate_text_stream("Hi", extra_body={"soak": reader.plan.wire}, timeout=LIMITS)
+        stream = endpoint.generate_text_stream(
+            "Hi", extra_body={"soak": reader.plan.wire}, timeout=LIMITS
+        )
         closing = asyncio.create_task(_close_later(stream, reader)) if way == "close" else None
         try:
             if reader.style == 0 and way != "drop":
@@ -215,7 +229,9 @@ class Sync(Caller):
             if way == "text":
                 text = endpoint.generate_text("Hi", extra_body=extra, timeout=LIMITS).text
             else:
-                text = _embedded(plan, endpoint.embed("Hi", extra_body=extra, timeout=LIMITS).embeddings)
+                text = _embedded(
+                    plan, endpoint.embed("Hi", extra_body=extra, timeout=LIMITS).embeddings
+                )
         except InferenceKeyError as error:
             return _judge_whole(self._ledger, plan, way, "", error, began)
         return _judge_whole(self._ledger, plan, way, text, None, began)
@@ -225,7 +241,9 @@ class Sync(Caller):
         stream: TextStream | None = None
         closing: threading.Timer | None = None
         try:
-            stream = endpoint.generate_text_stream("Hi", extra_body={"soak": plan.wire}, timeout=LIMITS)
+            stream = endpoint.generate_text_stream(
+                "Hi", extra_body={"soak": plan.wire}, timeout=LIMITS
+            )
             if way == "close":
                 closing = threading.Timer(reader.delay, _closer(stream, reader))
                 closing.start()
@@ -257,7 +275,9 @@ def _embedded(plan: Plan, vectors: list[list[float]]) -> str:
     return plan.text if vectors == [plan.vector] else f"another vector: {vectors!r}"
 
 
-def _judge_whole(ledger: Ledger, plan: Plan, way: str, text: str, error: InferenceKeyError | None, began: float) -> str:
+def _judge_whole(
+    ledger: Ledger, plan: Plan, way: str, text: str, error: InferenceKeyError | None, began: float
+) -> str:
     fault = (UNARY if way == "text" else EMBED)[plan.fault]
     ledger.check_outcome(plan, text, error, fault, time.monotonic() - began)
     return "whole" if error is None else type(error).__name__

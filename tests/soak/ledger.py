@@ -65,7 +65,11 @@ class Ledger:
         now = time.monotonic()
         with self._lock:
             found = [(now - began, plan, way) for began, plan, way in self._running.values()]
-        return [f"{p.call} ({p.fault}, {way}): runs for {t:.0f} s" for t, p, way in found if t > PATIENCE]
+        return [
+            f"{p.call} ({p.fault}, {way}): runs for {t:.0f} s"
+            for t, p, way in found
+            if t > PATIENCE
+        ]
 
     # The caller of an endless answer notes when it leaves, the server when it noticed; either may come first.
 
@@ -89,7 +93,9 @@ class Ledger:
             self._left.clear()
             self._gone.clear()
 
-    def check_text(self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault | None) -> None:
+    def check_text(
+        self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault | None
+    ) -> None:
         """What was delivered is what the server sent, and the error says the same."""
         whole = plan.text + "." * (len(text) - len(plan.text)) if fault is None else plan.text
         if not whole.startswith(text):
@@ -105,12 +111,18 @@ class Ledger:
         """An answer that was read to its end came out as the fault allows."""
         outcome = "whole" if error is None else type(error).__name__
         if outcome not in fault.outcomes:
-            self.fail(f"{plan.call} ({plan.fault}): {outcome}, not one of {sorted(fault.outcomes)}: {error}")
+            self.fail(
+                f"{plan.call} ({plan.fault}): {outcome}, not one of {sorted(fault.outcomes)}: {error}"
+            )
         elif error is None and text != plan.text:
-            self.fail(f"{plan.call} ({plan.fault}): an answer that is not whole was taken for one: {text[-80:]!r}")
+            self.fail(
+                f"{plan.call} ({plan.fault}): an answer that is not whole was taken for one: {text[-80:]!r}"
+            )
         elif error is not None and fault.exact and text != plan.sent:
             lost = len(plan.sent) - len(text)
-            self.fail(f"{plan.call} ({plan.fault}): {lost} characters that had arrived were not delivered: {error}")
+            self.fail(
+                f"{plan.call} ({plan.fault}): {lost} characters that had arrived were not delivered: {error}"
+            )
         if fault.waits:
             self.late_by.append(max(0.0, waited - fault.waits))
             if waited > fault.waits + LATE:

@@ -15,7 +15,22 @@ __all__ = ["EMBED", "ENDLESS", "STREAM", "TIMEOUTS", "UNARY", "Fault", "Plan"]
 # The deadlines of every call, in seconds. The server's pauses are far below them, or for ever.
 TIMEOUTS: Final = {"connect": 5.0, "first_byte": 3.0, "read": 3.0, "total": 10.0, "keepalive": 3.0}
 
-WORDS: Final = ("the ", "Año ", "日本語 ", "🙂", "\n\n", '"', "\\", "data: ", "é", "[DONE] ", "  ", "", "&", "x" * 300)
+WORDS: Final = (
+    "the ",
+    "Año ",
+    "日本語 ",
+    "🙂",
+    "\n\n",
+    '"',
+    "\\",
+    "data: ",
+    "é",
+    "[DONE] ",
+    "  ",
+    "",
+    "&",
+    "x" * 300,
+)
 ENDLESS: Final = "endless"
 
 
@@ -107,7 +122,11 @@ UNARY: Final = {
     "abort": _fault("GenerationFailed"),
 }
 
-EMBED: Final = {**_BEFORE, "wrong_shape": _fault("ResponseFormatError"), "truncated": _fault("ResponseFormatError")}
+EMBED: Final = {
+    **_BEFORE,
+    "wrong_shape": _fault("ResponseFormatError"),
+    "truncated": _fault("ResponseFormatError"),
+}
 
 
 @dataclass(frozen=True)

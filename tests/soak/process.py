@@ -19,7 +19,15 @@ from typing import Any, ClassVar
 __all__ = ["Sample", "growth", "take"]
 
 OURS = frozenset(
-    {"AsyncTextStream", "TextStream", "ByteStream", "EventReader", "ChatStream", "ClientResponse", "Reply"}
+    {
+        "AsyncTextStream",
+        "TextStream",
+        "ByteStream",
+        "EventReader",
+        "ChatStream",
+        "ClientResponse",
+        "Reply",
+    }
 )
 """None of these may be alive when no call is."""
 
@@ -101,7 +109,8 @@ def take(calls: int) -> Sample:
     kinds = Counter(
         type(found).__name__
         for found in objects
-        if type(found).__name__ in OURS and type(found).__module__.startswith(("inferencekey", "aiohttp"))
+        if type(found).__name__ in OURS
+        and type(found).__module__.startswith(("inferencekey", "aiohttp"))
     )
     count = len(objects)
     del objects

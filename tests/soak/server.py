@@ -154,13 +154,19 @@ class Answer:
         fails = self.call.attempts <= plan.rng("attempts").randint(1, 3)
         match plan.fault:
             case "busy" if fails:
-                after = rng.choice(({"Retry_After": "0"}, {"retry_after_ms": "40"}, {"Retry_After": "0.1"}, {}))
+                after = rng.choice(
+                    ({"Retry_After": "0"}, {"retry_after_ms": "40"}, {"Retry_After": "0.1"}, {})
+                )
                 await connection.send(json_answer({"error": {"message": "busy"}}, 503, **after))
             case "limited" if fails:
                 await connection.send(json_answer({"error": "slow_down"}, 429, retry_after_ms="30"))
             case "bad_gateway" if fails:
-                page = b"<html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
-                await connection.send(head(502, content_type="text/html", content_length=str(len(page))) + page)
+                page = (
+                    b"<html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
+                )
+                await connection.send(
+                    head(502, content_type="text/html", content_length=str(len(page))) + page
+                )
                 connection.close()
             case "hangs_up" if fails:
                 connection.close()
@@ -168,9 +174,13 @@ class Answer:
                 connection.reset()
             case "refused":
                 status = plan.rng("refused").choice(list(REFUSALS))
-                await connection.send(json_answer({"error": {"message": "no", "code": "no"}}, status))
+                await connection.send(
+                    json_answer({"error": {"message": "no", "code": "no"}}, status)
+                )
             case "error_page":
-                await connection.send(head(500, content_type="text/plain", content_length=str(1 << 21)))
+                await connection.send(
+                    head(500, content_type="text/plain", content_length=str(1 << 21))
+                )
                 await connection.send(*[b"words " * 10_000] * 30)
                 await connection.until_gone()
             case "not_http":
@@ -218,21 +228,27 @@ class Stream(Answer):
                 for start in range(0, len(data), step):
                     await connection.send(data[start : start + step], pause=0.001)
             case "one_write":
-                await connection.send(b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")]))
+                await connection.send(
+                    b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")])
+                )
             case "spare_answer":
                 # Proxies say good-bye to a connection with an answer that nobody asked for.
                 whole = b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")])
                 await connection.send(whole + json_answer({"error": "idle for too long"}, 408))
                 connection.close()
             case "until_close":
-                await connection.send(head(200, content_type="text/event-stream", connection="close"))
+                await connection.send(
+                    head(200, content_type="text/event-stream", connection="close")
+                )
                 await connection.send(*self.events(), pause=self.pause)
                 connection.close()
             case "gzip":
                 packed = zlib.compressobj(wbits=31)
                 await connection.send(sse_head(content_encoding="gzip"))
                 for event in self.events():
-                    await connection.send(chunk(packed.compress(event) + packed.flush(zlib.Z_SYNC_FLUSH)))
+                    await connection.send(
+                        chunk(packed.compress(event) + packed.flush(zlib.Z_SYNC_FLUSH))
+                    )
                 await connection.send(chunk(packed.flush()), chunk(b""))
             case _:
                 await connection.send(sse_head())
@@ -240,8 +256,12 @@ class Stream(Answer):
                 await connection.send(chunk(b""))
         await self.afterwards()
 
-    def events(self, count: int | None = None, *, finish: str | None = "stop", done: bool = True) -> list[bytes]:
-        found: list[dict[str, Any]] = [{"delta": {"content": text}} for text in self.plan.pieces[:count]]
+    def events(
+        self, count: int | None = None, *, finish: str | None = "stop", done: bool = True
+    ) -> list[bytes]:
+        found: list[dict[str, Any]] = [
+            {"delta": {"content": text}} for text in self.plan.pieces[:count]
+        ]
         if finish:
             found.append({"delta": {}, "finish_reason": finish})
         lines = [data({"choices": [{"index": 0, **choice}], "model": "m"}) for choice in found]
@@ -260,11 +280,22 @@ class Stream(Answer):
         end = rng.choice((b"\n", b"\r\n", b"\r"))
         lines = []
         for event in self.events():
-            lines.append(rng.choice((b": keep-alive\n\n", b"", b"event: message\nid: 7\nretry: 10\n")) + event)
+            lines.append(
+                rng.choice((b": keep-alive\n\n", b"", b"event: message\nid: 7\nretry: 10\n"))
+                + event
+            )
             if rng.random() < 0.2:
-                odd = rng.choice(({"choices": []}, {"choices": None}, {"choices": [{"delta": {"role": "assistant"}}]}))
+                odd = rng.choice(
+                    (
+                        {"choices": []},
+                        {"choices": None},
+                        {"choices": [{"delta": {"role": "assistant"}}]},
+                    )
+                )
                 lines.insert(-1, data(odd))
-        whole = (b"\xef\xbb\xbf" if rng.random() < 0.5 else b"") + b"".join(lines).replace(b"\n", end)
+        whole = (b"\xef\xbb\xbf" if rng.random() < 0.5 else b"") + b"".join(lines).replace(
+            b"\n", end
+        )
         await connection.send(sse_head())
         place = 0
         while place < len(whole):
@@ -279,7 +310,9 @@ class Stream(Answer):
 
     async def _cut_after_finish(self) -> None:
         self.begin()
-        await self.connection.send(sse_head(), *map(chunk, self.events(done=False)), pause=self.pause)
+        await self.connection.send(
+            sse_head(), *map(chunk, self.events(done=False)), pause=self.pause
+        )
         await self._end()
 
     async def _half_close(self) -> None:
@@ -316,7 +349,9 @@ class Stream(Answer):
         self.begin()
         events = self.events(self.plan.cut, finish=None, done=False)
         size = sum(map(len, events)) + self.rng.randint(1, 10_000)
-        await self.connection.send(head(200, content_type="text/event-stream", content_length=str(size)))
+        await self.connection.send(
+            head(200, content_type="text/event-stream", content_length=str(size))
+        )
         await self.connection.send(*events, pause=self.pause)
         self.connection.close()
 
@@ -324,7 +359,9 @@ class Stream(Answer):
         self.begin()
         events = self.events(done=False)
         size = sum(map(len, events[:-2])) + self.rng.randint(0, 9)
-        await self.connection.send(head(200, content_type="text/event-stream", content_length=str(size)))
+        await self.connection.send(
+            head(200, content_type="text/event-stream", content_length=str(size))
+        )
         await self.connection.send(b"".join(events) + b"data: [DONE]\n\n")
         self.connection.close()
 
@@ -334,7 +371,9 @@ class Stream(Answer):
         events = packed.compress(b"".join(self.events(self.plan.cut, finish=None, done=False)))
         events += packed.flush(zlib.Z_SYNC_FLUSH)
         # No block begins like this; damage inside one would be found out only at the very end.
-        await self.connection.send(sse_head(content_encoding="gzip"), chunk(events), chunk(b"\xff" * 40), chunk(b""))
+        await self.connection.send(
+            sse_head(content_encoding="gzip"), chunk(events), chunk(b"\xff" * 40), chunk(b"")
+        )
 
     async def _stall(self) -> None:
         await self.beginning()
@@ -360,20 +399,28 @@ class Stream(Answer):
     async def _abort(self) -> None:
         self.begin()
         reason = self.rng.choice(("abort", "error"))
-        await self.connection.send(sse_head(), *map(chunk, self.events(self.plan.cut, finish=reason)), chunk(b""))
+        await self.connection.send(
+            sse_head(), *map(chunk, self.events(self.plan.cut, finish=reason)), chunk(b"")
+        )
 
     async def _garbage(self) -> None:
         await self.beginning()
-        await self.connection.send(chunk(self.rng.choice((b"data: {nonsense\n\n", b"data: 7\n\n", b"data: \xff\n\n"))))
+        await self.connection.send(
+            chunk(self.rng.choice((b"data: {nonsense\n\n", b"data: 7\n\n", b"data: \xff\n\n")))
+        )
         await self.connection.until_gone()
 
     async def _json_answer(self) -> None:
         self.begin()
-        await self.connection.send(json_answer(self.rng.choice(({"choices": []}, {"error": {"message": "no"}}))))
+        await self.connection.send(
+            json_answer(self.rng.choice(({"choices": []}, {"error": {"message": "no"}})))
+        )
 
     async def _endless(self) -> None:
         self.begin()
-        await self.connection.send(sse_head(), *map(chunk, self.events(finish=None, done=False)), pause=self.pause)
+        await self.connection.send(
+            sse_head(), *map(chunk, self.events(finish=None, done=False)), pause=self.pause
+        )
         event = data({"choices": [{"index": 0, "delta": {"content": "."}}]})
         await self._until_left(lambda: self.connection.send(chunk(event)))
 
@@ -397,7 +444,9 @@ class Stream(Answer):
 class Unary(Answer):
     """A whole answer."""
 
-    def __init__(self, connection: Connection, plan: Plan, call: Call, value: dict[str, Any]) -> None:
+    def __init__(
+        self, connection: Connection, plan: Plan, call: Call, value: dict[str, Any]
+    ) -> None:
         super().__init__(connection, plan, call)
         self.value = value
 
@@ -412,16 +461,22 @@ class Unary(Answer):
                 for start in range(0, len(whole), step):
                     await connection.send(whole[start : start + step], pause=0.001)
             case "until_close":
-                await connection.send(head(200, content_type="application/json", connection="close"), body)
+                await connection.send(
+                    head(200, content_type="application/json", connection="close"), body
+                )
                 connection.close()
             case "gzip":
                 await connection.send(json_answer(gzip.compress(body), content_encoding="gzip"))
             case "spare_answer":
-                await connection.send(json_answer(body) + json_answer({"error": "idle for too long"}, 408))
+                await connection.send(
+                    json_answer(body) + json_answer({"error": "idle for too long"}, 408)
+                )
                 connection.close()
             case "half_close" | "reset" | "stall":
                 part = body[: self.rng.randrange(1, len(body))]
-                await connection.send(head(200, content_type="application/json", content_length=str(len(body))), part)
+                await connection.send(
+                    head(200, content_type="application/json", content_length=str(len(body))), part
+                )
                 await self._leave()
             case "bad_gzip":
                 packed = bytearray(gzip.compress(body))
@@ -432,12 +487,16 @@ class Unary(Answer):
             case "empty":
                 await connection.send(head(200, content_length="0"))
             case "wrong_shape":
-                wrong = self.rng.choice(({}, [], {"choices": [{}]}, {"choices": None}, {"data": [{}]}, 7, None))
+                wrong = self.rng.choice(
+                    ({}, [], {"choices": [{}]}, {"choices": None}, {"data": [{}]}, 7, None)
+                )
                 await connection.send(json_answer(wrong))
             case "bad_utf8":
                 await connection.send(json_answer(body[:-1] + b', "x": "\xff\xfe"}'))
             case "in_band":
-                await connection.send(json_answer({"error": {"message": "out of memory", "code": 500}}))
+                await connection.send(
+                    json_answer({"error": {"message": "out of memory", "code": 500}})
+                )
             case "abort":
                 value["choices"][0]["finish_reason"] = "abort"
                 await connection.send(json_answer(value))
@@ -482,7 +541,11 @@ async def main() -> None:
     hanging_up = loop.create_task(serving.hang_up())
     tell(port=server.sockets[0].getsockname()[1])
     while await asked.readline():
-        tell(requests=serving.requests, answering=sorted(serving.answering.values()), open=serving.open)
+        tell(
+            requests=serving.requests,
+            answering=sorted(serving.answering.values()),
+            open=serving.open,
+        )
     hanging_up.cancel()
     server.close()
 

@@ -37,7 +37,12 @@ RETRY = RetryPolicy(base=0.05, cap=0.3)
 
 # What each call may leave behind, on average over the rounds after the first third, and what is noise in all: the pool
 # has more connections in it at one time than at another, and the C library keeps what is freed, in pieces.
-BOUNDS = {"blocks": (0.2, 5_000), "objects": (0.1, 3_000), "heap": (20.0, 1 << 20), "rss": (150.0, 64 << 20)}
+BOUNDS = {
+    "blocks": (0.2, 5_000),
+    "objects": (0.1, 3_000),
+    "heap": (20.0, 1 << 20),
+    "rss": (150.0, 64 << 20),
+}
 
 CLOSED_WITHIN = 1.0
 LAG = 1.0
@@ -51,7 +56,10 @@ class FaultyServer:
         self._stats: dict[str, Any] = {}
         self._told = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "soak.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "soak.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{json.loads(self._process.stdout.readline())['port']}"
@@ -117,7 +125,9 @@ class Soak:
         _bridge.run(_catch_on_this_loop, self.ledger)
         ticking = asyncio.create_task(self._tick())
         before = take(0)
-        asynchronous = AsyncDataClient(base_url=server.url, project="acme", api_key=KEY, retry=RETRY)
+        asynchronous = AsyncDataClient(
+            base_url=server.url, project="acme", api_key=KEY, retry=RETRY
+        )
         sync = DataClient(base_url=server.url, project="acme", api_key=KEY, retry=RETRY)
         rounds = max(3, self.options.seconds // 30)
         first: tracemalloc.Snapshot | None = None
@@ -140,18 +150,24 @@ class Soak:
         after = take(self.ledger.calls)
         for what in ("descriptors", "threads", "tasks"):
             if getattr(after, what) > getattr(before, what):
-                self.ledger.fail(f"{what}: {getattr(before, what)} before, {getattr(after, what)} after")
+                self.ledger.fail(
+                    f"{what}: {getattr(before, what)} before, {getattr(after, what)} after"
+                )
         requests = (await server.stats())["requests"]
         ticking.cancel()
         server.stop()
         return self._figures(before, after, requests)
 
-    async def _round(self, number: int, seconds: float, asynchronous: AsyncDataClient, sync: DataClient) -> None:
+    async def _round(
+        self, number: int, seconds: float, asynchronous: AsyncDataClient, sync: DataClient
+    ) -> None:
         until = time.monotonic() + seconds
         seed = self.options.seed
         endpoint, sync_endpoint = asynchronous.endpoint("bot"), sync.endpoint("bot")
         threads = [
-            threading.Thread(target=Sync(f"t{number}-{n}", seed, self.ledger).run, args=(sync_endpoint, until))
+            threading.Thread(
+                target=Sync(f"t{number}-{n}", seed, self.ledger).run, args=(sync_endpoint, until)
+            )
             for n in range(self.options.threads)
         ]
         for thread in threads:
@@ -177,7 +193,9 @@ class Soak:
     def _watch(self) -> None:
         """What nobody catches is a failure too."""
         ledger = self.ledger
-        sys.unraisablehook = lambda hook: ledger.fail(f"unraisable: {hook.exc_value!r} in {hook.object!r}")
+        sys.unraisablehook = lambda hook: ledger.fail(
+            f"unraisable: {hook.exc_value!r} in {hook.object!r}"
+        )
         threading.excepthook = lambda hook: ledger.fail(f"in {hook.thread}: {hook.exc_value!r}")
         _catch(asyncio.get_running_loop(), ledger)
 
@@ -197,7 +215,12 @@ class Soak:
                     f"{ledger.outcomes['whole']} whole, {ledger.outcomes['left']} left, "
                     f"{ledger.failed} failures, memory {rss}, longest lag {self.lag * 1000:.0f} ms"
                 )
-                print(f"\r{line}\x1b[K" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
+                print(
+                    f"\r{line}\x1b[K" if live else line,
+                    end="" if live else "\n",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
     def _compare(self, first: tracemalloc.Snapshot | None) -> tracemalloc.Snapshot:
         now = tracemalloc.take_snapshot()
@@ -215,7 +238,9 @@ class Soak:
             slope = slopes[what] = growth([(s.calls, getattr(s, what)) for s in steady])
             grown = slope * (steady[-1].calls - steady[0].calls)
             if slope > per_call and grown > noise:
-                ledger.fail(f"{what} grow by {slope:.3g} a call ({grown:.0f} in all), more than {per_call:g}")
+                ledger.fail(
+                    f"{what} grow by {slope:.3g} a call ({grown:.0f} in all), more than {per_call:g}"
+                )
         if percentile(ledger.closed_after, 0.99) > CLOSED_WITHIN + min(self.lag, LAG):
             ledger.fail(
                 f"connections are closed up to {percentile(ledger.closed_after, 0.99):.2f} s after their caller left"
@@ -236,11 +261,17 @@ class Soak:
             "faults": dict(ledger.faults.most_common()),
             "closed_after_ms": {
                 "count": len(ledger.closed_after),
-                **{f"p{round(s * 100)}": round(percentile(ledger.closed_after, s) * 1000, 1) for s in (0.5, 0.99, 1)},
+                **{
+                    f"p{round(s * 100)}": round(percentile(ledger.closed_after, s) * 1000, 1)
+                    for s in (0.5, 0.99, 1)
+                },
             },
             "timeouts_late_ms": {
                 "count": len(ledger.late_by),
-                **{f"p{round(s * 100)}": round(percentile(ledger.late_by, s) * 1000, 1) for s in (0.5, 0.99, 1)},
+                **{
+                    f"p{round(s * 100)}": round(percentile(ledger.late_by, s) * 1000, 1)
+                    for s in (0.5, 0.99, 1)
+                },
             },
             "growth_per_call": {what: round(slope, 4) for what, slope in slopes.items()},
             "growth_bounds": {what: bound for what, (bound, _) in BOUNDS.items()},
@@ -259,7 +290,9 @@ async def _catch_on_this_loop(ledger: Ledger) -> None:
 
 def _catch(loop: asyncio.AbstractEventLoop, ledger: Ledger) -> None:
     loop.set_exception_handler(
-        lambda _, context: ledger.fail(f"the loop: {context.get('message')} {context.get('exception')!r}")
+        lambda _, context: ledger.fail(
+            f"the loop: {context.get('message')} {context.get('exception')!r}"
+        )
     )
 
 
@@ -278,7 +311,10 @@ def _report(figures: dict[str, Any]) -> str:
         f"deadlines missed by: {late['p50']} ms, p99 {late['p99']} ms, of {late['count']}",
         f"growth per call: {growth_}",
         f"resident memory after each round, MB: {' '.join(str(s['rss'] >> 20) for s in figures['rounds'])}",
-        *(f"{what}: {first[what]} before, {after[what]} after" for what in ("descriptors", "threads", "tasks")),
+        *(
+            f"{what}: {first[what]} before, {after[what]} after"
+            for what in ("descriptors", "threads", "tasks")
+        ),
         *figures["failures"],
         "passed" if figures["passed"] else f"FAILED: {figures['failed']} failures",
     ]
@@ -286,13 +322,21 @@ def _report(figures: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="soak", description="Random faults, and every call accounted for.")
+    parser = argparse.ArgumentParser(
+        prog="soak", description="Random faults, and every call accounted for."
+    )
     parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--streams", type=int, default=200, help="tasks on the async client (default: 200)")
-    parser.add_argument("--threads", type=int, default=16, help="threads on the sync client (default: 16)")
+    parser.add_argument(
+        "--streams", type=int, default=200, help="tasks on the async client (default: 200)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=16, help="threads on the sync client (default: 16)"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same calls again")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--tracemalloc", action="store_true", help="say which lines memory grew in; much slower")
+    parser.add_argument(
+        "--tracemalloc", action="store_true", help="say which lines memory grew in; much slower"
+    )
     options = parser.parse_args(arguments)
     if options.tracemalloc:
         tracemalloc.start(5)

@@ -49,7 +49,9 @@ async def test_a_pool_of_dead_connections_never_surfaces(rude: bool) -> None:
         await connection.send(json_answer({"model": "m", "choices": [message]}))
 
     with FaultServer(once) as server:
-        async with AsyncDataClient(base_url=server.url, project="acme", api_key=KEY, retry=None) as data:
+        async with AsyncDataClient(
+            base_url=server.url, project="acme", api_key=KEY, retry=None
+        ) as data:
             bot = data.endpoint("bot")
             await asyncio.gather(*(bot.generate_text("Hi") for _ in range(8)))
             assert len(server.connections) == 8

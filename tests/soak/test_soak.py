@@ -28,6 +28,8 @@ def test_ten_seconds_of_random_faults() -> None:
     figures = json.loads(done.stdout)
     assert (done.returncode, figures["failures"]) == (0, []), figures
     assert figures["calls"] > 200
-    assert {"whole", "left", "StreamInterrupted", "RequestTimeout", "GenerationFailed"} <= set(figures["outcomes"])
+    assert {"whole", "left", "StreamInterrupted", "RequestTimeout", "GenerationFailed"} <= set(
+        figures["outcomes"]
+    )
     # Nothing but progress: no warning, nothing at exit.
     assert all(" calls, " in line for line in done.stderr.splitlines()), done.stderr

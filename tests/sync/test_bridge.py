@@ -16,7 +16,14 @@ import pytest
 from faults import Connection, FaultServer, Request, chunk, events, json_answer, sse_head
 from faults.programs import Program, run_program
 
-from inferencekey import ConfigurationError, DataClient, Endpoint, StreamInterrupted, TextChunk, _bridge
+from inferencekey import (
+    ConfigurationError,
+    DataClient,
+    Endpoint,
+    StreamInterrupted,
+    TextChunk,
+    _bridge,
+)
 
 KEY = "ik_live_0a1b2c3d_" + "e" * 64
 
@@ -41,7 +48,13 @@ async def stream_then_hang(connection: Connection, request: Request) -> None:
 def silent(ended: tuple[int, str, str]) -> tuple[int, str, str]:
     """How a program ended, without what asyncio says of a slow machine in dev mode."""
     code, out, err = ended
-    return code, out, "".join(line for line in err.splitlines(keepends=True) if not line.startswith("Executing <"))
+    return (
+        code,
+        out,
+        "".join(
+            line for line in err.splitlines(keepends=True) if not line.startswith("Executing <")
+        ),
+    )
 
 
 def endpoint(server: FaultServer) -> Endpoint:
@@ -72,7 +85,9 @@ def test_in_a_running_loop() -> None:
 
 def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(connection: Connection, request: Request) -> None:
-        await connection.send(sse_head() + b"".join(events(*(str(i) for i in range(500)))) + chunk(b""))
+        await connection.send(
+            sse_head() + b"".join(events(*(str(i) for i in range(500)))) + chunk(b"")
+        )
 
     crossings = 0
     original = _bridge._Pump.take
@@ -130,13 +145,19 @@ def test_threads_share_a_stream() -> None:
     with FaultServer(script) as server, DataClient(base_url=server.url, project="acme") as data:
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
         with ThreadPoolExecutor(8) as pool:
-            found = [job.result(30) for job in [pool.submit(lambda: [c.text for c in stream]) for _ in range(8)]]
+            found = [
+                job.result(30)
+                for job in [pool.submit(lambda: [c.text for c in stream]) for _ in range(8)]
+            ]
         assert sorted(text for part in found for text in part if text) == sorted([*texts, "end"])
         assert stream.result.text == "".join([*texts, "end"])
 
 
 def test_threads_that_wait_for_one_stream_all_see_its_end() -> None:
-    with FaultServer(stream_then_hang) as server, DataClient(base_url=server.url, project="acme") as data:
+    with (
+        FaultServer(stream_then_hang) as server,
+        DataClient(base_url=server.url, project="acme") as data,
+    ):
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
         assert next(stream).text == "a"
         with ThreadPoolExecutor(4) as pool:
@@ -155,7 +176,10 @@ def begun_late(what: Callable[[_bridge._Thread], Callable[[], None]]) -> None:
 
 
 def test_a_stream_that_is_dropped_before_it_is_pumped_is_closed() -> None:
-    with FaultServer(stream_then_hang) as server, DataClient(base_url=server.url, project="acme") as data:
+    with (
+        FaultServer(stream_then_hang) as server,
+        DataClient(base_url=server.url, project="acme") as data,
+    ):
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
         pump = _bridge._Pump(stream._stream, _bridge._thread())
         assert pump.take()
@@ -246,7 +270,8 @@ print(ep.generate_text(prompt="x").text, type(_bridge._thread().loop).__module__
 
 
 @pytest.mark.parametrize(
-    ("switch", "module"), [("", "uvloop"), ("0", "asyncio.unix_events"), ("off", "asyncio.unix_events")]
+    ("switch", "module"),
+    [("", "uvloop"), ("0", "asyncio.unix_events"), ("off", "asyncio.unix_events")],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")
 def test_uvloop_runs_the_sync_clients_where_it_is_installed(
@@ -284,7 +309,10 @@ def test_a_stream_that_is_waited_for_during_exit_is_no_end() -> None:
 
 @pytest.mark.parametrize("way", ["block", "close", "break and drop", "close from another thread"])
 def test_leaving_a_stream_closes_the_connection(way: str) -> None:
-    with FaultServer(stream_then_hang) as server, DataClient(base_url=server.url, project="acme") as data:
+    with (
+        FaultServer(stream_then_hang) as server,
+        DataClient(base_url=server.url, project="acme") as data,
+    ):
         ep = data.endpoint("bot", api_key=KEY)
         if way == "block":
             with ep.generate_text_stream(prompt="x") as stream:
@@ -335,7 +363,8 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize(
-    "what", ["ep.generate_text(prompt='x')", "print([c.text for c in ep.generate_text_stream('x')])"]
+    "what",
+    ["ep.generate_text(prompt='x')", "print([c.text for c in ep.generate_text_stream('x')])"],
 )
 def test_ctrl_c_ends_the_call_at_once(what: str) -> None:
     with FaultServer(stream_then_hang if "stream" in what else hang) as server:
@@ -379,7 +408,9 @@ print(first + "".join(c.text for c in stream), flush=True)
 def test_a_forked_child_calls_and_the_parent_goes_on() -> None:
     async def script(connection: Connection, request: Request) -> None:
         if request.json.get("stream"):
-            await connection.send(sse_head(), *events(*"abcdefgh", done=True), chunk(b""), pause=0.15)
+            await connection.send(
+                sse_head(), *events(*"abcdefgh", done=True), chunk(b""), pause=0.15
+            )
         else:
             await echo(connection, request)
 

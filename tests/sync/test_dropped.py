@@ -21,7 +21,9 @@ async def answer(connection: Connection, request: Request) -> None:
 def test_a_dropped_sync_client() -> None:
     with FaultServer(answer) as server:
         for _ in range(5):
-            DataClient(base_url=server.url, project="acme", api_key="k").endpoint("x").generate_text("x")
+            DataClient(base_url=server.url, project="acme", api_key="k").endpoint(
+                "x"
+            ).generate_text("x")
             gc.collect()
         for connection in server.connections:
             assert connection.gone.wait(2)

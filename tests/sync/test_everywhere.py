@@ -17,7 +17,13 @@ from faults.calls import KEY
 from faults.lab import Lab
 from faults.load import QuickServer, allow_files, open_files, until
 
-from inferencekey import ConfigurationError, DataClient, Endpoint, InferenceKeyError, StreamInterrupted
+from inferencekey import (
+    ConfigurationError,
+    DataClient,
+    Endpoint,
+    InferenceKeyError,
+    StreamInterrupted,
+)
 
 
 def client(server: Any, **options: Any) -> DataClient:
@@ -53,7 +59,11 @@ def nothing_is_left() -> Iterator[None]:
         yield
         until(lambda: open_files() <= before, 5)
     assert open_files() <= before
-    assert [str(warning.message) for warning in complaints if issubclass(warning.category, ResourceWarning)] == []
+    assert [
+        str(warning.message)
+        for warning in complaints
+        if issubclass(warning.category, ResourceWarning)
+    ] == []
 
 
 def test_sixty_four_threads() -> None:
@@ -71,9 +81,15 @@ def test_sixty_four_threads() -> None:
 
 
 def test_five_hundred_threads_wait_together() -> None:
-    with QuickServer(together=500) as server, client(server) as data, ThreadPoolExecutor(500) as pool:
+    with (
+        QuickServer(together=500) as server,
+        client(server) as data,
+        ThreadPoolExecutor(500) as pool,
+    ):
         endpoint = data.endpoint("bot")
-        assert list(pool.map(lambda n: ask(endpoint, str(n)), range(500))) == [str(n) for n in range(500)]
+        assert list(pool.map(lambda n: ask(endpoint, str(n)), range(500))) == [
+            str(n) for n in range(500)
+        ]
         assert server.most == 500
 
 

@@ -21,15 +21,21 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 async def echo(connection: Connection, request: Request) -> None:
     prompt = request.json["messages"][0]["content"]
     if request.json.get("stream"):
-        await connection.send(sse_head(), *events(*prompt), chunk(b""), pause=0.02 if len(prompt) > 30 else 0.0)
+        await connection.send(
+            sse_head(), *events(*prompt), chunk(b""), pause=0.02 if len(prompt) > 30 else 0.0
+        )
     else:
-        await connection.send(json_answer({"choices": [{"message": {"content": prompt}, "finish_reason": "stop"}]}))
+        await connection.send(
+            json_answer({"choices": [{"message": {"content": prompt}, "finish_reason": "stop"}]})
+        )
 
 
 def unforked(err: str) -> list[str]:
     """What was said on stderr, but for what Python 3.12 and newer say of any fork beside a thread, and for how slow it was."""
     return [
-        line for line in err.splitlines() if line.strip() and "fork" not in line and not line.startswith("Executing <")
+        line
+        for line in err.splitlines()
+        if line.strip() and "fork" not in line and not line.startswith("Executing <")
     ]
 
 
@@ -209,7 +215,9 @@ if __name__ == "__main__":
     ids=["prefork", "respawn", "threads", "unused", "closed", "inherited", "pool"],
 )
 @pytest.mark.parametrize("uvloop", ["1", "0"], ids=["uvloop", "asyncio"])
-def test_forked_workers(program: str, printed: str, uvloop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forked_workers(
+    program: str, printed: str, uvloop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INFERENCEKEY_UVLOOP", uvloop)
     with FaultServer(echo) as server:
         code, out, err = run_program(program, server.url, timeout=60)
@@ -231,7 +239,9 @@ def test_a_first_call_imports_nothing(uvloop: str, monkeypatch: pytest.MonkeyPat
     # A child that is forked in the middle of another thread's import waits for that module for ever.
     monkeypatch.setenv("INFERENCEKEY_UVLOOP", uvloop)
     with FaultServer(echo) as server:
-        code, out, err = run_program(FIRST, server.url.replace("127.0.0.1", "localhost"), timeout=60)
+        code, out, err = run_program(
+            FIRST, server.url.replace("127.0.0.1", "localhost"), timeout=60
+        )
     assert (code, out, unforked(err)) == (0, "a b\n[]\n", [])
 
 
@@ -239,7 +249,11 @@ def clients() -> list[Any]:
     common: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "project": "acme"}
     made: list[Any] = []
     for data in (DataClient, AsyncDataClient):
-        made += [data(**common), data(api_key=KEY, **common), data(**common).endpoint("bot", api_key=KEY)]
+        made += [
+            data(**common),
+            data(api_key=KEY, **common),
+            data(**common).endpoint("bot", api_key=KEY),
+        ]
     for management in (ManagementClient, AsyncManagementClient):
         made.append(management(sdk_token=TOKEN, **common))
     return made

@@ -45,7 +45,9 @@ from inferencekey import (
 from inferencekey.manifest import Lock, dump_manifest, load_manifest, spec_of
 
 SPEC = WorkloadSpec(name="n", slug="s", model="m", backend=Backend.VLLM)
-WORDS = WorkloadSpec(name="n", slug="s", model="m", backend="my-backend", task_type="embedding", config={"a": 1})
+WORDS = WorkloadSpec(
+    name="n", slug="s", model="m", backend="my-backend", task_type="embedding", config={"a": 1}
+)
 
 
 def values() -> None:
@@ -79,8 +81,13 @@ async def asynchronous() -> None:
         assert_type(plan.lines(), tuple[PlanLine, ...])
         assert_type(Plan.from_dict(plan.to_dict()), Plan)
         assert_type(await mgmt.apply(plan), EndpointRef)
-        assert_type(await mgmt.ensure_all((SPEC, WORDS), on_drift="fail", max_concurrency=3), list[EndpointRef])
-        assert_type(await mgmt.wait_all({"s"}, timeout=None, on_progress=print), list[ReadinessEvent])
+        assert_type(
+            await mgmt.ensure_all((SPEC, WORDS), on_drift="fail", max_concurrency=3),
+            list[EndpointRef],
+        )
+        assert_type(
+            await mgmt.wait_all({"s"}, timeout=None, on_progress=print), list[ReadinessEvent]
+        )
         assert_type(await mgmt.logs("s", after=3), EngineLog)
         assert_type(await mgmt.list_workloads(), list[Workload])
         assert_type(await mgmt.get_workload("s"), Workload)
@@ -90,16 +97,26 @@ async def asynchronous() -> None:
         assert_type(events, AsyncReadinessStream)
         async for event in events:
             assert_type(event, ReadinessEvent)
-        assert_type(await mgmt.wait_until_ready("s", timeout=None, on_progress=print), ReadinessEvent)
+        assert_type(
+            await mgmt.wait_until_ready("s", timeout=None, on_progress=print), ReadinessEvent
+        )
     async with AsyncDataClient(
-        base_url="http://127.0.0.1:4747", project="acme", api_key="k", retry=None, ssl=ssl.create_default_context()
+        base_url="http://127.0.0.1:4747",
+        project="acme",
+        api_key="k",
+        retry=None,
+        ssl=ssl.create_default_context(),
     ) as data:
         ep = data.endpoint("s", api_key="k")
         assert_type(ep, AsyncEndpoint)
-        result = await ep.generate_text("Hola", temperature=0.2, max_tokens=3, stop=["a"], extra_body={"n": 1})
+        result = await ep.generate_text(
+            "Hola", temperature=0.2, max_tokens=3, stop=["a"], extra_body={"n": 1}
+        )
         assert_type(result, TextResult)
         assert_type(result.usage, Usage | None)
-        async with ep.generate_text_stream(messages=[{"role": "user", "content": "x"}], timeout=3) as stream:
+        async with ep.generate_text_stream(
+            messages=[{"role": "user", "content": "x"}], timeout=3
+        ) as stream:
             assert_type(stream, AsyncTextStream)
             async for chunk in stream:
                 assert_type(chunk, TextChunk)
@@ -110,7 +127,9 @@ async def asynchronous() -> None:
 
 
 def synchronous() -> None:
-    with ManagementClient(project="acme", sdk_token="ik_sdk_…", retry=RetryPolicy(max_attempts=5)) as mgmt:
+    with ManagementClient(
+        project="acme", sdk_token="ik_sdk_…", retry=RetryPolicy(max_attempts=5)
+    ) as mgmt:
         assert_type(mgmt.ensure(SPEC), EndpointRef)
         assert_type(mgmt.plan(SPEC), Plan)
         assert_type(mgmt.apply(mgmt.plan(SPEC)), EndpointRef)

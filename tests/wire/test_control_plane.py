@@ -33,7 +33,9 @@ def golden(name: str) -> Any:
     return json.loads((HERE / f"{name}.json").read_text("utf-8"))
 
 
-SMALLEST = WorkloadSpec(name="Support Bot", slug="Support Bot", model="llama3.2", backend=Backend.OLLAMA)
+SMALLEST = WorkloadSpec(
+    name="Support Bot", slug="Support Bot", model="llama3.2", backend=Backend.OLLAMA
+)
 EVERYTHING = WorkloadSpec(
     name="support-bot",
     slug="support-bot",
@@ -53,14 +55,20 @@ EVERYTHING = WorkloadSpec(
         "max_hourly_cost_usd": 1.5,
         "workers": {
             "source": "cloud",
-            "cloud_pool": {"gpu_pool": ("RTX4090",), "max_hourly_cost_usd": 1.5, "max_instances": 2},
+            "cloud_pool": {
+                "gpu_pool": ("RTX4090",),
+                "max_hourly_cost_usd": 1.5,
+                "max_instances": 2,
+            },
         },
     },
     project="acme",
 )
 
 
-@pytest.mark.parametrize(("spec", "name"), [(SMALLEST, "create_body_smallest"), (EVERYTHING, "create_body")])
+@pytest.mark.parametrize(
+    ("spec", "name"), [(SMALLEST, "create_body_smallest"), (EVERYTHING, "create_body")]
+)
 def test_what_creates_a_workload(spec: WorkloadSpec, name: str) -> None:
     sent = json.loads(dumps(create_body(spec)))
     assert sent == golden(name)
@@ -77,7 +85,10 @@ def test_a_workload_as_the_server_tells_it() -> None:
         task_type=TaskType.TEXT2TEXT,
         backend=Backend.VLLM,
         model_name="meta-llama/Llama-3.1-8B-Instruct",
-        config={"command": "vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 4096", "port": 8000},
+        config={
+            "command": "vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 4096",
+            "port": 8000,
+        },
         execution_policy=ExecutionPolicy.FIXED,
         execution_policy_config={"replicas": 1},
         created_at=datetime(2026, 11, 21, 20, tzinfo=UTC),
@@ -104,7 +115,9 @@ def test_what_updates_it_and_the_plan_of_it() -> None:
     assert Plan.from_dict(golden("plan")) == plan
 
 
-@pytest.mark.parametrize(("name", "slugs"), [("list_bare", 2), ("list_wrapped", 2), ("list_null", 0)])
+@pytest.mark.parametrize(
+    ("name", "slugs"), [("list_bare", 2), ("list_wrapped", 2), ("list_null", 0)]
+)
 def test_a_list_in_all_its_shapes(name: str, slugs: int) -> None:
     raws = wire.workload_list(golden(name))
     assert [wire.workload(raw).slug for raw in raws] == ["billing", "support-bot"][:slugs]
@@ -123,5 +136,8 @@ def test_readiness_events() -> None:
 
 
 def test_the_end_of_an_engines_log() -> None:
-    lines = ("main: server is listening on 127.0.0.1:40123", "srv  update_slots: all slots are idle")
+    lines = (
+        "main: server is listening on 127.0.0.1:40123",
+        "srv  update_slots: all slots are idle",
+    )
     assert wire.engine_log(golden("engine_log")) == EngineLog(lines, 12345, "llama-server")

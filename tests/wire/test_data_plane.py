@@ -48,7 +48,11 @@ def test_what_asks_for_a_stream() -> None:
 
 def test_a_text() -> None:
     result = text_result((HERE / "chat_answer.json").read_bytes())
-    assert (result.text, result.model, result.finish_reason) == ("Claro.", "meta-llama/Llama-3.1-8B-Instruct", "stop")
+    assert (result.text, result.model, result.finish_reason) == (
+        "Claro.",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "stop",
+    )
     assert result.usage == Usage(12, 3, 15)
     assert result.raw == golden("chat_answer")
 
@@ -75,7 +79,9 @@ def test_a_stream() -> None:
 
 
 def test_embeddings() -> None:
-    assert json.loads(dumps(embed_body("billing", ["first document", "second document"]))) == golden("embeddings_body")
+    assert json.loads(
+        dumps(embed_body("billing", ["first document", "second document"]))
+    ) == golden("embeddings_body")
     result = embedding_result((HERE / "embeddings_answer.json").read_bytes(), 2)
     assert result.embeddings == [[1.0, 0], [0.25, -0.5]]
     assert (result.model, result.usage) == ("all-minilm-l6-v2", Usage(4, None, 4))

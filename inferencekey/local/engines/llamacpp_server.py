@@ -47,14 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line. The API key is not one of them: anyone may read a command line."""
-    parser = argparse.ArgumentParser(prog="llamacpp_server", description="Serve one GGUF model on 127.0.0.1.")
+    parser = argparse.ArgumentParser(
+        prog="llamacpp_server", description="Serve one GGUF model on 127.0.0.1."
+    )
     parser.add_argument("--model", required=True, type=Path, help="the GGUF file")
     parser.add_argument("--alias", required=True, help="the model name in answers")
     parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of text")
     parser.add_argument("--parallel", type=int, default=4, help="requests served at once")
-    parser.add_argument("--ctx", type=int, default=8192, help="tokens of context, split over the parallel requests")
+    parser.add_argument(
+        "--ctx", type=int, default=8192, help="tokens of context, split over the parallel requests"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--report-fd", type=int, required=True, help="descriptor the address is written to")
+    parser.add_argument(
+        "--report-fd", type=int, required=True, help="descriptor the address is written to"
+    )
     return parser.parse_args(argv)
 
 
@@ -115,14 +121,18 @@ def load_xllamacpp() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "xllamacpp":
             raise CannotServe(f"xllamacpp cannot be imported: {error}") from error
-        raise CannotServe("xllamacpp is not installed; run: pip install 'inferencekey[local]'") from error
+        raise CannotServe(
+            "xllamacpp is not installed; run: pip install 'inferencekey[local]'"
+        ) from error
     except ImportError as error:
         if "libgomp" in str(error):
             raise CannotServe(
                 "xllamacpp needs the system library libgomp; run: apt-get install libgomp1 (Debian, Ubuntu)"
                 " or dnf install libgomp (Fedora)"
             ) from error
-        raise CannotServe(f"xllamacpp cannot be imported: {' '.join(str(error).split())}") from error
+        raise CannotServe(
+            f"xllamacpp cannot be imported: {' '.join(str(error).split())}"
+        ) from error
 
 
 def report(descriptor: int, message: dict[str, str]) -> None:

@@ -37,7 +37,14 @@ NORMS = {
     "attention.output.LayerNorm": "attn_output_norm",
     "output.LayerNorm": "layer_output_norm",
 }
-SPECIAL_TOKENS = {"bos": "[CLS]", "eos": "[SEP]", "unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
+SPECIAL_TOKENS = {
+    "bos": "[CLS]",
+    "eos": "[SEP]",
+    "unk": "[UNK]",
+    "sep": "[SEP]",
+    "pad": "[PAD]",
+    "mask": "[MASK]",
+}
 
 # The `▁` that llama.cpp's word-piece tokenizer expects before a token that starts a word.
 WORD_START = "\u2581"

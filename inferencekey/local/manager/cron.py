@@ -25,7 +25,9 @@ def check_schedule(fields: Mapping[str, Any]) -> None:
     if not isinstance(expression, str):
         return
     if len(expression) > LONGEST:
-        raise ValidationError(f"execution_policy_config.cron must not be longer than {LONGEST} characters")
+        raise ValidationError(
+            f"execution_policy_config.cron must not be longer than {LONGEST} characters"
+        )
     try:
         fires = next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:

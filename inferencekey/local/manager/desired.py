@@ -16,7 +16,15 @@ from inferencekey.local.manager.cron import last_fire, next_fire
 from inferencekey.local.manager.policy import Always, AtTimes, InWindow, Policy, WithLoad
 from inferencekey.local.manager.scaling import Scaling, needed, scale
 
-__all__ = ["CRON_IDLE_SECONDS", "LONGEST_LOOK_SECONDS", "Closed", "Desired", "Seen", "desire", "pressure"]
+__all__ = [
+    "CRON_IDLE_SECONDS",
+    "LONGEST_LOOK_SECONDS",
+    "Closed",
+    "Desired",
+    "Seen",
+    "desire",
+    "pressure",
+]
 
 CRON_IDLE_SECONDS: Final = 300.0
 """How long an engine that a cron expression started is kept after the fire, and after the last call."""
@@ -127,7 +135,9 @@ def _at_times(policy: AtTimes, seen: Seen, before: Desired) -> Desired:
         return Desired(replicas=1, look=min(left, LONGEST_LOOK_SECONDS))
     fires = next_fire(policy.cron, seen.now)
     if fires is None:
-        return Desired(replicas=0, closed=Closed(f"its schedule ({policy.cron}) never starts it", None))
+        return Desired(
+            replicas=0, closed=Closed(f"its schedule ({policy.cron}) never starts it", None)
+        )
     message = f"between two starts of its schedule ({policy.cron}); starts {_words(fires, 'UTC')}"
     return Desired(replicas=0, closed=Closed(message, fires), look=_look(fires, seen.now))
 

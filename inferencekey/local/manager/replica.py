@@ -116,7 +116,9 @@ class Replica:
             died = await self._serve(serving)
             if died and not self._leaving.is_set():
                 self.serving = None
-                self.headline = Headline(Phase.BOOTSTRAPPING, f"{engine.describe_exit()}; starting it again")
+                self.headline = Headline(
+                    Phase.BOOTSTRAPPING, f"{engine.describe_exit()}; starting it again"
+                )
                 self._told()
 
     async def _serve(self, serving: InService) -> bool:

@@ -63,7 +63,11 @@ def scale(
     """
     if called is not None and was.under_since is not None and called > was.under_since:
         # One engine was needed until then. Where there is one, the silence begins there; of more, one has to stay.
-        was = Scaling(1, under_since=called) if was.wanted == 1 else attrs.evolve(was, peak=max(was.peak, 1))
+        was = (
+            Scaling(1, under_since=called)
+            if was.wanted == 1
+            else attrs.evolve(was, peak=max(was.peak, 1))
+        )
     wanted = min(max(was.wanted, low), high)
     need = min(max(need, low), high)
     if need > wanted:
@@ -85,7 +89,11 @@ def _grow(was: Scaling, wanted: int, need: int, now: float) -> tuple[Scaling, fl
 
 
 def _shrink(was: Scaling, wanted: int, need: int, now: float) -> tuple[Scaling, float | None]:
-    since, peak = (now, need) if was.under_since is None else (was.under_since, min(max(was.peak, need), wanted))
+    since, peak = (
+        (now, need)
+        if was.under_since is None
+        else (was.under_since, min(max(was.peak, need), wanted))
+    )
     target = peak if peak or wanted == 1 else 1  # the last one stays for longer
     left = since + (DOWN_SECONDS if target else IDLE_SECONDS) - now
     if left > 0:

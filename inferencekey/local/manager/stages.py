@@ -94,7 +94,9 @@ class Stages:
         """Wait for the next change, of the stage or of the engines."""
         await self._rung.wait()
 
-    async def follow(self, beat: float, stopping: Callable[[], bool]) -> AsyncGenerator[Stage | None]:
+    async def follow(
+        self, beat: float, stopping: Callable[[], bool]
+    ) -> AsyncGenerator[Stage | None]:
         """Yield the current stage and those that follow, to the first that is final, or until the platform stops.
 
         ``None`` is yielded whenever nothing has happened for *beat* seconds.

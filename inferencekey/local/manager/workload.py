@@ -73,7 +73,9 @@ class _Launch:
 
     @property
     def failure(self) -> str | None:
-        return next((replica.failure for replica in self.replicas if replica.failure is not None), None)
+        return next(
+            (replica.failure for replica in self.replicas if replica.failure is not None), None
+        )
 
 
 class Managed:
@@ -87,7 +89,9 @@ class Managed:
         on_change: told of each new status.
     """
 
-    def __init__(self, workload: StoredWorkload, means: Means, on_change: Callable[[Status], None]) -> None:
+    def __init__(
+        self, workload: StoredWorkload, means: Means, on_change: Callable[[Status], None]
+    ) -> None:
         self._workload = workload
         self._means = means
         self._on_change = on_change
@@ -119,7 +123,11 @@ class Managed:
     def stand_in(self) -> bool:
         """Whether it is known that a stand-in answers the next call, whether it runs already or not."""
         launches = [launch for launch in (self._live, self._next) if launch is not None]
-        return bool(launches) and not self._stale and not any(launch.choice.installed for launch in launches)
+        return (
+            bool(launches)
+            and not self._stale
+            and not any(launch.choice.installed for launch in launches)
+        )
 
     # What is wanted
 
@@ -128,14 +136,18 @@ class Managed:
         before, self._workload = self._workload, workload
         self._policy_read = False
         failed = self.stages.current.phase is Phase.ERROR
-        if failed or any(getattr(before, name) != getattr(workload, name) for name in LAUNCHED_WITH):
+        if failed or any(
+            getattr(before, name) != getattr(workload, name) for name in LAUNCHED_WITH
+        ):
             self._stale = True
             self._failure, self._unserved = None, False
             self.stages.begin()
             self._refresh()
         elif self._live is not None:
             # One of several that would not come up is tried again.
-            self._live.replicas = [replica for replica in self._live.replicas if replica.failure is None]
+            self._live.replicas = [
+                replica for replica in self._live.replicas if replica.failure is None
+            ]
         self._wake()
 
     def delete(self) -> None:
@@ -202,7 +214,9 @@ class Managed:
             self._pressure = now
             self._wake()
 
-    def _pick(self, avoid: Collection[RunningEngine], *, with_room: bool = False) -> InService | None:
+    def _pick(
+        self, avoid: Collection[RunningEngine], *, with_room: bool = False
+    ) -> InService | None:
         if self._stopping:
             return None
         able = self._in_service
@@ -256,7 +270,12 @@ class Managed:
             raise not_scheduled(self._desired.closed, self._means.clock.now())
 
     def _coming(self) -> list[Replica]:
-        return [replica for launch in (self._next, self._live) if launch is not None for replica in launch.coming]
+        return [
+            replica
+            for launch in (self._next, self._live)
+            if launch is not None
+            for replica in launch.coming
+        ]
 
     # The loop
 
@@ -268,10 +287,14 @@ class Managed:
                 look: float | None = None
                 try:
                     look = await self._converge()
-                except InferenceKeyError as error:  # a window in a zone that this machine does not know
+                except (
+                    InferenceKeyError
+                ) as error:  # a window in a zone that this machine does not know
                     self._give_up(str(error))
                 except Exception:
-                    self._means.log.exception("unexpected, with %s/%s", self._workload.project, self._workload.slug)
+                    self._means.log.exception(
+                        "unexpected, with %s/%s", self._workload.project, self._workload.slug
+                    )
                     if self._policy_read:  # not changed meanwhile
                         self._stale = False
                         self._give_up(INTERNAL)
@@ -347,7 +370,10 @@ class Managed:
 
     def _scale(self, launch: _Launch, wanted: int) -> None:
         """Start and stop as few as possible; those that do not answer go first, then those with the highest numbers."""
-        there = sorted(launch.replicas, key=lambda one: (one.serving is not None, one.failure is None, -one.number))
+        there = sorted(
+            launch.replicas,
+            key=lambda one: (one.serving is not None, one.failure is None, -one.number),
+        )
         for replica in there[: max(0, len(there) - wanted)]:
             self._last_failure = replica.failure or self._last_failure
             launch.replicas.remove(replica)
@@ -413,7 +439,9 @@ class Managed:
         if self._stale:
             return Headline(Phase.SCHEDULING, f"looking for an engine for {self._asked_for()}")
         if self._failure is not None:
-            still = "; the engine from before the change goes on answering" if self._in_service else ""
+            still = (
+                "; the engine from before the change goes on answering" if self._in_service else ""
+            )
             return Headline(Phase.ERROR, f"{self._failure}{still}{TRIED_AGAIN}")
         if self._next is not None:
             coming = self._next.coming
@@ -437,7 +465,9 @@ class Managed:
     def _resting(self) -> Headline:
         if self._desired.closed is not None:
             return Headline(Phase.SCHEDULING, self._desired.closed.message)
-        failed = "" if self._last_failure is None else f" (the last start failed: {self._last_failure})"
+        failed = (
+            "" if self._last_failure is None else f" (the last start failed: {self._last_failure})"
+        )
         return Headline(Phase.READY, f"scaled to zero; the next call starts it{failed}")
 
     def _ready(self, live: _Launch) -> str:
@@ -447,10 +477,18 @@ class Managed:
             failed = "" if live.failure is None else f" ({live.failure})"
             parts.append(f"{len(self._in_service)} of {wanted} replicas{failed}")
         policy = self._policy
-        allowed = policy.replicas if isinstance(policy, Always) else policy.high if isinstance(policy, WithLoad) else 1
+        allowed = (
+            policy.replicas
+            if isinstance(policy, Always)
+            else policy.high
+            if isinstance(policy, WithLoad)
+            else 1
+        )
         asked = policy.asked if isinstance(policy, (Always, WithLoad)) else 1
         if asked > allowed and wanted == allowed:
-            parts.append(f"{asked} were asked for, this machine runs at most {allowed} of a workload")
+            parts.append(
+                f"{asked} were asked for, this machine runs at most {allowed} of a workload"
+            )
         return "; ".join(parts)
 
     def _asked_for(self) -> str:

@@ -14,7 +14,15 @@ from attrs import frozen
 
 from inferencekey.local.programs.table import ANY, PROGRAMS, TASK, USUAL, Program
 
-__all__ = ["Command", "Listening", "listening", "option_value", "read_command", "shown", "usual_commands"]
+__all__ = [
+    "Command",
+    "Listening",
+    "listening",
+    "option_value",
+    "read_command",
+    "shown",
+    "usual_commands",
+]
 
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PYTHON: Final = re.compile(r"python[0-9.]*\Z")
@@ -114,8 +122,13 @@ def listening(command: Command, port: int, host: str = "127.0.0.1") -> Listening
     for option in program.place:
         tail = _without_option(tail, (option,), replaced)
     given = {name: text.format(**values) for name, text in program.variables.items()}
-    variables = {**{name: _filled(text, values) for name, text in command.variables.items()}, **given}
-    replaced += [f"{name}={text}" for name, text in command.variables.items() if _ousted(name, text, given)]
+    variables = {
+        **{name: _filled(text, values) for name, text in command.variables.items()},
+        **given,
+    }
+    replaced += [
+        f"{name}={text}" for name, text in command.variables.items() if _ousted(name, text, given)
+    ]
     return Listening((*head, *tail), variables, tuple(replaced))
 
 

@@ -16,7 +16,17 @@ __all__ = ["is_installed", "missing"]
 ASK_SECONDS: Final = 5.0
 REMEMBERED_SECONDS: Final = 30.0
 
-_PLAIN_WRAPPERS: Final = ("nice", "ionice", "nohup", "numactl", "setsid", "stdbuf", "taskset", "time", "timeout")
+_PLAIN_WRAPPERS: Final = (
+    "nice",
+    "ionice",
+    "nohup",
+    "numactl",
+    "setsid",
+    "stdbuf",
+    "taskset",
+    "time",
+    "timeout",
+)
 """They run what follows as a shell here would."""
 
 _NO_PROGRAM: Final = tuple("-0123456789")
@@ -49,12 +59,17 @@ def missing(command: Command) -> str:
     path = command.executable
     if "/" not in path or shutil.which(path) is not None:
         return f"no {command.name} installed here"
-    return f"{path} is no program that can be run" if Path(path).exists() else f"{path} is not there"
+    return (
+        f"{path} is no program that can be run" if Path(path).exists() else f"{path} is not there"
+    )
 
 
 def _plainly_wrapped(command: Command) -> bool:
     before = command.words[: command.start]
-    return all(word.rpartition("/")[2] in _PLAIN_WRAPPERS or word.startswith(_NO_PROGRAM) for word in before)
+    return all(
+        word.rpartition("/")[2] in _PLAIN_WRAPPERS or word.startswith(_NO_PROGRAM)
+        for word in before
+    )
 
 
 def _has(python: str, package: str) -> bool:

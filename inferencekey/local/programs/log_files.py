@@ -39,7 +39,11 @@ class LogFiles:
             launched: a short hash of what is launched.
             replica: which of several, from 0.
         """
-        return self._folder / f"{_name(project, slug)}.{short_hash(workload_id)}" / f"{replica}-{launched}.log"
+        return (
+            self._folder
+            / f"{_name(project, slug)}.{short_hash(workload_id)}"
+            / f"{replica}-{launched}.log"
+        )
 
     def keep(self, workload_id: str, launched: Collection[str]) -> None:
         """Remove a workload's logs but for those of what is still of use; of none, its folder."""
@@ -56,7 +60,11 @@ class LogFiles:
         """Remove the folders of workloads that are no more."""
         known = {short_hash(workload_id) for workload_id in workload_ids}
         for folder in self._folder.glob("*--*.*"):
-            if _FOLDER.fullmatch(folder.name) and folder.name.rpartition(".")[2] not in known and folder.is_dir():
+            if (
+                _FOLDER.fullmatch(folder.name)
+                and folder.name.rpartition(".")[2] not in known
+                and folder.is_dir()
+            ):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

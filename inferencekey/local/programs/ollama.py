@@ -19,7 +19,9 @@ SILENCE_SECONDS: Final = 300.0
 LOAD_SECONDS: Final = 1800.0
 
 
-async def bring_model(session: aiohttp.ClientSession, model: str, task_type: str, tell: OnStep) -> None:
+async def bring_model(
+    session: aiohttp.ClientSession, model: str, task_type: str, tell: OnStep
+) -> None:
     """Have ollama fetch a model, with its progress, and load it.
 
     Args:
@@ -36,19 +38,27 @@ async def bring_model(session: aiohttp.ClientSession, model: str, task_type: str
     if not _has(tags, model):
         await _pull(session, model, tell)
     tell("bootstrapping", f"ollama is loading {model}", None)
-    path, body = ("/api/embed", {"input": ""}) if task_type == "embedding" else ("/api/generate", {})
+    path, body = (
+        ("/api/embed", {"input": ""}) if task_type == "embedding" else ("/api/generate", {})
+    )
     timeout = aiohttp.ClientTimeout(total=LOAD_SECONDS)
-    async with session.post(path, json={"model": model, "stream": False, **body}, timeout=timeout) as answer:
+    async with session.post(
+        path, json={"model": model, "stream": False, **body}, timeout=timeout
+    ) as answer:
         said = await answer.content.read(4096)
     if answer.status != 200:
-        raise EngineError(f"ollama cannot load {model}: {_error(said) or f'status {answer.status}'}")
+        raise EngineError(
+            f"ollama cannot load {model}: {_error(said) or f'status {answer.status}'}"
+        )
 
 
 async def _pull(session: aiohttp.ClientSession, model: str, tell: OnStep) -> None:
     told = ""
     tell("provisioning", f"ollama is fetching {model}", None)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_SECONDS)
-    async with session.post("/api/pull", json={"model": model, "stream": True}, timeout=timeout) as answer:
+    async with session.post(
+        "/api/pull", json={"model": model, "stream": True}, timeout=timeout
+    ) as answer:
         last: dict[str, Any] = {}
         async for line in answer.content:
             last = _parsed(line)
@@ -67,7 +77,9 @@ async def _pull(session: aiohttp.ClientSession, model: str, tell: OnStep) -> Non
 def _has(tags: object, model: str) -> bool:
     models = cast("dict[str, object]", tags).get("models") if isinstance(tags, dict) else None
     entries = cast("list[object]", models) if isinstance(models, list) else []
-    names = [cast("dict[str, object]", entry).get("name") for entry in entries if isinstance(entry, dict)]
+    names = [
+        cast("dict[str, object]", entry).get("name") for entry in entries if isinstance(entry, dict)
+    ]
     return model in names or f"{model}:latest" in names
 
 

@@ -19,7 +19,14 @@ from attrs import field, frozen
 from inferencekey.local.environment import CREDENTIALS, program_environment
 from inferencekey.local.errors import EngineError
 from inferencekey.local.process import EngineDied, EngineProcess
-from inferencekey.local.programs.command import Command, Listening, listening, option_value, read_command, shown
+from inferencekey.local.programs.command import (
+    Command,
+    Listening,
+    listening,
+    option_value,
+    read_command,
+    shown,
+)
 from inferencekey.local.programs.command import usual_commands as usual
 from inferencekey.local.programs.installed import is_installed, missing
 from inferencekey.local.programs.log_files import LogFiles, short_hash
@@ -49,7 +56,13 @@ PAUSE_SECONDS: Final = 1.0
 
 PROGRAMS_VARIABLE: Final = "INFERENCEKEY_LOCAL_PROGRAMS"
 
-_SECRET_OPTIONS: Final = ("--api-key", "--hf-token", "-hft", "--admin-api-key", "--ssl-keyfile-password")
+_SECRET_OPTIONS: Final = (
+    "--api-key",
+    "--hf-token",
+    "-hft",
+    "--admin-api-key",
+    "--ssl-keyfile-password",
+)
 
 
 def programs_allowed(*, exposed: bool, environ: dict[str, str] | None = None) -> bool:
@@ -57,7 +70,12 @@ def programs_allowed(*, exposed: bool, environ: dict[str, str] | None = None) ->
 
     Without it, only while nobody but this machine can reach the platform: a control token is then as good as a shell here.
     """
-    said = (dict(os.environ) if environ is None else environ).get(PROGRAMS_VARIABLE, "").strip().lower()
+    said = (
+        (dict(os.environ) if environ is None else environ)
+        .get(PROGRAMS_VARIABLE, "")
+        .strip()
+        .lower()
+    )
     if said:
         return said not in ("0", "no", "false", "off")
     return not exposed
@@ -166,7 +184,9 @@ class InstalledPrograms:
         if command is None:
             return Found(None, missing(commands[0]))
         if not self._allowed:
-            return Found(None, f"{command.name} is not launched here ({PROGRAMS_VARIABLE}=1 allows it)")
+            return Found(
+                None, f"{command.name} is not launched here ({PROGRAMS_VARIABLE}=1 allows it)"
+            )
         return Found(command)
 
     @asynccontextmanager
@@ -202,7 +222,9 @@ class InstalledPrograms:
 
     def log(self, workload: StoredWorkload, command: Command, replica: int) -> Path:
         """The file that a replica of the workload's program writes to, with this command."""
-        return self._logs.file(workload.project, workload.slug, workload.id, _launched(workload, command), replica)
+        return self._logs.file(
+            workload.project, workload.slug, workload.id, _launched(workload, command), replica
+        )
 
     def keep_logs(self, workload_ids: Iterable[str]) -> None:
         """Remove the logs of all workloads but these: of those that were deleted shortly before an end."""
@@ -229,7 +251,11 @@ class InstalledPrograms:
         key = _Key(workload.id, _launched(workload, command), replica)
         if key not in self._shared:
             self._shared[key] = SharedEngine(
-                launch, name=name, linger=LINGER_SECONDS, pause=PAUSE_SECONDS, on_idle=lambda: self._ended(key)
+                launch,
+                name=name,
+                linger=LINGER_SECONDS,
+                pause=PAUSE_SECONDS,
+                on_idle=lambda: self._ended(key),
             )
             self._latest[key.workload_id] = key.launched
             self._tidy(key.workload_id)
@@ -298,7 +324,9 @@ class InstalledPrograms:
                 except (aiohttp.ClientError, TimeoutError) as error:
                     if process.exited.is_set():
                         raise EngineDied(process.describe_exit()) from None
-                    raise EngineError(f"{process.name} does not answer: {type(error).__name__}") from error
+                    raise EngineError(
+                        f"{process.name} does not answer: {type(error).__name__}"
+                    ) from error
             process.model_name = await model_that_answers(session, workload.model_name)
             process.slots = await slots(session, command.program, process.argv, process.env)
 

@@ -25,7 +25,9 @@ def model_among(answer: object, wanted: str) -> str:
     """Return which of the models of a `/v1/models` answer is meant: the one of that name, else the first."""
     given = cast("Mapping[str, object]", answer).get("data") if isinstance(answer, dict) else None
     entries = cast("list[object]", given) if isinstance(given, list) else []
-    names = [cast("dict[str, object]", entry).get("id") for entry in entries if isinstance(entry, dict)]
+    names = [
+        cast("dict[str, object]", entry).get("id") for entry in entries if isinstance(entry, dict)
+    ]
     known = [name for name in names if isinstance(name, str) and name]
     for name in (wanted, f"{wanted}:latest"):
         if name in known:
@@ -34,16 +36,25 @@ def model_among(answer: object, wanted: str) -> str:
 
 
 async def slots(
-    session: aiohttp.ClientSession, program: Program, argv: Sequence[str], environ: Mapping[str, str]
+    session: aiohttp.ClientSession,
+    program: Program,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
 ) -> int:
     """Return how many requests it computes at once: as it says itself, else its command, else what it usually is."""
     if program.properties:
         answer = await fetch_json(session, program.properties)
-        total = cast("dict[str, object]", answer).get("total_slots") if isinstance(answer, dict) else None
+        total = (
+            cast("dict[str, object]", answer).get("total_slots")
+            if isinstance(answer, dict)
+            else None
+        )
         if isinstance(total, int) and total > 0:
             return total
     said = option_value(argv, program.slots) or environ.get(program.slots_variable, "")
-    return int(said) if said.isascii() and said.isdigit() and int(said) > 0 else program.slots_default
+    return (
+        int(said) if said.isascii() and said.isdigit() and int(said) > 0 else program.slots_default
+    )
 
 
 async def fetch_json(session: aiohttp.ClientSession, path: str) -> Any:
@@ -51,7 +62,11 @@ async def fetch_json(session: aiohttp.ClientSession, path: str) -> Any:
     try:
         async with session.get(path, allow_redirects=False) as answer:
             body = await answer.content.read(ANSWER_BYTES) if answer.status == 200 else b""
-            while answer.status == 200 and len(body) < ANSWER_BYTES and (more := await answer.content.readany()):
+            while (
+                answer.status == 200
+                and len(body) < ANSWER_BYTES
+                and (more := await answer.content.readany())
+            ):
                 body += more
         return orjson.loads(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):

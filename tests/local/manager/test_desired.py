@@ -14,8 +14,22 @@ from inferencekey._core.windows import parse_window, window_open
 from inferencekey.errors import ValidationError
 from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.cron import LONGEST, check_schedule, last_fire, next_fire
-from inferencekey.local.manager.desired import CRON_IDLE_SECONDS, LONGEST_LOOK_SECONDS, Desired, Seen, desire, pressure
-from inferencekey.local.manager.policy import Always, AtTimes, InWindow, WithLoad, most_replicas, policy_of
+from inferencekey.local.manager.desired import (
+    CRON_IDLE_SECONDS,
+    LONGEST_LOOK_SECONDS,
+    Desired,
+    Seen,
+    desire,
+    pressure,
+)
+from inferencekey.local.manager.policy import (
+    Always,
+    AtTimes,
+    InWindow,
+    WithLoad,
+    most_replicas,
+    policy_of,
+)
 from inferencekey.local.manager.refusal import not_scheduled
 from inferencekey.local.store import StoredWorkload
 
@@ -42,7 +56,10 @@ def policy(kind: str | None, config: dict[str, Any] | None, most: int = 8) -> An
     return policy_of(workload, most)
 
 
-CLOUD = {"source": "cloud", "cloud_pool": {"gpu_pool": ["L4"], "max_hourly_cost_usd": 1, "max_instances": 9}}
+CLOUD = {
+    "source": "cloud",
+    "cloud_pool": {"gpu_pool": ["L4"], "max_hourly_cost_usd": 1, "max_instances": 9},
+}
 
 
 def test_policies_are_read() -> None:
@@ -52,7 +69,9 @@ def test_policies_are_read() -> None:
     assert policy("fixed", {"replicas": 30}) == Always(8, 30)
     assert policy("scheduled", {"cron": " 0  2 * * * "}) == AtTimes("0 2 * * *")
     window = policy("scheduled", {"window": "Mon-Fri  08:00-20:00 Europe/Madrid"})
-    assert window == InWindow(parse_window("Mon-Fri 08:00-20:00 Europe/Madrid"), "Mon-Fri 08:00-20:00 Europe/Madrid")
+    assert window == InWindow(
+        parse_window("Mon-Fri 08:00-20:00 Europe/Madrid"), "Mon-Fri 08:00-20:00 Europe/Madrid"
+    )
     scaled = {"min_workers": 20, "max_workers": 50, "max_hourly_cost_usd": 2.5, "workers": CLOUD}
     assert policy("autoscaling", scaled) == WithLoad(8, 8, 50)
     assert most_replicas() >= 4
@@ -69,7 +88,9 @@ def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
     if found.closed is not None:
         assert found.closed.opens is not None
         assert found.closed.opens > now
-        assert found.closed.message.startswith("outside its window (Mon-Fri 08:00-20:00 Europe/Madrid); starts ")
+        assert found.closed.message.startswith(
+            "outside its window (Mon-Fri 08:00-20:00 Europe/Madrid); starts "
+        )
         assert found.closed.message.endswith(" 08:00 Europe/Madrid")
         assert window_open(where.window, found.closed.opens)
         after = not_scheduled(found.closed, now).retry_after
@@ -77,7 +98,9 @@ def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
         assert 1 <= after <= 3600
 
 
-@given(TIMES, st.sampled_from(["0 2 * * *", "*/7 * * * *", "0 0 1 1 *", "30 6 * * mon", "59 23 * * 7"]))
+@given(
+    TIMES, st.sampled_from(["0 2 * * *", "*/7 * * * *", "0 0 1 1 *", "30 6 * * mon", "59 23 * * 7"])
+)
 def test_a_cron_runs_from_its_fire_for_as_long_as_it_is_kept(now: datetime, cron: str) -> None:
     found = desire(AtTimes(cron), Seen(now=now, monotonic=0), NONE)
     fired = last_fire(cron, now)
@@ -142,7 +165,9 @@ def test_what_the_contract_takes_can_be_evaluated(cron: str, now: datetime) -> N
     assert fires > now
 
 
-CRON_FIELD = st.text("0123456789*/-,", min_size=1, max_size=5) | st.sampled_from(["sun", "mon-fri", "jan-dec/2", "7-1"])
+CRON_FIELD = st.text("0123456789*/-,", min_size=1, max_size=5) | st.sampled_from(
+    ["sun", "mon-fri", "jan-dec/2", "7-1"]
+)
 
 
 @given(st.lists(CRON_FIELD, min_size=5, max_size=5).map(" ".join))
@@ -170,7 +195,9 @@ def test_other_fields_have_no_schedule() -> None:
 def test_pressure_is_nothing_where_the_load_decides_nothing(load: int, slots: int | None) -> None:
     assert pressure(Always(3, 3), load, slots) == 0
     assert pressure(AtTimes("0 2 * * *"), load, slots) == min(load, 1)
-    assert pressure(WithLoad(0, 3, 3), load, slots) == (min(load, 1) if slots is None else -(-load // slots))
+    assert pressure(WithLoad(0, 3, 3), load, slots) == (
+        min(load, 1) if slots is None else -(-load // slots)
+    )
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 1000))

@@ -7,14 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS, Scaling, needed, scale
+from inferencekey.local.manager.scaling import (
+    DOWN_SECONDS,
+    IDLE_SECONDS,
+    UP_SECONDS,
+    Scaling,
+    needed,
+    scale,
+)
 
 BOUNDS = st.tuples(st.integers(0, 4), st.integers(1, 6)).map(lambda pair: (pair[0], max(pair)))
 LOADS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1000)), min_size=1, max_size=30)
 
 
 @given(st.integers(0, 1000), st.integers(1, 300))
-def test_the_engines_needed_have_room_for_all_and_one_fewer_would_not(load: int, slots: int) -> None:
+def test_the_engines_needed_have_room_for_all_and_one_fewer_would_not(
+    load: int, slots: int
+) -> None:
     engines = needed(load, slots)
     assert engines * slots >= load
     assert engines == 0 or (engines - 1) * slots < load
@@ -38,7 +47,9 @@ class Run:
 
     def look(self, need: int) -> float | None:
         self.at, look = scale(self.at, need, self.low, self.high, self.now)
-        assert look is None or look > 0, "who asks to be looked at again at once is looked at for ever"
+        assert look is None or look > 0, (
+            "who asks to be looked at again at once is looked at for ever"
+        )
         assert self.low <= self.at.wanted <= self.high
         self.most, self.fewest = max(self.most, self.at.wanted), min(self.fewest, self.at.wanted)
         return look
@@ -52,7 +63,9 @@ class Run:
 
 
 @given(BOUNDS, LOADS)
-def test_never_out_of_bounds_and_settled_in_the_end(bounds: tuple[int, int], loads: list[tuple[int, float]]) -> None:
+def test_never_out_of_bounds_and_settled_in_the_end(
+    bounds: tuple[int, int], loads: list[tuple[int, float]]
+) -> None:
     low, high = bounds
     run = Run(low, high)
     for load, seconds in loads:
@@ -64,7 +77,9 @@ def test_never_out_of_bounds_and_settled_in_the_end(bounds: tuple[int, int], loa
 
 
 @given(BOUNDS, LOADS)
-def test_a_call_is_never_left_without_an_engine(bounds: tuple[int, int], loads: list[tuple[int, float]]) -> None:
+def test_a_call_is_never_left_without_an_engine(
+    bounds: tuple[int, int], loads: list[tuple[int, float]]
+) -> None:
     run = Run(*bounds)
     for load, seconds in loads:
         run.stay(needed(load, 3), seconds)

@@ -13,7 +13,10 @@ from inferencekey.local import LocalPlatform
 
 async def main() -> None:
     async with LocalPlatform(data_dir=Path(sys.argv[1]), port=0) as platform:
-        tokens = {"sdk": platform.mint_sdk_token("acme"), "live": platform.mint_live_token("acme/*")}
+        tokens = {
+            "sdk": platform.mint_sdk_token("acme"),
+            "live": platform.mint_live_token("acme/*"),
+        }
         print(json.dumps({"base_url": platform.base_url, **tokens}), flush=True)
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -15,7 +15,9 @@ from inferencekey.local.process import EngineProcess
 
 async def main() -> None:
     folder = Path(sys.argv[1])
-    engine = EngineProcess([sys.executable, "-P", *sys.argv[2:]], folder=folder / "engine", log=folder / "engine.log")
+    engine = EngineProcess(
+        [sys.executable, "-P", *sys.argv[2:]], folder=folder / "engine", log=folder / "engine.log"
+    )
     await engine.start()
     await engine.wait_healthy(30)
     print(json.dumps({"pid": engine.pid, "create_time": engine.create_time}), flush=True)

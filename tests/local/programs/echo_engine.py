@@ -40,9 +40,13 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/v1/left":
             return self.whole(200, {"computing": computing.is_set(), "left": left.is_set()})
         if path == "/v1/audio/speech":
-            return self.send(200, bytes(range(256)) * 64, "audio/wav", {"Content-Disposition": "attachment"})
+            return self.send(
+                200, bytes(range(256)) * 64, "audio/wav", {"Content-Disposition": "attachment"}
+            )
         if path.startswith("/v1/status/"):
-            return self.send(int(path.rpartition("/")[2]), b'{"detail": "as asked"}', "application/json")
+            return self.send(
+                int(path.rpartition("/")[2]), b'{"detail": "as asked"}', "application/json"
+            )
         if path == "/v1/huge":
             return self.send(400, b"x" * 1_000_000, "text/plain")
         asked = json.loads(body) if "json" in (self.headers["Content-Type"] or "") and body else {}
@@ -81,17 +85,25 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         # Without its chunks, the end of the connection is the end of the answer.
         self.close_connection = self.bare = bool(asked.get("bare"))
-        self.send_header(*(("Connection", "close") if self.bare else ("Transfer-Encoding", "chunked")))
+        self.send_header(
+            *(("Connection", "close") if self.bare else ("Transfer-Encoding", "chunked"))
+        )
         self.end_headers()
         pieces = [told, *[options.name] * (options.pieces - 1)]
         for piece in pieces:
             delta = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
-            self.event(json.dumps({"object": "chat.completion.chunk", "model": options.name, "choices": [delta]}))
+            self.event(
+                json.dumps(
+                    {"object": "chat.completion.chunk", "model": options.name, "choices": [delta]}
+                )
+            )
             time.sleep(options.slow)
         if asked.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
         if asked.get("finish"):
-            self.event(json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}))
+            self.event(
+                json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+            )
             self.event(json.dumps({"choices": [], "usage": {"total_tokens": 9}}))
         if not asked.get("no_done"):
             self.event("[DONE]")

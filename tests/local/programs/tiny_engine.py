@@ -12,9 +12,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-IGNORES_SIGTERM = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
-)
+IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--report-fd", type=int)
@@ -25,9 +23,15 @@ parser.add_argument("--say", default="", help="print this first")
 parser.add_argument("--mute", action="store_true", help="never report")
 parser.add_argument("--loading", type=float, default=0.0, help="answer 503 for so many seconds")
 parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
-parser.add_argument("--grandchild", type=Path, help="start a process that ignores SIGTERM; write its pid here")
-parser.add_argument("--environment", type=Path, help="write the environment and working directory here, as JSON")
-parser.add_argument("--die-once", type=Path, help="end with status 9 unless this file exists, and make it")
+parser.add_argument(
+    "--grandchild", type=Path, help="start a process that ignores SIGTERM; write its pid here"
+)
+parser.add_argument(
+    "--environment", type=Path, help="write the environment and working directory here, as JSON"
+)
+parser.add_argument(
+    "--die-once", type=Path, help="end with status 9 unless this file exists, and make it"
+)
 options = parser.parse_args()
 
 if options.say:

@@ -45,7 +45,12 @@ class Handler(BaseHTTPRequestHandler):
         elif full(asked["model"]) not in have():
             self.answer(404, {"error": f"model '{asked['model']}' not found"})
         elif asked["model"] == "huge":
-            self.answer(500, {"error": "model requires more system memory (400.0 GiB) than is available (24.0 GiB)"})
+            self.answer(
+                500,
+                {
+                    "error": "model requires more system memory (400.0 GiB) than is available (24.0 GiB)"
+                },
+            )
         else:
             loaded.add(f"{self.path} {full(asked['model'])}")
             self.answer(200, {"done": True})
@@ -58,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
         if model == "broken":
             said.append({"error": "pull model manifest: file does not exist"})
         else:
-            said += [{"status": "pulling a1b2", "total": 200, "completed": n} for n in (0, 100, 101, 200)]
+            said += [
+                {"status": "pulling a1b2", "total": 200, "completed": n} for n in (0, 100, 101, 200)
+            ]
             said += [{"status": "verifying sha256 digest"}, {"status": "success"}]
             (models / full(model).replace("/", "+")).touch()
         for line in said:

@@ -25,18 +25,26 @@ parser.add_argument("--api-key", default=os.environ.get("VLLM_API_KEY"))
 parser.add_argument("--max-num-seqs", type=int)
 parser.add_argument("--max-model-len", type=int)
 parser.add_argument("--max-running-requests", type=int)
-parser.add_argument("--record", type=Path, help="write arguments, environment and working directory here, as JSON")
+parser.add_argument(
+    "--record", type=Path, help="write arguments, environment and working directory here, as JSON"
+)
 parser.add_argument("--say", default="", help="print this first")
-parser.add_argument("--chatter", type=float, default=0.0, help="print a line so often while loading, in seconds")
+parser.add_argument(
+    "--chatter", type=float, default=0.0, help="print a line so often while loading, in seconds"
+)
 parser.add_argument("--loading", type=float, default=0.0, help="listen only after so many seconds")
 parser.add_argument("--exit", type=int, help="end at once with this status")
-parser.add_argument("--live", type=float, help="end so many seconds after being ready, with status 7")
+parser.add_argument(
+    "--live", type=float, help="end so many seconds after being ready, with status 7"
+)
 parser.add_argument("--health", default="/health", help="where it says that it is well")
 parser.add_argument("--no-models", action="store_true", help="no /v1/models")
 options = parser.parse_args()
 
 if options.record:
-    options.record.write_text(json.dumps({"argv": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}))
+    options.record.write_text(
+        json.dumps({"argv": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()})
+    )
 if options.say:
     print(options.say, flush=True)
 if options.exit is not None:
@@ -44,7 +52,10 @@ if options.exit is not None:
 begin = time.monotonic()
 while (left := options.loading - (time.monotonic() - begin)) > 0:
     if options.chatter:
-        print(f"\x1b[32mLoading\x1b[0m weights: {100 * (1 - left / options.loading):.0f} %", flush=True)
+        print(
+            f"\x1b[32mLoading\x1b[0m weights: {100 * (1 - left / options.loading):.0f} %",
+            flush=True,
+        )
     time.sleep(min(left, options.chatter or left))
 
 model = options.served_model_name or options.model_path or (options.words or ["nothing"])[-1]
@@ -64,7 +75,15 @@ class Handler(BaseHTTPRequestHandler):
         if not self.welcome():
             self.answer(401, {"error": "Unauthorized"})
         elif asked["model"] != model:
-            self.answer(404, {"error": {"message": f"The model `{asked['model']}` does not exist.", "code": 404}})
+            self.answer(
+                404,
+                {
+                    "error": {
+                        "message": f"The model `{asked['model']}` does not exist.",
+                        "code": 404,
+                    }
+                },
+            )
         else:
             self.say(["Hello ", "from ", options.name])
 
@@ -78,7 +97,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def chunk(self, choice: dict[str, object]) -> None:
-        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]}
+        chunk = {
+            "id": "1",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": model,
+            "choices": [choice],
+        }
         self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
     def welcome(self) -> bool:
@@ -96,5 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 server = ThreadingHTTPServer((options.host, options.port), Handler)
 print(f"{options.name} listens on {options.host}:{options.port}", flush=True)
 if options.live is not None:
-    threading.Timer(options.live, lambda: (print("CUDA error: out of memory", flush=True), os._exit(7))).start()
+    threading.Timer(
+        options.live, lambda: (print("CUDA error: out of memory", flush=True), os._exit(7))
+    ).start()
 server.serve_forever()
