@@ -10,11 +10,20 @@ from urllib.parse import quote
 import anyio
 
 from inferencekey._async.readiness import AsyncReadinessStream
-from inferencekey._core import wire
-from inferencekey._core.converge import Create, Discard, Fail, Finish, Machine, Read, Step, Update
+from inferencekey._core.control import wire
+from inferencekey._core.control.converge import (
+    Create,
+    Discard,
+    Fail,
+    Finish,
+    Machine,
+    Read,
+    Step,
+    Update,
+)
+from inferencekey._core.control.readiness import LOG_LINES
 from inferencekey._core.deadlines import for_stream, for_unary
-from inferencekey._core.jsonval import dumps, loads
-from inferencekey._core.readiness import LOG_LINES
+from inferencekey._core.json import dumps, loads
 from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
 from inferencekey._http.transport import Answer, Transport, idempotency_key

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from inferencekey import config
 from inferencekey._async.streams import AsyncTextStream
-from inferencekey._core import chat, vectors
+from inferencekey._core.data import chat, vectors
 from inferencekey._core.deadlines import for_stream, for_unary
-from inferencekey._core.jsonval import dumps
+from inferencekey._core.json import dumps
 from inferencekey._core.slugs import checked_project, checked_slug
 from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential

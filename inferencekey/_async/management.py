@@ -14,21 +14,21 @@ from inferencekey._async.many import converge_all
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._async.waiting import Watch, wait
-from inferencekey._core.apply import check_plan
-from inferencekey._core.converge import Apply, Converge, Finish
-from inferencekey._core.deadlines import for_unary
-from inferencekey._core.many import (
+from inferencekey._core.control.apply import check_plan
+from inferencekey._core.control.bulk import (
     check_all,
     check_concurrency,
     check_slugs,
     ensure_all_error,
     wait_all_error,
 )
-from inferencekey._core.readiness import check_log_range
-from inferencekey._core.reconcile import make_plan, plan_warnings
+from inferencekey._core.control.converge import Apply, Converge, Finish
+from inferencekey._core.control.plans import make_plan, plan_warnings
+from inferencekey._core.control.readiness import check_log_range
+from inferencekey._core.control.spec_warnings import spec_warnings
+from inferencekey._core.control.specs import check_spec, resolve_project
+from inferencekey._core.deadlines import for_unary
 from inferencekey._core.slugs import checked_slug
-from inferencekey._core.spec_warnings import spec_warnings
-from inferencekey._core.specs import check_spec, resolve_project
 from inferencekey._http.credential import Credential
 from inferencekey._http.log import logger
 from inferencekey._http.sessions import SessionFactory

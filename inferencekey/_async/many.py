@@ -9,8 +9,8 @@ from typing import TypeVar
 import anyio
 
 from inferencekey._async.control import Control, Listing
-from inferencekey._core.converge import Converge, Finish
-from inferencekey._core.many import Target
+from inferencekey._core.control.bulk import Target
+from inferencekey._core.control.converge import Converge, Finish
 from inferencekey.models import OnDrift
 
 __all__ = ["converge_all", "each"]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from inferencekey._core.readiness import describe, is_final
+from inferencekey._core.control.readiness import describe, is_final
 from inferencekey.models import Phase, ReadinessEvent
 
 __all__ = ["ReadinessBoard"]

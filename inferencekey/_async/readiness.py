@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from inferencekey._async.streams import AsyncStream
-from inferencekey._core.readiness import DROPS, is_final, reconnect_wait
-from inferencekey._core.wire import readiness_event
+from inferencekey._core.control.readiness import DROPS, is_final, reconnect_wait
+from inferencekey._core.control.wire import readiness_event
 from inferencekey._http.body import ByteStream, EventReader
 from inferencekey.errors import ApiError, InferenceKeyError, ResponseFormatError, TransportError
 from inferencekey.models import ReadinessEvent

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Generic, NoReturn, Self, TypeVar
 
-from inferencekey._core import jsonval
-from inferencekey._core.answers import in_band_error
-from inferencekey._core.chat import ChatStream
+from inferencekey._core import json as jsonval
+from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.http_errors import in_band_error
 from inferencekey._http.body import ByteStream, EventReader
 from inferencekey.errors import (
     InferenceKeyError,

@@ -10,7 +10,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
-from inferencekey._core.readiness import not_in_time, not_ready
+from inferencekey._core.control.readiness import not_in_time, not_ready
 from inferencekey.errors import InferenceKeyError
 from inferencekey.models import Phase, ReadinessEvent
 

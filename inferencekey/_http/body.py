@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 import anyio
 
-from inferencekey._core.sse import Event, EventTooLarge, SSEDecoder
+from inferencekey._core.data.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._http import process
 from inferencekey._http.direct import Reply
 from inferencekey._http.failures import translate

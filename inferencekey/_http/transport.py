@@ -18,7 +18,7 @@ import attrs
 from yarl import URL
 
 from inferencekey import __version__
-from inferencekey._core.answers import BODY_LIMIT, error_for
+from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.body import ByteStream, Response
 from inferencekey._http.credential import Credential

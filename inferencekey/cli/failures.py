@@ -93,7 +93,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if _log(error):
-        from inferencekey._core.readiness import LOG_HEAD
+        from inferencekey._core.control.readiness import LOG_HEAD
 
         return str(error).partition(LOG_HEAD)[0]  # the log is printed once, line by line
     return str(error)

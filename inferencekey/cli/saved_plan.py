@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import orjson
 
 from inferencekey import AsyncManagementClient
-from inferencekey._core.reconcile import moved_error
+from inferencekey._core.control.plans import moved_error
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.survey import Removal, Survey, live_workloads
 from inferencekey.config import redact

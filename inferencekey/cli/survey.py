@@ -14,9 +14,9 @@ import anyio
 import attrs
 
 from inferencekey import AsyncManagementClient
-from inferencekey._core.reconcile import make_plan, plan_warnings
+from inferencekey._core.control.plans import make_plan, plan_warnings
+from inferencekey._core.control.specs import resolve_project
 from inferencekey._core.slugs import canonical_slug
-from inferencekey._core.specs import resolve_project
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.output import warning
 from inferencekey.errors import ConfigurationError, InferenceKeyError

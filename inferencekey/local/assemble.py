@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import orjson
 
-from inferencekey._core.sse import Event
+from inferencekey._core.data.sse import Event
 
 __all__ = ["Assembly", "StreamError"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from inferencekey._core.sse import SSEDecoder
+from inferencekey._core.data.sse import SSEDecoder
 from inferencekey.local.assemble import Assembly
 from inferencekey.local.engine_http import died
 

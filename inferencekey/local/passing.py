@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from inferencekey._core.sse import MAX_EVENT_SIZE
+from inferencekey._core.data.sse import MAX_EVENT_SIZE
 
 __all__ = ["Chunks", "Passing", "WholeEvents"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from inferencekey._core.jsonval import as_mapping
+from inferencekey._core.json import as_mapping
 from inferencekey.errors import ValidationError
 
 __all__ = ["RerankRequest", "check_chat", "check_completion", "check_embeddings", "check_rerank"]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from inferencekey._core.policies import check_policy
+from inferencekey._core.control.policies import check_policy
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.config import is_secret
 from inferencekey.errors import ValidationError

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
-from inferencekey._core.jsonval import plain
-from inferencekey._core.policies import known_settings
-from inferencekey._core.specs import SECRET, spec_problems
+from inferencekey._core.control.policies import known_settings
+from inferencekey._core.control.specs import SECRET, spec_problems
+from inferencekey._core.json import plain
 from inferencekey.config import redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest.variables import escaped

@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 import attrs
 
+from inferencekey._core.control.specs import SpecProblem, spec_problems
 from inferencekey._core.slugs import canonical_slug
-from inferencekey._core.specs import SpecProblem, spec_problems
 from inferencekey.manifest.problems import ManifestProblem
 from inferencekey.manifest.source import Keys, Source
 from inferencekey.models import Backend, WorkloadSpec, known_or_text

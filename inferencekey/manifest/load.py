@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 
 import attrs
 
+from inferencekey._core.control.spec_warnings import spec_advice
+from inferencekey._core.control.specs import SECRET, holds_secret
 from inferencekey._core.slugs import canonical_slug, checked_project
-from inferencekey._core.spec_warnings import spec_advice
-from inferencekey._core.specs import SECRET, holds_secret
 from inferencekey.errors import ValidationError
 from inferencekey.manifest.entry import FIELDS, Table, Workload, default_problems, unknown_keys
 from inferencekey.manifest.expand import expanded_source

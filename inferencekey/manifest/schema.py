@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from inferencekey._core.specs import ENUMS, MAPPINGS
+from inferencekey._core.control.specs import ENUMS, MAPPINGS
 from inferencekey.manifest.entry import DEFAULTS, FIELDS
 from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from inferencekey._core.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET, holds_secret
 
 __all__ = ["escaped", "expanded"]
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from platforms.background import platform_in_background
 
 from inferencekey import DriftError, ManagementClient, RetryPolicy, WorkloadSpec
-from inferencekey._core import converge
+from inferencekey._core.control import converge
 
 pytestmark = pytest.mark.timeout(240)
 

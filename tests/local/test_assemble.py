@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.sse import Event, SSEDecoder
+from inferencekey._core.data.sse import Event, SSEDecoder
 from inferencekey.local.assemble import Assembly, StreamError
 from inferencekey.local.passing import WholeEvents
 from inferencekey.local.rerank import cosine, ranked

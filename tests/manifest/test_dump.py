@@ -13,9 +13,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inferencekey._core.reconcile import create_body, make_plan
+from inferencekey._core.control.plans import create_body, make_plan
+from inferencekey._core.control.wire import workload
 from inferencekey._core.slugs import canonical_slug
-from inferencekey._core.wire import workload
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest import FORMATS, dump_manifest, load_manifest, spec_of
 from inferencekey.manifest.dump import Format

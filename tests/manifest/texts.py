@@ -133,7 +133,7 @@ _commands = _full.filter(lambda text: "\0" not in text and _splits(text)) | st.s
 
 
 def _valid(spec: WorkloadSpec) -> bool:
-    from inferencekey._core.specs import spec_problems
+    from inferencekey._core.control.specs import spec_problems
 
     try:
         return not spec_problems(spec)

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from inferencekey._core import wire
-from inferencekey._core.jsonval import dumps
-from inferencekey._core.reconcile import create_body, make_plan, patch_body
-from inferencekey._core.sse import SSEDecoder
+from inferencekey._core.control import wire
+from inferencekey._core.control.plans import create_body, make_plan, patch_body
+from inferencekey._core.data.sse import SSEDecoder
+from inferencekey._core.json import dumps
 from inferencekey.models import (
     Backend,
     EngineLog,

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inferencekey._core.chat import ChatStream, chat_body, text_result
-from inferencekey._core.jsonval import dumps
-from inferencekey._core.sse import SSEDecoder
-from inferencekey._core.vectors import embed_body, embedding_result, rerank_body, rerank_result
+from inferencekey._core.data.chat import ChatStream, chat_body, text_result
+from inferencekey._core.data.sse import SSEDecoder
+from inferencekey._core.data.vectors import embed_body, embedding_result, rerank_body, rerank_result
+from inferencekey._core.json import dumps
 from inferencekey.models import RerankItem, Usage
 
 HERE = Path(__file__).parent

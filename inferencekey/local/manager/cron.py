@@ -8,7 +8,7 @@ from typing import Any
 
 from cronsim import CronSim, CronSimError
 
-from inferencekey._core.cron import LONGEST
+from inferencekey._core.control.cron import LONGEST
 from inferencekey.errors import ValidationError
 
 __all__ = ["LONGEST", "check_schedule", "last_fire", "next_fire"]

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from inferencekey._core.windows import window_next_change, window_open
+from inferencekey._core.control.windows import window_next_change, window_open
 from inferencekey.local.manager.cron import last_fire, next_fire
 from inferencekey.local.manager.policy import Always, AtTimes, InWindow, Policy, WithLoad
 from inferencekey.local.manager.scaling import Scaling, needed, scale

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from inferencekey._core.windows import Window, parse_window
+from inferencekey._core.control.windows import Window, parse_window
 from inferencekey.local.store import StoredWorkload
 from inferencekey.models import ExecutionPolicy
 

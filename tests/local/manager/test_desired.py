@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.policies import check_policy
-from inferencekey._core.windows import parse_window, window_open
+from inferencekey._core.control.policies import check_policy
+from inferencekey._core.control.windows import parse_window, window_open
 from inferencekey.errors import ValidationError
 from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.cron import LONGEST, check_schedule, last_fire, next_fire

@@ -1,0 +1,221 @@
+"""Many workloads in one call: what is checked before anything is sent, and what is said when some fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import attrs
+
+from inferencekey._core.control.specs import SECRET, resolve_project, spec_problems
+from inferencekey._core.slugs import canonical_slug, checked_slug
+from inferencekey.errors import (
+    ConfigurationError,
+    EnsureAllError,
+    InferenceKeyError,
+    ValidationError,
+    WaitAllError,
+)
+from inferencekey.models import EndpointRef, ReadinessEvent, WorkloadSpec
+
+__all__ = [
+    "Target",
+    "check_all",
+    "check_concurrency",
+    "check_slugs",
+    "ensure_all_error",
+    "wait_all_error",
+]
+
+NAMED: Final = 8
+"""How many failed workloads a message names."""
+
+
+@attrs.frozen
+class Target:
+    """One spec that was checked.
+
+    Args:
+        spec: the spec.
+        slug: its canonical slug.
+        project: where it goes.
+    """
+
+    spec: WorkloadSpec
+    slug: str
+    project: str
+
+
+def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | None) -> list[Target]:
+    """Check every spec and find its place.
+
+    Args:
+        specs: the specs.
+        call: the project of the call.
+        client: the project of the client.
+
+    Raises:
+        ConfigurationError: a spec holds a credential; or all that is wrong is that there is no project, or two different.
+        ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
+    """
+    if isinstance(cast("object", specs), (WorkloadSpec, str)):
+        raise ValidationError(
+            f"validation error: specs must be several specs; got one {type(specs).__name__}"
+        )
+    if not isinstance(cast("object", specs), Iterable):
+        raise ValidationError(
+            f"validation error: specs must be several specs; got {type(specs).__name__}"
+        )
+    targets: list[Target] = []
+    problems: list[_Problem] = []
+    places: dict[tuple[str, str], str] = {}
+    for number, spec in enumerate(specs):
+        name = f"specs[{number}]"
+        found = list(_problems(name, spec))
+        if not found:
+            try:
+                target = Target(
+                    spec, canonical_slug(spec.slug), resolve_project(call, spec.project, client)
+                )
+            except ConfigurationError as error:
+                found = [_Problem(name, str(error), ConfigurationError)]
+            except ValidationError as error:
+                found = [_Problem(name, str(error).removeprefix("validation error: "))]
+            else:
+                twin = places.setdefault((target.project, target.slug), name)
+                if twin == name:
+                    targets.append(target)
+                else:
+                    where = f"{target.slug!r} in project {target.project!r}"
+                    found = [_Problem(name, f"is the same workload as {twin}: {where}")]
+        problems += found
+    if problems:
+        raise _one_error(problems)
+    return targets
+
+
+@attrs.frozen
+class _Problem:
+    name: str
+    text: str
+    kind: type[InferenceKeyError] = ValidationError
+
+
+def _problems(name: str, spec: object) -> Iterator[_Problem]:
+    if not isinstance(spec, WorkloadSpec):
+        yield _Problem(name, f"must be a WorkloadSpec; got {type(spec).__name__}")
+        return
+    for problem in spec_problems(spec):
+        if problem.secret:
+            raise ConfigurationError(f"configuration error: {SECRET}")
+        named = f"{name} ({spec.slug})" if canonical_slug(str(spec.slug)) == spec.slug else name
+        yield _Problem(named, problem.message)
+
+
+def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
+    kinds = {problem.kind for problem in problems}
+    kind, said = kinds.pop() if len(kinds) == 1 else ValidationError, "validation error: "
+    if kind is ConfigurationError:
+        said = "configuration error: "
+        if len({problem.text for problem in problems}) == 1:
+            return kind(problems[0].text)
+    texts = [
+        f"{problem.name}: {problem.text.removeprefix('configuration error: ')}"
+        for problem in problems
+    ]
+    if len(texts) == 1:
+        return kind(said + texts[0])
+    return kind(
+        f"{said}{len(texts)} things are wrong with the specs:"
+        + "".join(f"\n  - {text}" for text in texts)
+    )
+
+
+def check_slugs(slugs: Iterable[str]) -> list[str]:
+    """Return the canonical slugs.
+
+    Raises:
+        ValidationError: one of them is none, or it is one text.
+    """
+    if isinstance(cast("object", slugs), str):
+        raise ValidationError(
+            f"validation error: slugs must be several slugs; got the text {slugs!r}"
+        )
+    if not isinstance(cast("object", slugs), Iterable):
+        raise ValidationError(
+            f"validation error: slugs must be several slugs; got {type(slugs).__name__}"
+        )
+    return [checked_slug(slug) for slug in slugs]
+
+
+def check_concurrency(value: object) -> int:
+    """Return how many may be under way at once.
+
+    Raises:
+        ValidationError: it is no whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValidationError(
+            f"validation error: max_concurrency must be a whole number of at least 1; got {value!r}"
+        )
+    return value
+
+
+def ensure_all_error(
+    targets: Sequence[Target],
+    errors: Sequence[Exception | None],
+    results: Sequence[EndpointRef | None],
+) -> EnsureAllError | None:
+    """Return the error of an ``ensure_all``, if anything failed.
+
+    Args:
+        targets: all of them, in order.
+        errors: what went wrong with each, or ``None``.
+        results: what became of each.
+    """
+    projects = {target.project for target in targets}
+    names = [
+        target.slug if len(projects) == 1 else f"{target.project}/{target.slug}"
+        for target in targets
+    ]
+    failed = _failed(zip(names, errors, strict=True))
+    if not failed:
+        return None
+    left = len(targets) - len(failed)
+    done = f"{left} {'was' if left == 1 else 'were'} ensured"
+    message = f"{len(failed)} of {len(targets)} workloads failed: {_named(failed)} ({done})"
+    return EnsureAllError(message, list(failed.values()), results=results)
+
+
+def wait_all_error(
+    errors: Mapping[str, Exception | None], results: Sequence[ReadinessEvent | None]
+) -> WaitAllError | None:
+    """Return the error of a ``wait_all``, if anything failed.
+
+    Args:
+        errors: what went wrong with each slug, or ``None``.
+        results: the last event of each slug asked for.
+    """
+    failed = _failed(errors.items())
+    if not failed:
+        return None
+    left = len(errors) - len(failed)
+    head = (
+        f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
+    )
+    message = f"{head}: {_named(failed)} ({left} {'is' if left == 1 else 'are'})"
+    return WaitAllError(message, list(failed.values()), results=results)
+
+
+def _failed(errors: Iterable[tuple[str, Exception | None]]) -> dict[str, Exception]:
+    failed = {name: error for name, error in errors if error is not None}
+    for name, error in failed.items():
+        cast("Any", error).workload = name
+        error.add_note(f"workload {name!r}")
+    return failed
+
+
+def _named(failed: Mapping[str, Exception]) -> str:
+    names = list(failed)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,221 @@
+"""Spec and live workload in, plan out.
+
+Compared is what the spec declares, in the contract's order; a field the spec leaves out is never drift, and keys of a
+mapping that only the server knows are not drift either. ``task_type`` cannot be changed and is never compared.
+
+A plan remembers what it was made from: ``state_of`` is a digest of each field that can drift, so that whoever applies the
+plan later can say which of them has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final, cast
+
+import orjson
+
+from inferencekey._core.json import plain
+from inferencekey._core.slugs import canonical_slug
+from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
+from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
+from inferencekey.models.plan_text import same
+
+__all__ = [
+    "ORDER",
+    "create_body",
+    "declared",
+    "drift_error",
+    "holds",
+    "make_plan",
+    "moved_error",
+    "patch_body",
+    "plan_warnings",
+    "state_of",
+]
+
+ORDER: Final = (
+    "name",
+    "backend",
+    "model_name",
+    "description",
+    "config",
+    "worker_id",
+    "gpu_resource_id",
+    "execution_policy",
+    "execution_policy_config",
+)
+
+
+def declared(spec: WorkloadSpec) -> dict[str, Any]:
+    """Return the comparable wire fields that the spec declares, in order; mappings as JSON carries them.
+
+    Raises:
+        ValidationError: a mapping holds something JSON cannot carry.
+    """
+    config = cast("dict[str, Any] | None", plain(spec.config, "config"))
+    for key in ("command", "vllm_version"):
+        value = getattr(spec, key)
+        if value is not None:
+            config = {**(config or {}), key: value}
+    values: dict[str, Any] = {
+        "name": spec.name,
+        "backend": str(spec.backend),
+        "model_name": spec.model,
+        "description": spec.description,
+        "config": config,
+        "worker_id": spec.worker_id,
+        "gpu_resource_id": spec.gpu_resource_id,
+        "execution_policy": None if spec.execution_policy is None else str(spec.execution_policy),
+        "execution_policy_config": plain(spec.execution_policy_config, "execution_policy_config"),
+    }
+    return {field: values[field] for field in ORDER if values[field] is not None}
+
+
+def create_body(spec: WorkloadSpec) -> dict[str, Any]:
+    """Return the body that creates the workload."""
+    fields = declared(spec)
+    head = {
+        "name": fields.pop("name"),
+        "slug": canonical_slug(spec.slug),
+        "task_type": str(spec.task_type),
+    }
+    return {**head, **fields}
+
+
+def patch_body(plan: Plan) -> dict[str, Any]:
+    """Return the body that carries out an update: exactly the drifted fields."""
+    return {change.field: change.after for change in plan.changes}
+
+
+def make_plan(spec: WorkloadSpec, live: Workload | None, *, project: str) -> Plan:
+    """Return what would bring *live* (``None``: absent) to *spec*.
+
+    Raises:
+        ValidationError: the workload is absent and cannot be created: its policy has settings and no kind.
+    """
+    slug = canonical_slug(spec.slug)
+    if live is None:
+        if spec.execution_policy is None and spec.execution_policy_config is not None:
+            raise ValidationError(
+                f"validation error: the workload {slug!r} does not exist yet, and its execution_policy_config needs "
+                "execution_policy; add it"
+            )
+        changes = tuple(FieldDiff(field, None, value) for field, value in create_body(spec).items())
+        return Plan("create", changes, project, slug)
+    return _plan(declared(spec), live, project)
+
+
+def plan_warnings(spec: WorkloadSpec, live: Workload | None) -> tuple[str, ...]:
+    """Return what the spec says otherwise than *live* and no plan can change: one text for each."""
+    wanted = str(spec.task_type)
+    if live is None or str(live.task_type) == wanted:
+        return ()
+    return (
+        f"workload {live.slug!r}: task_type is {str(live.task_type)!r} live, and the spec says {wanted!r}; it cannot be "
+        "changed: delete the workload, or use another slug",
+    )
+
+
+def _plan(wanted: Mapping[str, Any], live: Workload, project: str) -> Plan:
+    changes = _changes(wanted, live)
+    return Plan(
+        "update" if changes else "none", changes, project, live.slug, live.id, state_of(live)
+    )
+
+
+def drift_error(plan: Plan) -> DriftError:
+    """Return the error of ``OnDrift.FAIL``."""
+    return DriftError(
+        "workload drifted from spec: " + ", ".join(c.field for c in plan.changes), plan=plan
+    )
+
+
+_DIGITS: Final = 8
+
+
+def state_of(live: Workload) -> str:
+    """Return a digest of the workload's id and of every field that can drift, eight hex digits each."""
+    return "".join(sha256(_written(live, field)).hexdigest()[:_DIGITS] for field in ("id", *ORDER))
+
+
+def moved_error(plan: Plan, live: Workload | None) -> DriftError | None:
+    """Return why a plan can no longer be applied to what is *live* now; ``None`` if it can."""
+    if plan.state is None:
+        why = None if live is None else "exists now"
+    elif live is None:
+        why = "does not exist any more"
+    elif live.id != plan.workload_id:
+        why = "was deleted and created again since"
+    else:
+        now = state_of(live)
+        places = (
+            (field, slice(_DIGITS * n, _DIGITS * n + _DIGITS))
+            for n, field in enumerate(("id", *ORDER))
+        )
+        fields = [field for field, place in places if now[place] != plan.state[place]]
+        why = None if now == plan.state else f"was changed since: {', '.join(fields)}"
+    if why is None:
+        return None
+    fresh = (
+        _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
+    )
+    return DriftError(
+        f"workload drifted from plan: {plan.workload_slug!r} {why}. Plan again.", plan=fresh
+    )
+
+
+def holds(plan: Plan, live: Workload) -> bool:
+    """Whether everything that the plan would store is stored."""
+    return not _changes(_wanted(plan), live)
+
+
+def _wanted(plan: Plan) -> dict[str, Any]:
+    return {change.field: change.after for change in plan.changes if change.field in ORDER}
+
+
+def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]:
+    found: list[FieldDiff] = []
+    kind_changes = False
+    for field, value in wanted.items():
+        before = orjson.loads(_written(live, field))
+        after: Any
+        if field == "execution_policy_config" and kind_changes:
+            # The old kind's settings mean nothing to the new kind: as declared, and sent even if equal.
+            after = value
+        elif isinstance(value, dict):
+            after = _merged(before, cast("dict[str, Any]", value))
+            # A server may store an empty mapping as null.
+            if same(before or {}, after):
+                continue
+        elif same(before, value):
+            continue
+        else:
+            after = value
+        kind_changes = kind_changes or field == "execution_policy"
+        found.append(FieldDiff(field, before, after))
+    return tuple(found)
+
+
+def _written(live: Workload, field: str) -> bytes:
+    """Return what the server has in a field, as JSON."""
+    try:
+        return orjson.dumps(getattr(live, field), option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # it can be read, but not written: writers nest less deeply than readers
+        raise ResponseFormatError(
+            f"unexpected answer: the {field} of workload {live.slug!r} is nested too deeply to be compared"
+        ) from None
+
+
+def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *live* with the declared keys over it, mapping by mapping: the server replaces a config whole."""
+    if not isinstance(live, dict):
+        return dict(wanted)
+    merged = dict(cast("dict[str, Any]", live))
+    for key, value in wanted.items():
+        merged[key] = (
+            _merged(merged.get(key), cast("dict[str, Any]", value))
+            if isinstance(value, dict)
+            else value
+        )
+    return merged

@@ -1,0 +1,176 @@
+"""Execution policies: what each kind must be given. The rules are the platform contract's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from inferencekey._core.control.cron import cron_problem
+from inferencekey._core.control.windows import window_problem
+from inferencekey.errors import ValidationError
+from inferencekey.models import ExecutionPolicy, member
+from inferencekey.models.nearest import one_of_these
+
+__all__ = ["check_policy", "known_settings", "policy_problems"]
+
+Config = Mapping[str, Any]
+Path = tuple[str, ...]
+Problem = tuple[Path, str]
+
+_WHERE: Final = "execution_policy_config"
+_POOL: Final = ("gpu_pool", "max_hourly_cost_usd", "max_instances", "allowed_cuda_versions")
+_WORKERS: Final = ("source", "private_worker_ids", "cloud_pool")
+_SCALING: Final = ("min_workers", "max_workers", "max_hourly_cost_usd", "workers")
+# What each kind has, by the way to the mapping that has it.
+_SETTINGS: Final[Mapping[ExecutionPolicy, Mapping[Path, tuple[str, ...]]]] = {
+    ExecutionPolicy.FIXED: {(): ("replicas",)},
+    ExecutionPolicy.SCHEDULED: {(): ("cron", "window")},
+    ExecutionPolicy.AUTOSCALING: {
+        (): _SCALING,
+        ("workers",): _WORKERS,
+        ("workers", "cloud_pool"): _POOL,
+    },
+}
+
+
+def check_policy(kind: str | None, config: Config | None) -> None:
+    """Check a policy and its config together, as they will be stored.
+
+    Raises:
+        ValidationError: the kind is unknown, or its config lacks something or has it wrong; the message names it.
+    """
+    if kind is None:
+        if config is not None:
+            raise ValidationError(f"{_WHERE} needs execution_policy")
+        return
+    policy = member(ExecutionPolicy, kind, "execution_policy")
+    for _, message in policy_problems(policy, config):
+        raise ValidationError(message)
+
+
+def policy_problems(kind: ExecutionPolicy, config: Config | None) -> Iterator[Problem]:
+    """Yield everything wrong with a config of this kind: the path of the field, and the message, which names it."""
+    if config is None:
+        # One replica is what everybody means by `fixed`; the other kinds mean nothing without their numbers.
+        if kind is not ExecutionPolicy.FIXED:
+            yield (_WHERE,), f"{_WHERE} is required for execution_policy {str(kind)!r}"
+        return
+    yield from _unknown(kind, config)
+    yield from _CHECKS[kind](config)
+
+
+def known_settings(kind: ExecutionPolicy, config: Config) -> dict[str, Any]:
+    """Return a config without the settings that only its server knows."""
+    return _known(_SETTINGS[kind], config, ())
+
+
+def _known(
+    settings: Mapping[Path, tuple[str, ...]], config: Config, inside: Path
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in settings[inside]:
+        if name in config:
+            value = config[name]
+            deeper = (*inside, name) in settings and isinstance(value, Mapping)
+            found[name] = (
+                _known(settings, cast("Config", value), (*inside, name)) if deeper else value
+            )
+    return found
+
+
+def _unknown(kind: ExecutionPolicy, config: Config) -> Iterator[Problem]:
+    for inside, names in _SETTINGS[kind].items():
+        for name in _at(config, inside):
+            if name not in names:
+                text = f"is not a setting of {str(kind)!r}{one_of_these(name, names)}"
+                yield _problem((*inside, name), text)
+
+
+def _at(config: Config, path: Path) -> Config:
+    """Return the mapping in there; an empty one where there is none."""
+    for name in path:
+        value: object = config.get(name)
+        config = cast("Config", value) if isinstance(value, Mapping) else {}
+    return config
+
+
+def _fixed(config: Config) -> Iterator[Problem]:
+    yield from _whole(config, ("replicas",), at_least=1)
+
+
+def _scheduled(config: Config) -> Iterator[Problem]:
+    if ("cron" in config) == ("window" in config):
+        yield (_WHERE,), f"{_WHERE} must have exactly one of cron and window"
+        return
+    name, check = ("cron", cron_problem) if "cron" in config else ("window", window_problem)
+    problem = check(config[name])
+    if problem is not None:
+        yield _problem((name,), problem)
+
+
+def _autoscaling(config: Config) -> Iterator[Problem]:
+    low = tuple(_whole(config, ("min_workers",), at_least=0))
+    high = tuple(_whole(config, ("max_workers",), at_least=1))
+    yield from (*low, *high)
+    if not low and not high and config["max_workers"] < config["min_workers"]:
+        yield _problem(("max_workers",), "must not be less than min_workers")
+    workers = config.get("workers")
+    if not isinstance(workers, Mapping):
+        yield _problem(("workers",), _wanted("an object", workers))
+        return
+    workers = cast("Config", workers)
+    source = workers.get("source")
+    if source == "cloud":
+        yield from _above_zero(config, ("max_hourly_cost_usd",))
+        yield from _cloud_pool(workers.get("cloud_pool"))
+    elif source == "private":
+        yield from _texts(workers, ("workers", "private_worker_ids"))
+    else:
+        yield _problem(("workers", "source"), _wanted("'cloud' or 'private'", source))
+
+
+def _cloud_pool(pool: object) -> Iterator[Problem]:
+    inside = ("workers", "cloud_pool")
+    if not isinstance(pool, Mapping):
+        yield _problem(inside, _wanted("an object", pool))
+        return
+    pool = cast("Config", pool)
+    yield from _texts(pool, (*inside, "gpu_pool"))
+    yield from _above_zero(pool, (*inside, "max_hourly_cost_usd"))
+    yield from _whole(pool, (*inside, "max_instances"), at_least=1)
+    if pool.get("allowed_cuda_versions") is not None:
+        yield from _texts(pool, (*inside, "allowed_cuda_versions"))
+
+
+_CHECKS: Final[dict[ExecutionPolicy, Callable[[Config], Iterator[Problem]]]] = {
+    ExecutionPolicy.FIXED: _fixed,
+    ExecutionPolicy.SCHEDULED: _scheduled,
+    ExecutionPolicy.AUTOSCALING: _autoscaling,
+}
+
+
+def _problem(path: Path, text: str) -> Problem:
+    return (_WHERE, *path), f"{'.'.join((_WHERE, *path))} {text}"
+
+
+def _wanted(what: str, value: object) -> str:
+    return f"is required: {what}" if value is None else f"must be {what}; got {value!r}"
+
+
+def _whole(config: Config, path: Path, *, at_least: int) -> Iterator[Problem]:
+    value = config.get(path[-1])
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        yield _problem(path, _wanted(f"a whole number of at least {at_least}", value))
+
+
+def _above_zero(config: Config, path: Path) -> Iterator[Problem]:
+    value = config.get(path[-1])
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        yield _problem(path, _wanted("a number above 0", value))
+
+
+def _texts(config: Config, path: Path) -> Iterator[Problem]:
+    value: object = config.get(path[-1])
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    if not items or not all(isinstance(item, str) and item.strip() for item in items):
+        yield _problem(path, _wanted("a list of at least one text", cast("object", value)))

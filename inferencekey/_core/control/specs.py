@@ -1,0 +1,284 @@
+"""Is a spec fit to be sent? Decided before any request.
+
+A spec must be able to create its workload, so a policy's kind comes with all its settings. Settings without a kind are
+an update of the policy that is live: their keys go over the live ones, and only the manager knows of which kind it is.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+import attrs
+
+from inferencekey._core.control.policies import policy_problems
+from inferencekey._core.json import dumps, loads, not_finite, plain
+from inferencekey._core.slugs import canonical_slug, checked_project
+from inferencekey.config import is_secret, redact
+from inferencekey.errors import ConfigurationError, ValidationError
+from inferencekey.models import Backend, ExecutionPolicy, TaskType, WorkloadSpec, member
+from inferencekey.models.nearest import did_you_mean
+
+__all__ = [
+    "SECRET",
+    "SpecProblem",
+    "check_spec",
+    "holds_secret",
+    "resolve_project",
+    "spec_problems",
+]
+
+REQUIRED: Final = ("name", "slug", "model", "backend")
+TEXTS: Final = (
+    *REQUIRED,
+    "description",
+    "command",
+    "vllm_version",
+    "worker_id",
+    "gpu_resource_id",
+    "project",
+)
+ENUMS: Final[Mapping[str, type[TaskType] | type[ExecutionPolicy]]] = {
+    "task_type": TaskType,
+    "execution_policy": ExecutionPolicy,
+}
+MAPPINGS: Final = ("config", "execution_policy_config")
+
+SECRET: Final = "secrets must never go in specs"  # noqa: S105 (words, not a secret)
+
+_WORD: Final = re.compile(r"[^A-Za-z0-9_\-]+")
+# All four parts: no mention has them.
+_WHOLE: Final = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9]+_[A-Za-z0-9]{16}")
+_CREDENTIAL: Final = re.compile(r"(?<![A-Za-z0-9_])ik_(?:live|sdk)_[A-Za-z0-9]")
+_WITH_VLLM_VERSION: Final = (Backend.VLLM, Backend.VLLM_OMNI)
+
+Path = tuple[str | int, ...]
+
+
+@attrs.frozen
+class SpecProblem:
+    """One thing wrong with a spec.
+
+    Args:
+        field: the field of the spec.
+        message: what is wrong with it; begins with the field's name, except for secrets.
+        path: the field and, inside a mapping, the keys and indices to what is wrong.
+        secret: it is, or holds, a credential.
+    """
+
+    field: str
+    message: str = attrs.field(converter=redact)
+    path: Path = attrs.field(default=attrs.Factory(lambda self: (self.field,), takes_self=True))
+    secret: bool = False
+
+
+def check_spec(spec: WorkloadSpec) -> str:
+    """Check a spec and return its canonical slug.
+
+    Raises:
+        ConfigurationError: a field is, or the command or a mapping holds, a credential.
+        ValidationError: a required field is blank, a field has the wrong type or holds what JSON cannot carry, an
+            enum's string is unknown, the policy is not one of the contract's, the command is blank or has a quote that is not
+            closed, ``vllm_version`` stands with a backend that has none. The text has all of it.
+    """
+    if not isinstance(cast("object", spec), WorkloadSpec):
+        raise ValidationError(
+            f"validation error: spec must be a WorkloadSpec; got {type(spec).__name__}"
+        )
+    problems = spec_problems(spec)
+    if any(problem.secret for problem in problems):
+        raise ConfigurationError(f"configuration error: {SECRET}")
+    if len(problems) == 1:
+        raise ValidationError(f"validation error: {problems[0].message}")
+    if problems:
+        listed = "".join(f"\n  - {problem.message}" for problem in problems)
+        raise ValidationError(
+            f"validation error: {len(problems)} things are wrong with the spec:{listed}"
+        )
+    return canonical_slug(spec.slug)
+
+
+def spec_problems(spec: WorkloadSpec) -> tuple[SpecProblem, ...]:
+    """Return everything that is wrong with a spec, secrets first."""
+    found = (*_texts(spec), *_mappings(spec), *_enums(spec), *_backend(spec), *_policy(spec))
+    return tuple(sorted(found, key=lambda problem: not problem.secret))
+
+
+def holds_secret(text: str) -> bool:
+    """Say whether a text is a token, or has one in it; a mere mention of the prefix is none."""
+    return _is_or_has_token(text) or _CREDENTIAL.search(text) is not None
+
+
+def _is_or_has_token(text: str) -> bool:
+    return is_secret(text) or _WHOLE.search(text) is not None
+
+
+def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
+    for field in TEXTS:
+        value: object = getattr(spec, field)
+        if value is None and field not in REQUIRED:
+            continue
+        if not isinstance(value, str):
+            yield SpecProblem(field, f"{field} must be a text; got {type(value).__name__}")
+        elif _is_or_has_token(value) or (
+            field == "command" and any(map(is_secret, _WORD.split(value)))
+        ):
+            yield _secret(field)
+        elif field in REQUIRED and not value.strip():
+            yield SpecProblem(field, f"{field} must not be empty")
+        elif field == "slug" and not canonical_slug(value):
+            yield SpecProblem(field, f"slug must hold a letter (a to z) or a digit; got {value!r}")
+        elif field == "command":
+            yield from _command((field,), value)
+        elif field == "project" and value.strip():
+            try:
+                checked_project(value.strip())
+            except ValidationError as error:
+                yield _said(field, error)
+
+
+def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
+    for field in MAPPINGS:
+        value: object = getattr(spec, field)
+        if value is None:
+            continue
+        if not isinstance(value, Mapping):
+            yield SpecProblem(field, f"{field} must be a mapping; got {type(value).__name__}")
+            continue
+        try:
+            opened = loads(dumps(value, field), field)
+        except ValidationError as error:
+            yield _said(field, error)
+            continue
+        yield from (
+            SpecProblem(field, message, path) for path, message in not_finite(value, (field,))
+        )
+        yield from (_secret(field, path) for path in _secrets_inside(opened, (field,)))
+        if field == "config":
+            yield from _launch(opened)
+
+
+def _launch(config: Mapping[str, object]) -> Iterator[SpecProblem]:
+    """Yield what is wrong with the keys of ``config`` that ``command`` and ``vllm_version`` are stored under."""
+    for key in ("command", "vllm_version"):
+        value = config.get(key)
+        if value is not None and not isinstance(value, str):
+            yield SpecProblem(
+                "config",
+                f"config.{key} must be a text; got {type(value).__name__}",
+                ("config", key),
+            )
+        elif key == "command" and value is not None:
+            yield from _command(("config", key), value)
+
+
+def _command(path: Path, command: str) -> Iterator[SpecProblem]:
+    problem = None
+    try:
+        if not shlex.split(command):
+            problem = "must not be empty; leave it out for the backend's usual launch"
+        elif "\0" in command:
+            problem = "must not hold NUL characters"
+    except ValueError as error:
+        problem = f"cannot be split into words as a shell does: {error}"
+    if problem is not None:
+        yield SpecProblem(str(path[0]), f"{'.'.join(map(str, path))} {problem}", path)
+
+
+def _enums(spec: WorkloadSpec) -> Iterator[SpecProblem]:
+    for field, kind in ENUMS.items():
+        value: object = getattr(spec, field)
+        if is_secret(str(value)):
+            yield _secret(field)
+        elif value is not None or field == "task_type":
+            try:
+                member(kind, value, field)
+            except ValidationError as error:
+                yield _said(field, error)
+
+
+def _backend(spec: WorkloadSpec) -> Iterator[SpecProblem]:
+    backend = cast("object", spec.backend)
+    if not isinstance(backend, str) or not backend.strip() or is_secret(backend):
+        return
+    if canonical_slug(backend) != backend:
+        meant = did_you_mean(backend, Backend)
+        yield SpecProblem(
+            "backend",
+            f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}{meant}",
+        )
+        return
+    version = cast("object", spec.vllm_version)
+    if not isinstance(version, str):
+        return
+    if backend not in _WITH_VLLM_VERSION:
+        yield SpecProblem(
+            "vllm_version",
+            f"vllm_version means something for the backends vllm and vllm-omni only; leave it out for {str(backend)!r}",
+        )
+    elif version.split() != [version]:
+        yield SpecProblem(
+            "vllm_version",
+            f"vllm_version must be a version such as '0.9.2', without spaces; got {version!r}",
+        )
+
+
+def _policy(spec: WorkloadSpec) -> Iterator[SpecProblem]:
+    kind, config = spec.execution_policy, cast("object", spec.execution_policy_config)
+    if not isinstance(kind, ExecutionPolicy) or not (config is None or isinstance(config, Mapping)):
+        return
+    try:
+        opened = plain(config, "execution_policy_config")
+    except ValidationError:
+        return  # said above
+    yield from (
+        SpecProblem(str(path[0]), message, path) for path, message in policy_problems(kind, opened)
+    )
+
+
+def _secrets_inside(value: object, path: Path) -> Iterator[Path]:
+    """Yield where tokens are. Commands, arguments and environments live in here: a token anywhere in them counts."""
+    if isinstance(value, str):
+        if holds_secret(value):
+            yield path
+    elif isinstance(value, dict):
+        for key, inner in cast("dict[str, object]", value).items():
+            if holds_secret(key):
+                yield path
+            yield from _secrets_inside(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(cast("list[object]", value)):
+            yield from _secrets_inside(inner, (*path, index))
+
+
+def _secret(field: str, path: Path | None = None) -> SpecProblem:
+    where = ".".join(map(str, path or (field,)))
+    return SpecProblem(field, f"{where} holds a token; {SECRET}", path or (field,), secret=True)
+
+
+def _said(field: str, error: ValidationError) -> SpecProblem:
+    return SpecProblem(field, str(error).removeprefix("validation error: "))
+
+
+def resolve_project(call: str | None, spec: str | None, client: str | None) -> str:
+    """Return the project a spec goes to: the call's, else the spec's, else the client's.
+
+    Raises:
+        ConfigurationError: there is none, or the call's and the spec's differ.
+        ValidationError: it cannot stand in a path.
+    """
+    call = (call or "").strip() or None
+    spec = (spec or "").strip() or None
+    if call is not None and spec is not None and call != spec:
+        raise ConfigurationError(
+            f"configuration error: project={redact(call)!r} was passed, but the spec says project={redact(spec)!r}; "
+            "drop one of them."
+        )
+    project = call or spec or client
+    if project is None:
+        raise ConfigurationError(
+            "No project configured. Set INFERENCEKEY_PROJECT, pass project=, or set spec.project."
+        )
+    return checked_project(project)

@@ -1,0 +1,231 @@
+"""The converters between models and the control plane's JSON.
+
+cattrs carries the values: unknown fields stay in ``raw``, unknown enum strings stay strings, a missing or mistyped
+required field is a typed error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import cache, partial
+from typing import Any, cast
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, override
+from cattrs.v import format_exception
+
+from inferencekey._core import json as jsonval
+from inferencekey.errors import ResponseFormatError
+from inferencekey.models import (
+    Backend,
+    EngineLog,
+    ExecutionPolicy,
+    Phase,
+    ReadinessEvent,
+    TaskType,
+    Workload,
+    known_or_text,
+)
+
+__all__ = [
+    "engine_log",
+    "find_workload",
+    "readiness_event",
+    "slugs_of",
+    "workload",
+    "workload_list",
+    "workloads_by_slug",
+]
+
+
+@cache
+def converter() -> Converter:
+    """Return the one converter of the control plane."""
+    made = Converter(detailed_validation=True)
+    made.register_structure_hook(str, _text)
+    for kind in (Backend, ExecutionPolicy, Phase, TaskType):
+        made.register_structure_hook(cast("Any", kind | str), partial(_known_or_text, kind))
+    made.register_structure_hook(
+        cast("Any", ExecutionPolicy | str | None),
+        lambda value, _: (
+            None if value is None else known_or_text(ExecutionPolicy, _text(value, str))
+        ),
+    )
+    made.register_structure_hook(datetime, lambda value, _: _moment(value))
+    made.register_structure_hook_func(
+        lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value)
+    )
+    made.register_structure_hook(
+        Workload, make_dict_structure_fn(Workload, made, raw=override(omit=True))
+    )
+    return made
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, not {type(value).__name__}")
+    return value
+
+
+def _known_or_text(kind: type[StrEnum], value: Any, _: Any) -> str:
+    return known_or_text(kind, _text(value, str))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    found = jsonval.as_mapping(value)
+    if found is None:
+        raise TypeError(f"must be an object, not {type(value).__name__}")
+    return found
+
+
+def _moment(value: Any) -> datetime:
+    text = _text(value, str)
+    try:
+        return datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
+    except ValueError:
+        raise ValueError(
+            f"must be a date and time, not {jsonval.preview(text.encode(), 40)}"
+        ) from None
+
+
+def workload(raw: Any) -> Workload:
+    """Return a workload from its JSON.
+
+    Raises:
+        ResponseFormatError: it is no object, or a field is missing or of the wrong type; the message names it.
+    """
+    body = jsonval.as_mapping(raw)
+    if body is None:
+        raise ResponseFormatError("unexpected answer: a workload is not a JSON object")
+    known = {name: body[name] for name in _FIELDS if body.get(name) is not None}
+    if "slug" not in known and isinstance(body.get("workload_slug"), str):
+        known["slug"] = body["workload_slug"]
+    try:
+        found = converter().structure(known, Workload)
+    except Exception as error:  # cattrs raises groups of any kind
+        raise ResponseFormatError(f"unexpected answer: a workload: {_reasons(error)}") from None
+    return attrs.evolve(found, raw=body)
+
+
+_FIELDS = tuple(a.name for a in attrs.fields(Workload) if a.name != "raw")
+
+
+def _reasons(error: Exception) -> str:
+    reasons: list[str] = []
+    for text in transform_error(error, path="$", format_exception=_reason):
+        reason, _, path = text.partition(" @ $.")
+        reasons.append(f"{path}: {reason}" if path else reason)
+    return "; ".join(reasons)
+
+
+def _reason(error: BaseException, kind: type | None) -> str:
+    # The hooks above raise in words of their own; cattrs would put Python's names of types in their place.
+    return (
+        str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
+    )
+
+
+def workload_list(raw: Any) -> list[Any]:
+    """Return the workloads' raw objects from a bare array, ``{"workloads": [...]}`` or ``null``.
+
+    Raises:
+        ResponseFormatError: it is none of the three.
+    """
+    body = jsonval.as_mapping(raw)
+    if body is not None and "workloads" in body:
+        raw = body["workloads"]
+    if raw is None:
+        return []
+    if not isinstance(raw, list):
+        raise ResponseFormatError(
+            "unexpected answer: the list of workloads is neither an array nor {'workloads': […]}"
+        )
+    return cast("list[Any]", raw)
+
+
+def find_workload(raws: list[Any], slug: str) -> Workload | None:
+    """Return the workload with this canonical slug.
+
+    Only the one that matches is structured: structuring thousands to find one costs three times their parsing.
+    """
+    for raw in raws:
+        if _slug(raw) == slug:
+            return workload(raw)
+    return None
+
+
+def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
+    """Return the raw workloads by their slugs, the first of each: for finding many in one list."""
+    found: dict[str, Any] = {}
+    for raw in raws:
+        slug = _slug(raw)
+        if isinstance(slug, str):
+            found.setdefault(slug, raw)
+    return found
+
+
+def _slug(raw: Any) -> Any:
+    # The loop over everything a project has: a dict is asked directly.
+    try:
+        return raw["slug"] or raw.get("workload_slug")
+    except KeyError:
+        return raw.get("workload_slug")
+    except TypeError:
+        raise ResponseFormatError(
+            "unexpected answer: a workload in the list is not a JSON object"
+        ) from None
+
+
+def slugs_of(raws: list[Any]) -> Iterator[str]:
+    """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
+    bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
+    return (
+        slug
+        for body in bodies
+        if isinstance(slug := body.get("slug") or body.get("workload_slug"), str)
+    )
+
+
+def readiness_event(data: bytes) -> ReadinessEvent:
+    """Return the event of one readiness data line.
+
+    Raises:
+        ResponseFormatError: it is not JSON, or has no phase.
+    """
+    body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
+    phase = None if body is None else body.get("phase")
+    if body is None or not isinstance(phase, str) or not phase:
+        raise ResponseFormatError(
+            f"unexpected answer: a readiness event has no phase: {jsonval.preview(data)}"
+        )
+    step = body.get("step")
+    return ReadinessEvent(
+        known_or_text(Phase, phase),
+        jsonval.text_or_none(body.get("message")) or "",
+        jsonval.integer(body.get("elapsed_ms")),
+        None if step is None else str(step),
+    )
+
+
+def engine_log(raw: Any) -> EngineLog:
+    """Return the end of an engine's log from its JSON.
+
+    Raises:
+        ResponseFormatError: it has no lines or no position, or they are something else.
+    """
+    body = jsonval.as_mapping(raw) or {}
+    lines, position = body.get("lines"), jsonval.integer(body.get("next"))
+    if not isinstance(lines, list) or not all(
+        isinstance(line, str) for line in cast("list[Any]", lines)
+    ):
+        raise ResponseFormatError(
+            "unexpected answer: an engine's log: lines must be a list of texts"
+        )
+    if position is None:
+        raise ResponseFormatError("unexpected answer: an engine's log: next must be a whole number")
+    return EngineLog(
+        tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
+    )

@@ -1,0 +1,1 @@
+"""The data plane's decisions: request bodies out, responses and streams in."""

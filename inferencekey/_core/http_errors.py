@@ -1,0 +1,225 @@
+"""From an answer that is no success to a typed error with readable words.
+
+Servers write errors in many shapes: ``{"error": "text"}``, ``{"error": {"message", "type", "code"}}``, ``{"detail": …}``,
+plain text, HTML. Every one yields a message that is readable, bounded and holds no credential.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+import orjson
+
+from inferencekey._core import json as jsonval
+from inferencekey.config import redact
+from inferencekey.errors import (
+    ApiError,
+    AuthError,
+    GenerationFailed,
+    InferenceKeyError,
+    NotFoundError,
+    PermissionDenied,
+    RateLimitError,
+    ServerError,
+    ValidationError,
+)
+from inferencekey.models import TextResult
+
+__all__ = ["BODY_LIMIT", "MESSAGE_LIMIT", "error_for", "in_band_error", "words"]
+
+BODY_LIMIT: Final = 8 * 1024
+"""Bytes of an error's body that are read and kept."""
+
+MESSAGE_LIMIT: Final = 500
+"""Characters of the server's words in a message."""
+
+DENIALS: Final = frozenset(
+    {"wrong_credential_type", "project_scope_mismatch", "scope_insufficient"}
+)
+
+_INVISIBLE = re.compile(r"(?is)<(script|style|head)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)")
+_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+_TAG = re.compile(r"<[a-zA-Z/!?][^>]*>")
+_MARKUP = re.compile(r"(?i)<(!doctype|html|head|body|title|h[1-6]|p|div|pre|center|br)\b|</[a-z]")
+
+
+def error_for(
+    status: int,
+    body: bytes,
+    *,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+    attempts: int | None = None,
+    location: str | None = None,
+    secrets: Iterable[str] = (),
+) -> InferenceKeyError:
+    """Return the typed error for a non-2xx answer.
+
+    Args:
+        status: the HTTP status.
+        body: the first bytes of the body.
+        request_id: the answer's ``x-request-id``.
+        retry_after: seconds, as the answer asked.
+        attempts: how often the request was sent.
+        location: where a redirect pointed.
+        secrets: credentials of the request, scrubbed from whatever the server echoed.
+    """
+    secrets = tuple(secrets)
+    text, code = words(body, secrets)
+    fields: dict[str, Any] = {
+        "status": status,
+        "code": code,
+        "request_id": request_id,
+        "body": redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
+        "retry_after": retry_after,
+        "attempts": attempts,
+    }
+    if status in (400, 422):
+        return ValidationError(f"bad request: {text or 'the server gave no reason'}", **fields)
+    if status == 401:
+        return AuthError(
+            f"authentication failed: {text or 'the token is missing, unknown or revoked'}", **fields
+        )
+    if status == 403:
+        fields["code"] = code if code in DENIALS else "forbidden"
+        return PermissionDenied(
+            f"permission denied [{fields['code']}]: {_without_code(text, code)}", **fields
+        )
+    if status == 404:
+        return NotFoundError(f"not found: {text or 'the server knows no such thing'}", **fields)
+    if 300 <= status < 400:
+        where = redact(location, secrets)[:MESSAGE_LIMIT] if location else "nowhere"
+        text = f"redirected to {where}; redirects are not followed, because they would carry the credential along"
+    message = f"api error (status {status}): {text or 'the server gave no reason'}"
+    if status == 429:
+        return RateLimitError(message, **fields)
+    if status >= 500:
+        return ServerError(message, **fields)
+    return ApiError(message, **fields)
+
+
+def _without_code(text: str, code: str | None) -> str:
+    if not text or text == code:
+        return _DENIAL_HELP.get(code or "", "the token may not do this")
+    return text
+
+
+_DENIAL_HELP: Final[Mapping[str, str]] = {
+    "wrong_credential_type": "this plane takes the other kind of token (ik_sdk_ provisions, ik_live_ calls)",
+    "project_scope_mismatch": "the token belongs to a different project; check INFERENCEKEY_PROJECT and the token's scope",
+    "scope_insufficient": "the token is not scoped to this; mint one that is",
+}
+
+
+def in_band_error(
+    raw: Any,
+    *,
+    request_id: str | None = None,
+    partial_text: str = "",
+    result: TextResult | None = None,
+) -> GenerationFailed:
+    """Return the error for an ``{"error": …}`` that came inside a 200 answer or a stream."""
+    text, code = _from_json(raw) if not isinstance(raw, str) else (raw, None)
+    text = _bounded(redact(text)) or "the engine reported an error without words"
+    status = None
+    body = jsonval.as_mapping(raw)
+    if body is not None:
+        inner = jsonval.as_mapping(body.get("error")) or body
+        numbers = (jsonval.integer(inner.get(key)) for key in ("status", "code"))
+        status = next((n for n in numbers if n is not None and 400 <= n <= 599), None)
+    return GenerationFailed(
+        f"api error: {text}",
+        code=code,
+        status=status,
+        request_id=request_id,
+        body=_bounded(redact(_json(raw)), BODY_LIMIT),
+        partial_text=partial_text,
+        result=result,
+    )
+
+
+def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
+    """Return the server's words, bounded and scrubbed, and its code where it gave one."""
+    body = body[:BODY_LIMIT]
+    try:
+        text, code = _from_json(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        text, code = _from_text(body.decode("utf-8", "replace")), None
+    return _bounded(redact(text, secrets)), None if code is None else _bounded(
+        redact(code, secrets), 100
+    )
+
+
+def _from_json(raw: Any) -> tuple[str, str | None]:
+    body = jsonval.as_mapping(raw)
+    if body is None:
+        return (raw if isinstance(raw, str) else "" if raw is None else _json(raw)), None
+    error = body.get("error")
+    inner = jsonval.as_mapping(error)
+    if inner is not None:
+        code = _code(inner)
+        text = jsonval.text_or_none(inner.get("message")) or _detail(inner.get("detail")) or code
+        return text or (_json(inner) if inner else ""), code
+    if isinstance(error, str) and error:
+        # The control plane's {"error": "<code or text>"}: one word is a code.
+        word = error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None
+        code = _code(body, "code") or word or _code(body)
+        return jsonval.text_or_none(body.get("message")) or error, code
+    text = jsonval.text_or_none(body.get("message")) or _detail(body.get("detail"))
+    if not text and error and error is not True:
+        text = _json(error)
+    text = text or jsonval.text_or_none(body.get("title")) or _code(body, "code")
+    return text or (_json(raw) if body else ""), _code(body)
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # orjson reads deeper nesting than it writes
+        return "(JSON that is nested too deeply to be shown)"
+
+
+def _code(body: Mapping[str, Any], *keys: str) -> str | None:
+    for key in keys or ("code", "type"):
+        value = body.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _detail(detail: Any) -> str:
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, list):  # FastAPI's: [{"loc": [...], "msg": "..."}]
+        parts: list[str] = []
+        for item in cast("list[Any]", detail):
+            entry = jsonval.as_mapping(item)
+            if entry is None:
+                parts.append(item if isinstance(item, str) else _json(item))
+                continue
+            place = entry.get("loc")
+            steps = cast("list[Any]", place) if isinstance(place, list) else []
+            where = ".".join(step if isinstance(step, str) else _json(step) for step in steps)
+            what = jsonval.text_or_none(entry.get("msg")) or _json(item)
+            parts.append(f"{where}: {what}" if where else what)
+        return "; ".join(parts)
+    inner = jsonval.as_mapping(detail)
+    if inner is not None and (text := jsonval.text_or_none(inner.get("message"))):
+        return text
+    return "" if detail is None else _json(detail)
+
+
+def _from_text(text: str) -> str:
+    if _MARKUP.search(text):
+        title = _TITLE.search(text)
+        visible = _TAG.sub(" ", _INVISIBLE.sub(" ", text))
+        return html.unescape(visible if visible.strip() else title[1] if title else "")
+    return text
+
+
+def _bounded(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

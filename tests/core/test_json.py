@@ -1,0 +1,175 @@
+"""Bytes to JSON values and back."""
+
+from __future__ import annotations
+
+import math
+from collections import UserList
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferencekey._core import json as jsonval
+from inferencekey.errors import ResponseFormatError, ValidationError
+from inferencekey.models import Backend
+
+
+class Colour(str, Enum):  # noqa: UP042 (a user's enum, as they used to be written)
+    RED = "red"
+
+
+def test_loads() -> None:
+    assert jsonval.loads(b' {"a": [1, null]} ', "x") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b"NaN", b"\xff", b"<html>", b"{'a': 1}"])
+def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        jsonval.loads(sent, "the answer", "r-1")
+    assert str(caught.value).startswith("unexpected answer: the answer is not JSON (")
+    assert str(caught.value).endswith(repr(sent.decode("utf-8", "replace")))
+    assert caught.value.request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ({"a": "ñ"}, '{"a":"ñ"}'.encode()),
+        ({2: 2, None: 3, True: 4}, b'{"2":2,"null":3,"true":4}'),
+        ((1, 2), b"[1,2]"),
+        (MappingProxyType({"a": MappingProxyType({})}), b'{"a":{}}'),
+        (UserList([1, MappingProxyType({})]), b"[1,{}]"),
+        (Backend.VLLM, b'"vllm"'),
+        ({Colour.RED: Colour.RED}, b'{"red":"red"}'),
+        (datetime(2026, 11, 21, tzinfo=UTC), b'"2026-11-21T00:00:00+00:00"'),
+    ],
+)
+def test_dumps_carries_what_json_can(value: Any, sent: bytes) -> None:
+    assert jsonval.dumps(value) == sent
+
+
+def endless() -> list[Any]:
+    loop: list[Any] = []
+    loop.append(loop)
+    return loop
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        set,
+        bytes,
+        bytearray,
+        object,
+        endless,
+        lambda: memoryview(b"a"),
+        lambda: 2**70,
+        lambda: "\ud800",
+    ],
+)
+def test_dumps_refuses_what_json_cannot(make: Callable[[], Any]) -> None:
+    with pytest.raises(
+        ValidationError, match=r"^validation error: the spec cannot be sent as JSON: "
+    ):
+        jsonval.dumps({"a": make()}, "the spec")
+
+
+def test_plain_is_what_the_server_will_give_back() -> None:
+    value = {"a": (Colour.RED, Backend.VLLM), 1: MappingProxyType({"b": None})}
+    plain = jsonval.plain(value, "config")
+    assert plain == {"a": ["red", "vllm"], "1": {"b": None}}
+    assert type(plain["a"][0]) is str
+    assert jsonval.plain(None, "config") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (float("nan"), "config"),
+        ({"a": [None, {"b": float("inf")}]}, "config.a.1.b"),
+        ({"a": (None, -math.inf)}, "config.a.1"),
+        ({1: numpy.array([1.0, numpy.nan])}, "config.1.1"),
+        ({"a": numpy.float32("inf")}, "config.a"),
+    ],
+)
+def test_what_json_has_no_number_for_is_refused_and_not_null(value: Any, where: str) -> None:
+    with pytest.raises(
+        ValidationError,
+        match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$",
+    ):
+        jsonval.plain(value, "config")
+
+
+def test_null_is_null() -> None:
+    value = {
+        "a": None,
+        "b": ["null", 1.5, numpy.float32(1)],
+        "c": Colour.RED,
+        "d": numpy.array([1]),
+    }
+    assert jsonval.plain(value, "config") == {
+        "a": None,
+        "b": ["null", 1.5, 1.0],
+        "c": "red",
+        "d": [1],
+    }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@given(JSON)
+def test_json_values_are_plain_already(value: object) -> None:
+    assert jsonval.plain(value, "x") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [({}, True), ({"a": 1}, True), ([], False), ("{}", False), (None, False)]
+)
+def test_as_mapping(value: Any, found: bool) -> None:
+    assert jsonval.as_mapping(value) == (value if found else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [("a", "a"), ("", ""), (None, None), (5, None), (["a"], None)]
+)
+def test_text_or_none(value: Any, found: str | None) -> None:
+    assert jsonval.text_or_none(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (3, 3),
+        (0, 0),
+        (-1, -1),
+        (3.0, 3),
+        (3.5, None),
+        (True, None),
+        ("3", None),
+        (None, None),
+        (float("inf"), None),
+    ],
+)
+def test_integer(value: Any, found: int | None) -> None:
+    assert jsonval.integer(value) == found
+
+
+def test_preview_is_bounded_and_holds_no_token() -> None:
+    assert jsonval.preview(b"abc") == "'abc'"
+    assert jsonval.preview(b"x" * 120) == repr("x" * 120)
+    assert jsonval.preview(b"x" * 121) == repr("x" * 120) + "…"
+    assert jsonval.preview(b"\xff\n", 5) == repr("�\n")
+    assert jsonval.preview(b"key ik_live_proj1234_" + b"5ec2e7" * 99) == "'key ik_live_proj1234…'…"
