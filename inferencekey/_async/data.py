@@ -15,8 +15,8 @@ from inferencekey._core.data import chat, vectors
 from inferencekey._core.deadlines import for_stream, for_unary
 from inferencekey._core.json import dumps
 from inferencekey._core.slugs import checked_project, checked_slug
-from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
+from inferencekey._http.responses import ByteStream
 from inferencekey._http.sessions import SessionFactory
 from inferencekey._http.transport import Answer, Transport, idempotency_key
 from inferencekey.errors import ConfigurationError, InferenceKeyError

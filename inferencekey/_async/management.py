@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from inferencekey import config
+from inferencekey._async.bulk import converge_all
 from inferencekey._async.callbacks import run_callback, warn
-from inferencekey._async.control import Control
-from inferencekey._async.many import converge_all
+from inferencekey._async.control_api import Control
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._async.waiting import Watch, wait

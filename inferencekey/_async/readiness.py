@@ -9,7 +9,7 @@ import anyio
 from inferencekey._async.streams import AsyncStream
 from inferencekey._core.control.readiness import DROPS, is_final, reconnect_wait
 from inferencekey._core.control.wire import readiness_event
-from inferencekey._http.body import ByteStream, EventReader
+from inferencekey._http.responses import ByteStream, EventReader
 from inferencekey.errors import ApiError, InferenceKeyError, ResponseFormatError, TransportError
 from inferencekey.models import ReadinessEvent
 

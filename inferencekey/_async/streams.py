@@ -10,7 +10,7 @@ from typing import Generic, NoReturn, Self, TypeVar
 from inferencekey._core import json as jsonval
 from inferencekey._core.data.chat import ChatStream
 from inferencekey._core.http_errors import in_band_error
-from inferencekey._http.body import ByteStream, EventReader
+from inferencekey._http.responses import ByteStream, EventReader
 from inferencekey.errors import (
     InferenceKeyError,
     RequestTimeout,

@@ -21,7 +21,7 @@ import attrs
 from aiohttp.client_proto import ResponseHandler
 
 from inferencekey._http import process
-from inferencekey._http.direct import Direct
+from inferencekey._http.fast_path import Direct
 from inferencekey.errors import ConfigurationError
 
 if TYPE_CHECKING:

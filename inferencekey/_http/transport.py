@@ -20,14 +20,14 @@ from yarl import URL
 from inferencekey import __version__
 from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
-from inferencekey._http.body import ByteStream, Response
 from inferencekey._http.credential import Credential
-from inferencekey._http.direct import SMALL, Direct
-from inferencekey._http.failures import translate
+from inferencekey._http.errors import translate
+from inferencekey._http.fast_path import SMALL, Direct
 from inferencekey._http.log import logger, set_up
 from inferencekey._http.proxy import proxy_for
+from inferencekey._http.responses import ByteStream, Response
 from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed, fresh, reused
-from inferencekey._http.warn import warn_user
+from inferencekey._http.warnings import warn_user
 from inferencekey.config import is_loopback, redact
 from inferencekey.errors import (
     ConfigurationError,

@@ -25,7 +25,7 @@ from inferencekey import (
     ValidationError,
     WaitAllError,
 )
-from inferencekey._async import control
+from inferencekey._async import control_api as control
 
 WAYS = pytest.mark.parametrize("way", ["async", "sync"])
 

@@ -12,7 +12,7 @@ import attrs
 from faults.calls import KEY
 from inferencekey import InferenceKeyError, Timeouts
 from inferencekey._http.credential import Credential
-from inferencekey._http.direct import SMALL
+from inferencekey._http.fast_path import SMALL
 from inferencekey._http.sessions import Handler
 from inferencekey._http.transport import Answer, Transport
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from inferencekey._async.control import Control, Listing
+from inferencekey._async.control_api import Control, Listing
 from inferencekey._core.control.bulk import Target
 from inferencekey._core.control.converge import Converge, Finish
 from inferencekey.models import OnDrift

@@ -42,7 +42,7 @@ from inferencekey import (
     ServerError,
     TransportError,
 )
-from inferencekey._http.direct import SMALL, Direct
+from inferencekey._http.fast_path import SMALL, Direct
 from inferencekey._http.sessions import Connector, Handler
 
 pytestmark = pytest.mark.anyio

@@ -24,8 +24,8 @@ from inferencekey._core.control.converge import (
 from inferencekey._core.control.readiness import LOG_LINES
 from inferencekey._core.deadlines import for_stream, for_unary
 from inferencekey._core.json import dumps, loads
-from inferencekey._http.body import ByteStream
 from inferencekey._http.credential import Credential
+from inferencekey._http.responses import ByteStream
 from inferencekey._http.transport import Answer, Transport, idempotency_key
 from inferencekey.config import redact
 from inferencekey.errors import (

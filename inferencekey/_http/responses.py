@@ -10,8 +10,8 @@ import anyio
 
 from inferencekey._core.data.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._http import process
-from inferencekey._http.direct import Reply
-from inferencekey._http.failures import translate
+from inferencekey._http.errors import translate
+from inferencekey._http.fast_path import Reply
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
