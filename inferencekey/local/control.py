@@ -14,8 +14,8 @@ from inferencekey.local.assignment import assigned
 from inferencekey.local.defaults import CONTROL_BODY_BYTES, HEARTBEAT_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
 from inferencekey.local.guard import bearer, read_json
-from inferencekey.local.lifecycle import Lifecycle
 from inferencekey.local.manager.cron import check_schedule
+from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.store import Store, StoredWorkload
 from inferencekey.local.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise

@@ -14,7 +14,7 @@ from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
 from inferencekey.local.engine_http import Unreached, died
 from inferencekey.local.forward import Forward
 from inferencekey.local.guard import as_json, bearer, read_body
-from inferencekey.local.lifecycle import Lifecycle, NotServing
+from inferencekey.local.manager.manager import Lifecycle, NotServing
 from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.standin_calls import Checked, StandInCalls, check
 from inferencekey.local.store import Store, StoredWorkload

@@ -34,10 +34,10 @@ from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
 from inferencekey.local.hosts import HostRules
-from inferencekey.local.lifecycle import Lifecycle
 from inferencekey.local.listen import BACKLOG, base_url, listen
 from inferencekey.local.logfile import platform_log
 from inferencekey.local.logs import Logs
+from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.programs.running import InstalledPrograms, programs_allowed
 from inferencekey.local.reap import reap
 from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file

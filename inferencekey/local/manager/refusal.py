@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Final, Literal
 
-from inferencekey.local.manager.desired import Closed
+from inferencekey.local.manager.decide import Closed
 
 __all__ = ["Because", "NotServing"]
 

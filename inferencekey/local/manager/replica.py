@@ -10,7 +10,7 @@ import anyio
 from inferencekey.local.choose import Choice, RunningEngine
 from inferencekey.local.clock import Clock
 from inferencekey.local.errors import EngineError
-from inferencekey.local.manager.stages import Headline
+from inferencekey.local.manager.events import Headline
 from inferencekey.models import Phase
 
 __all__ = ["INTERNAL", "InService", "Replica"]

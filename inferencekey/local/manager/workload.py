@@ -15,12 +15,12 @@ from inferencekey.local.background import Background
 from inferencekey.local.choose import Choice, Choose, RunningEngine
 from inferencekey.local.clock import Clock
 from inferencekey.local.manager.balance import least_busy
-from inferencekey.local.manager.desired import Desired, Seen, desire, pressure
+from inferencekey.local.manager.decide import Desired, Seen, desire, pressure
+from inferencekey.local.manager.events import Headline, Stages
 from inferencekey.local.manager.policy import Always, Policy, WithLoad, policy_of
 from inferencekey.local.manager.refusal import SOON_SECONDS, NotServing, not_scheduled
 from inferencekey.local.manager.replica import INTERNAL, InService, Replica
 from inferencekey.local.manager.scaling import needed
-from inferencekey.local.manager.stages import Headline, Stages
 from inferencekey.local.store import Status, StoredWorkload
 from inferencekey.models import Phase
 

@@ -17,7 +17,7 @@ from inferencekey.local.background import Background
 from inferencekey.local.choose import Choice, RunningEngine
 from inferencekey.local.clock import ManualClock
 from inferencekey.local.errors import EngineError
-from inferencekey.local.lifecycle import Lifecycle, NotServing, Stage
+from inferencekey.local.manager.manager import Lifecycle, NotServing, Stage
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
 from inferencekey.local.standin import OnStep
 from inferencekey.local.store import Status, StoredWorkload

@@ -18,9 +18,9 @@ from inferencekey.local.background import Background
 from inferencekey.local.choose import Choose, RunningEngine
 from inferencekey.local.clock import Clock, SystemClock
 from inferencekey.local.defaults import DRAIN_SECONDS
+from inferencekey.local.manager.events import Stage
 from inferencekey.local.manager.policy import most_replicas
 from inferencekey.local.manager.refusal import NotServing
-from inferencekey.local.manager.stages import Stage
 from inferencekey.local.manager.workload import Managed, Means
 from inferencekey.local.store import Status, StoredWorkload
 

@@ -14,7 +14,7 @@ from inferencekey._core.control.windows import parse_window, window_open
 from inferencekey.errors import ValidationError
 from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.cron import LONGEST, check_schedule, last_fire, next_fire
-from inferencekey.local.manager.desired import (
+from inferencekey.local.manager.decide import (
     CRON_IDLE_SECONDS,
     LONGEST_LOOK_SECONDS,
     Desired,
