@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.loops import new_loop
 from inferencekey.local import LocalPlatform
-from inferencekey.local.standin import Kind, StandInEngines
+from inferencekey.local.engines.stand_ins.engines import Kind, StandInEngines
 
 
 async def _platform(folder: Path) -> None:

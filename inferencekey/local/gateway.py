@@ -9,9 +9,9 @@ import aiohttp
 from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
-from inferencekey.local.choose import RunningEngine
 from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
 from inferencekey.local.engine_http import Unreached, died
+from inferencekey.local.engines.choose import RunningEngine
 from inferencekey.local.forward import Forward
 from inferencekey.local.guard import as_json, bearer, read_body
 from inferencekey.local.manager.manager import Lifecycle, NotServing

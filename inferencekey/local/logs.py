@@ -13,11 +13,11 @@ import orjson
 from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
-from inferencekey.local.choose import Choose
+from inferencekey.local.engines.choose import Choose
+from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
+from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
 from inferencekey.local.guard import bearer
-from inferencekey.local.log_text import LogPart, read_after, read_tail
-from inferencekey.local.programs.running import secrets_of
 from inferencekey.local.refusals import Refused
 from inferencekey.local.store import Store
 from inferencekey.local.tokens import READERS, Need, authorise

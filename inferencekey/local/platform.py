@@ -17,7 +17,6 @@ from aiohttp import web
 
 from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
-from inferencekey.local.choose import Choose, Engines
 from inferencekey.local.clock import Clock
 from inferencekey.local.control import Control
 from inferencekey.local.defaults import (
@@ -30,6 +29,10 @@ from inferencekey.local.defaults import (
     default_data_dir,
 )
 from inferencekey.local.engine_connection import EngineConnector
+from inferencekey.local.engines.choose import Choose, Engines
+from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
+from inferencekey.local.engines.reap import reap
+from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
@@ -38,10 +41,7 @@ from inferencekey.local.listen import BACKLOG, base_url, listen
 from inferencekey.local.logfile import platform_log
 from inferencekey.local.logs import Logs
 from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.programs.running import InstalledPrograms, programs_allowed
-from inferencekey.local.reap import reap
 from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file
-from inferencekey.local.standin import StandInEngines
 from inferencekey.local.store import Store, store_path
 from inferencekey.local.tokens import DEFAULT_SCOPES
 from inferencekey.local.writer import Writer

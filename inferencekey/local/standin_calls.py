@@ -14,8 +14,9 @@ from aiohttp import web
 from inferencekey.errors import ValidationError
 from inferencekey.local.assemble import StreamError
 from inferencekey.local.assembled import as_stream, assembled
-from inferencekey.local.choose import RunningEngine
 from inferencekey.local.engine_http import died, error_body_of, post_json
+from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.stand_ins.engines import SLOTS
 from inferencekey.local.refusals import RETRY_AFTER, Refused, json_answer
 from inferencekey.local.relay import relay
 from inferencekey.local.requests import (
@@ -26,7 +27,6 @@ from inferencekey.local.requests import (
     check_rerank,
 )
 from inferencekey.local.rerank import ranked
-from inferencekey.local.standin import SLOTS
 
 __all__ = ["Checked", "StandInCalls", "check"]
 

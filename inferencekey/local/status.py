@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from inferencekey.local.defaults import default_data_dir
-from inferencekey.local.reap import still_running
+from inferencekey.local.engines.reap import still_running
 from inferencekey.local.runfile import is_locked, read_run_file
 from inferencekey.local.store import Status, Store, store_path
 

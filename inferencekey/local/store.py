@@ -25,8 +25,8 @@ from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
 from inferencekey.local import tokens
 from inferencekey.local.defaults import IDEMPOTENCY_SECONDS, default_data_dir
+from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.reap import EngineRecord
 from inferencekey.local.runfile import make_private
 from inferencekey.local.schema import connect, prepare
 from inferencekey.local.tokens import Minted, Token

@@ -18,8 +18,8 @@ from inferencekey import (
     WorkloadSpec,
 )
 from inferencekey.local import LocalPlatform
-from inferencekey.local.model_files import ensure_model
-from inferencekey.local.model_table import SMOLLM2
+from inferencekey.local.engines.stand_ins.model_files import ensure_model
+from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
@@ -103,7 +103,7 @@ async def test_every_backend_launches_its_own_program(platform: LocalPlatform) -
 async def test_one_that_keeps_dying_is_an_error_with_its_last_words(
     platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.programs.running.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.05)
     command = "vllm serve m --say 'torch.OutOfMemoryError: CUDA out of memory' --exit 1"
     spec = WorkloadSpec(name="bot", slug="bot", model="m", backend=Backend.VLLM, command=command)
     async with platform:

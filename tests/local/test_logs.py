@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from platforms import Answer, Running, running
 from platforms.installing import install
 
-from inferencekey.local.log_text import READ_BYTES, clean_line, read_after, read_tail
+from inferencekey.local.engines.log_text import READ_BYTES, clean_line, read_after, read_tail
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

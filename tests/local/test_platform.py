@@ -23,8 +23,8 @@ from platforms import Running, running
 from inferencekey.errors import ValidationError
 from inferencekey.local import LocalPlatform
 from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
+from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import PlatformError, StoreError
-from inferencekey.local.reap import EngineRecord
 from inferencekey.local.runfile import is_locked, read_run_file
 from inferencekey.local.status import platform_status
 from inferencekey.local.store import Store, open_store

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.reap import EngineRecord
 from inferencekey.local.schema import MIGRATIONS
 from inferencekey.local.store import Status, Store, StoredWorkload
 from inferencekey.local.tokens import DEFAULT_SCOPES

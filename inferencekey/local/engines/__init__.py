@@ -1,1 +1,1 @@
-"""Programs that run as processes of their own; they import nothing of the platform."""
+"""Engines: the processes that serve workloads, and how one is chosen, started and stopped."""

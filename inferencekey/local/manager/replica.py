@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import anyio
 
-from inferencekey.local.choose import Choice, RunningEngine
 from inferencekey.local.clock import Clock
+from inferencekey.local.engines.choose import Choice, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.events import Headline
 from inferencekey.models import Phase

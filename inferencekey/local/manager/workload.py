@@ -12,8 +12,8 @@ import attrs
 
 from inferencekey.errors import InferenceKeyError
 from inferencekey.local.background import Background
-from inferencekey.local.choose import Choice, Choose, RunningEngine
 from inferencekey.local.clock import Clock
+from inferencekey.local.engines.choose import Choice, Choose, RunningEngine
 from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.decide import Desired, Seen, desire, pressure
 from inferencekey.local.manager.events import Headline, Stages

@@ -14,12 +14,12 @@ import attrs
 import pytest
 
 from inferencekey.local.background import Background
-from inferencekey.local.choose import Choice, RunningEngine
 from inferencekey.local.clock import ManualClock
+from inferencekey.local.engines.choose import Choice, RunningEngine
+from inferencekey.local.engines.stand_ins.engines import OnStep
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import Lifecycle, NotServing, Stage
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
-from inferencekey.local.standin import OnStep
 from inferencekey.local.store import Status, StoredWorkload
 
 pytestmark = pytest.mark.anyio

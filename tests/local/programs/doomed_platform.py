@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from inferencekey.local.process import EngineProcess
+from inferencekey.local.engines.process import EngineProcess
 
 
 async def main() -> None:

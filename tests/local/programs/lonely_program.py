@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from inferencekey.local.process import EngineProcess
+from inferencekey.local.engines.process import EngineProcess
 
 
 async def main() -> None:

@@ -16,15 +16,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from inferencekey.local.environment import engine_environment
+from inferencekey.local.engines.environment import engine_environment
+from inferencekey.local.engines.process import LOG_BYTES, EngineDied, EngineProcess
+from inferencekey.local.engines.reap import CLOCK_SLACK_SECONDS, EngineRecord, reap
 from inferencekey.local.errors import EngineError
-from inferencekey.local.process import LOG_BYTES, EngineDied, EngineProcess
-from inferencekey.local.reap import CLOCK_SLACK_SECONDS, EngineRecord, reap
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(__file__).parent / "programs"
+ROOT = Path(__file__).parents[3]
+PROGRAMS = Path(__file__).parents[1] / "programs"
 TINY_ENGINE = PROGRAMS / "tiny_engine.py"
 NewEngine = Callable[..., EngineProcess]
 

@@ -17,13 +17,13 @@ import aiohttp
 import psutil
 import pytest
 
+from inferencekey.local.engines.process import EngineProcess
+from inferencekey.local.engines.stand_ins.engines import PROGRAM
+from inferencekey.local.engines.stand_ins.model_files import ensure_model
+from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2
 from inferencekey.local.errors import EngineError
-from inferencekey.local.model_files import ensure_model
-from inferencekey.local.model_table import MINILM, SMOLLM2
-from inferencekey.local.process import EngineProcess
-from inferencekey.local.standin import PROGRAM
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = "engine-key"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
@@ -146,7 +146,7 @@ def dot(a: list[float], b: list[float]) -> float:
 
 @pytest.mark.engine
 def test_a_killed_platform_takes_its_engine_along(tmp_path: Path, chat_model: Path) -> None:
-    doomed = Path(__file__).parent / "programs" / "doomed_platform.py"
+    doomed = Path(__file__).parents[1] / "programs" / "doomed_platform.py"
     options = ["--model", str(chat_model), "--alias", "x", "--parallel", "1", "--ctx", "512"]
     with subprocess.Popen(
         [sys.executable, str(doomed), str(tmp_path), str(PROGRAM), *options],

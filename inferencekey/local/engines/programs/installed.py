@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from inferencekey.local.environment import program_environment
-from inferencekey.local.programs.command import Command
+from inferencekey.local.engines.environment import program_environment
+from inferencekey.local.engines.programs.command import Command
 
 __all__ = ["is_installed", "missing"]
 

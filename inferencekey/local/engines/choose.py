@@ -11,11 +11,17 @@ from typing import Final, Protocol
 
 import attrs
 
+from inferencekey.local.engines.log_text import LogPlace
+from inferencekey.local.engines.programs.command import Command, listening
+from inferencekey.local.engines.programs.running import InstalledPrograms
+from inferencekey.local.engines.stand_ins.engines import (
+    Kind,
+    OnStep,
+    StandInEngines,
+    kind_for,
+    no_stand_in,
+)
 from inferencekey.local.errors import EngineError
-from inferencekey.local.log_text import LogPlace
-from inferencekey.local.programs.command import Command, listening
-from inferencekey.local.programs.running import InstalledPrograms
-from inferencekey.local.standin import Kind, OnStep, StandInEngines, kind_for, no_stand_in
 from inferencekey.local.store import StoredWorkload
 
 __all__ = ["Choice", "Choose", "Engines", "Exited", "RunningEngine"]

@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 import aiohttp
 import orjson
 
+from inferencekey.local.engines.programs.served import fetch_json
+from inferencekey.local.engines.shared_engine import OnStep
 from inferencekey.local.errors import EngineError
-from inferencekey.local.programs.served import fetch_json
-from inferencekey.local.shared_engine import OnStep
 
 __all__ = ["bring_model"]
 

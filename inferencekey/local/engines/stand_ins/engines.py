@@ -14,19 +14,19 @@ from pathlib import Path
 
 from attrs import frozen
 
-from inferencekey.local.environment import engine_environment
+from inferencekey.local.engines.environment import engine_environment
+from inferencekey.local.engines.process import EngineProcess
+from inferencekey.local.engines.reap import EngineRecord
+from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
+from inferencekey.local.engines.stand_ins.model_files import ensure_model
+from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2, Model
 from inferencekey.local.errors import EngineError
-from inferencekey.local.model_files import ensure_model
-from inferencekey.local.model_table import MINILM, SMOLLM2, Model
-from inferencekey.local.process import EngineProcess
-from inferencekey.local.reap import EngineRecord
-from inferencekey.local.shared_engine import Lease, OnStep, SharedEngine
 
 __all__ = ["Engine", "Kind", "OnStep", "StandInEngines", "kind_for", "no_stand_in"]
 
 HEALTHY_SECONDS = 60.0
 MOST_THREADS = 8
-PROGRAM = Path(__file__).parent / "engines" / "llamacpp_server.py"
+PROGRAM = Path(__file__).parent / "llamacpp_server.py"
 
 
 class Kind(enum.Enum):

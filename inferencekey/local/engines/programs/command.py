@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from inferencekey.local.programs.table import ANY, PROGRAMS, TASK, USUAL, Program
+from inferencekey.local.engines.programs.table import ANY, PROGRAMS, TASK, USUAL, Program
 
 __all__ = [
     "Command",

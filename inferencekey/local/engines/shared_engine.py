@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 
+from inferencekey.local.engines.process import EngineDied, EngineProcess
 from inferencekey.local.errors import EngineError
-from inferencekey.local.process import EngineDied, EngineProcess
 
 __all__ = ["Lease", "OnStep", "SharedEngine"]
 

@@ -11,9 +11,15 @@ import aiohttp
 import psutil
 import pytest
 
+from inferencekey.local.engines.reap import EngineRecord
+from inferencekey.local.engines.stand_ins.engines import (
+    Engine,
+    Kind,
+    StandInEngines,
+    kind_for,
+    no_stand_in,
+)
 from inferencekey.local.errors import ModelFetchError
-from inferencekey.local.reap import EngineRecord
-from inferencekey.local.standin import Engine, Kind, StandInEngines, kind_for, no_stand_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 

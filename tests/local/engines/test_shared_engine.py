@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from inferencekey.local.engines.process import EngineProcess
+from inferencekey.local.engines.shared_engine import OnStep, SharedEngine
 from inferencekey.local.errors import EngineError
-from inferencekey.local.process import EngineProcess
-from inferencekey.local.shared_engine import OnStep, SharedEngine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-TINY_ENGINE = Path(__file__).parent / "programs" / "tiny_engine.py"
+TINY_ENGINE = Path(__file__).parents[1] / "programs" / "tiny_engine.py"
 Step = tuple[str, str, str | None]
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 import aiohttp
 import orjson
 
-from inferencekey.local.programs.command import option_value
-from inferencekey.local.programs.table import Program
+from inferencekey.local.engines.programs.command import option_value
+from inferencekey.local.engines.programs.table import Program
 
 __all__ = ["fetch_json", "model_among", "model_that_answers", "slots"]
 

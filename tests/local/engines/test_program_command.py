@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inferencekey.local.programs.command import (
+from inferencekey.local.engines.programs.command import (
     Command,
     listening,
     option_value,
@@ -16,8 +16,8 @@ from inferencekey.local.programs.command import (
     shown,
     usual_commands,
 )
-from inferencekey.local.programs.served import model_among
-from inferencekey.local.programs.table import (
+from inferencekey.local.engines.programs.served import model_among
+from inferencekey.local.engines.programs.table import (
     ANY,
     LLAMA_SERVER,
     OLLAMA,

@@ -16,10 +16,9 @@ from typing import Final, cast
 import aiohttp
 from attrs import field, frozen
 
-from inferencekey.local.environment import CREDENTIALS, program_environment
-from inferencekey.local.errors import EngineError
-from inferencekey.local.process import EngineDied, EngineProcess
-from inferencekey.local.programs.command import (
+from inferencekey.local.engines.environment import CREDENTIALS, program_environment
+from inferencekey.local.engines.process import EngineDied, EngineProcess
+from inferencekey.local.engines.programs.command import (
     Command,
     Listening,
     listening,
@@ -27,13 +26,14 @@ from inferencekey.local.programs.command import (
     read_command,
     shown,
 )
-from inferencekey.local.programs.command import usual_commands as usual
-from inferencekey.local.programs.installed import is_installed, missing
-from inferencekey.local.programs.log_files import LogFiles, short_hash
-from inferencekey.local.programs.ollama import bring_model
-from inferencekey.local.programs.served import model_that_answers, slots
-from inferencekey.local.reap import EngineRecord
-from inferencekey.local.shared_engine import Lease, OnStep, SharedEngine
+from inferencekey.local.engines.programs.command import usual_commands as usual
+from inferencekey.local.engines.programs.installed import is_installed, missing
+from inferencekey.local.engines.programs.log_files import LogFiles, short_hash
+from inferencekey.local.engines.programs.ollama import bring_model
+from inferencekey.local.engines.programs.served import model_that_answers, slots
+from inferencekey.local.engines.reap import EngineRecord
+from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
+from inferencekey.local.errors import EngineError
 from inferencekey.local.store import StoredWorkload
 
 __all__ = [
