@@ -12,7 +12,7 @@ from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
-    from inferencekey.local.tokens import Token
+    from inferencekey.local.store.tokens import Token
 
 __all__ = ["app"]
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 
-# inferencekey.local.tokens knows them, and is not imported for a --help.
+# inferencekey.local.store.tokens knows them, and is not imported for a --help.
 SCOPES = "workload:write, assignment:write, workload:read"
 
 
@@ -49,8 +49,8 @@ def sdk(
     json: Json = False,
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
-    from inferencekey.local.store import open_store
-    from inferencekey.local.tokens import DEFAULT_SCOPES
+    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
     with open_store(data) as store:
         _show(store.mint_sdk_token(project, scope or DEFAULT_SCOPES).text, data, json)
@@ -68,7 +68,7 @@ def live(
     json: Json = False,
 ) -> None:
     """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
-    from inferencekey.local.store import open_store
+    from inferencekey.local.store.store import open_store
 
     with open_store(data) as store:
         _show(store.mint_live_token(*grants).text, data, json)
@@ -77,7 +77,7 @@ def live(
 @app.command("list")
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens; never their secrets."""
-    from inferencekey.local.store import open_store
+    from inferencekey.local.store.store import open_store
 
     with open_store(data) as store:
         tokens = store.tokens()
@@ -126,8 +126,8 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Revoke a token; it is refused from the next request on."""
-    from inferencekey.local.store import open_store
-    from inferencekey.local.tokens import token_id
+    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store.tokens import token_id
 
     name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
     with open_store(data) as store:

@@ -17,10 +17,10 @@ from inferencekey.local.guard import bearer, read_json
 from inferencekey.local.manager.cron import check_schedule
 from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.refusals import Refused, json_answer
-from inferencekey.local.store import Store, StoredWorkload
-from inferencekey.local.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
+from inferencekey.local.store.store import Store, StoredWorkload
+from inferencekey.local.store.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
+from inferencekey.local.store.writer import Writer
 from inferencekey.local.workload_body import parse_create, parse_update
-from inferencekey.local.writer import Writer
 
 __all__ = ["Control"]
 

@@ -17,8 +17,8 @@ from inferencekey.local.guard import as_json, bearer, read_body
 from inferencekey.local.manager.manager import Lifecycle, NotServing
 from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.standin_calls import Checked, StandInCalls, check
-from inferencekey.local.store import Store, StoredWorkload
-from inferencekey.local.tokens import Need, authorise
+from inferencekey.local.store.store import Store, StoredWorkload
+from inferencekey.local.store.tokens import Need, authorise
 
 __all__ = ["Gateway"]
 

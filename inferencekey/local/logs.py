@@ -19,8 +19,8 @@ from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
 from inferencekey.local.guard import bearer
 from inferencekey.local.refusals import Refused
-from inferencekey.local.store import Store
-from inferencekey.local.tokens import READERS, Need, authorise
+from inferencekey.local.store.store import Store
+from inferencekey.local.store.tokens import READERS, Need, authorise
 
 __all__ = ["Logs"]
 

@@ -19,6 +19,7 @@ from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock
 from inferencekey.local.control import Control
+from inferencekey.local.data_dir import DirectoryLock, make_private, remove_run_file, write_run_file
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
     DATA_BODY_BYTES,
@@ -38,13 +39,12 @@ from inferencekey.local.gateway import Gateway
 from inferencekey.local.guard import Guard, stamp
 from inferencekey.local.hosts import HostRules
 from inferencekey.local.listen import BACKLOG, base_url, listen
-from inferencekey.local.logfile import platform_log
 from inferencekey.local.logs import Logs
 from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.runfile import DirectoryLock, make_private, remove_run_file, write_run_file
-from inferencekey.local.store import Store, store_path
-from inferencekey.local.tokens import DEFAULT_SCOPES
-from inferencekey.local.writer import Writer
+from inferencekey.local.platform_log import platform_log
+from inferencekey.local.store.store import Store, store_path
+from inferencekey.local.store.tokens import DEFAULT_SCOPES
+from inferencekey.local.store.writer import Writer
 
 __all__ = ["LocalPlatform"]
 

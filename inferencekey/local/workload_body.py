@@ -10,7 +10,7 @@ from inferencekey._core.control.policies import check_policy
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.config import is_secret
 from inferencekey.errors import ValidationError
-from inferencekey.local.store import StoredWorkload
+from inferencekey.local.store.store import StoredWorkload
 from inferencekey.models import TaskType, member
 
 __all__ = ["command_words", "parse_create", "parse_update"]

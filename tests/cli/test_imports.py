@@ -67,7 +67,7 @@ def test_what_is_said_twice_is_the_same() -> None:
     from inferencekey.cli import token
     from inferencekey.cli.up import up
     from inferencekey.local.defaults import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PROJECT
-    from inferencekey.local.tokens import ALL_SCOPES
+    from inferencekey.local.store.tokens import ALL_SCOPES
 
     assert set(token.SCOPES.split(", ")) == set(ALL_SCOPES)
     given = {

@@ -22,12 +22,12 @@ from platforms import Running, running
 
 from inferencekey.errors import ValidationError
 from inferencekey.local import LocalPlatform
+from inferencekey.local.data_dir import is_locked, read_run_file
 from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
 from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import PlatformError, StoreError
-from inferencekey.local.runfile import is_locked, read_run_file
 from inferencekey.local.status import platform_status
-from inferencekey.local.store import Store, open_store
+from inferencekey.local.store.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -273,7 +273,7 @@ async def test_tokens_are_minted_beside_a_platform_and_before_there_is_one(tmp_p
 async def test_the_log_stays_private_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.logfile.LOG_BYTES", 2000)
+    monkeypatch.setattr("inferencekey.local.platform_log.LOG_BYTES", 2000)
     before = os.umask(0)
     try:
         async with running(tmp_path / "data") as local:

@@ -27,7 +27,7 @@ from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
 from inferencekey.local.errors import EngineError
-from inferencekey.local.store import StoredWorkload
+from inferencekey.local.store.store import StoredWorkload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

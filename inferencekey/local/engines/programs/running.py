@@ -34,7 +34,7 @@ from inferencekey.local.engines.programs.served import model_that_answers, slots
 from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
 from inferencekey.local.errors import EngineError
-from inferencekey.local.store import StoredWorkload
+from inferencekey.local.store.store import StoredWorkload
 
 __all__ = [
     "PROGRAMS_VARIABLE",

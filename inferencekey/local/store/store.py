@@ -23,13 +23,13 @@ import attrs
 
 from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
-from inferencekey.local import tokens
+from inferencekey.local.data_dir import make_private
 from inferencekey.local.defaults import IDEMPOTENCY_SECONDS, default_data_dir
 from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.runfile import make_private
-from inferencekey.local.schema import connect, prepare
-from inferencekey.local.tokens import Minted, Token
+from inferencekey.local.store import tokens
+from inferencekey.local.store.schema import connect, prepare
+from inferencekey.local.store.tokens import Minted, Token
 
 __all__ = ["Status", "Store", "StoredWorkload", "open_store", "store_path"]
 

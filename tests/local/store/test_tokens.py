@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inferencekey.config import redact_token, token_kind
 from inferencekey.errors import ValidationError
-from inferencekey.local.tokens import (
+from inferencekey.local.store.tokens import (
     DEFAULT_SCOPES,
     READERS,
     WRITERS,

@@ -1,0 +1,1 @@
+"""What the platform stores, in one SQLite file."""
