@@ -13,10 +13,10 @@ from inferencekey.errors import ValidationError
 from inferencekey.local.assignment import assigned
 from inferencekey.local.defaults import CONTROL_BODY_BYTES, HEARTBEAT_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
-from inferencekey.local.guard import bearer, read_json
+from inferencekey.local.http.errors import Refused, json_answer
+from inferencekey.local.http.guard import bearer, read_json
 from inferencekey.local.manager.cron import check_schedule
 from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.store.store import Store, StoredWorkload
 from inferencekey.local.store.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
 from inferencekey.local.store.writer import Writer

@@ -10,7 +10,7 @@ import orjson
 from yarl import URL
 
 from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.refusals import Refused
+from inferencekey.local.http.errors import Refused
 
 __all__ = ["ERROR_BYTES", "Unreached", "died", "error_body_of", "post_json", "send"]
 

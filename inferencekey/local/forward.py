@@ -12,8 +12,8 @@ from inferencekey.local.assemble import StreamError
 from inferencekey.local.assembled import as_stream, assembled
 from inferencekey.local.engine_http import died, error_body_of, send
 from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.http.errors import Refused, json_answer
 from inferencekey.local.multipart import with_field
-from inferencekey.local.refusals import Refused, json_answer
 from inferencekey.local.relay import relay
 
 __all__ = ["Forward"]

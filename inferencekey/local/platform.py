@@ -36,9 +36,9 @@ from inferencekey.local.engines.reap import reap
 from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.gateway import Gateway
-from inferencekey.local.guard import Guard, stamp
-from inferencekey.local.hosts import HostRules
-from inferencekey.local.listen import BACKLOG, base_url, listen
+from inferencekey.local.http.guard import Guard, stamp
+from inferencekey.local.http.hosts import HostRules
+from inferencekey.local.http.listen import BACKLOG, base_url, listen
 from inferencekey.local.logs import Logs
 from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.platform_log import platform_log

@@ -16,8 +16,8 @@ import orjson
 from aiohttp import web
 
 from inferencekey.local.engine_connection import EngineConnection
+from inferencekey.local.http.errors import error_body
 from inferencekey.local.passing import Passing, WholeEvents
-from inferencekey.local.refusals import error_body
 
 __all__ = ["relay"]
 

@@ -17,7 +17,7 @@ from inferencekey.local.assembled import as_stream, assembled
 from inferencekey.local.engine_http import died, error_body_of, post_json
 from inferencekey.local.engines.choose import RunningEngine
 from inferencekey.local.engines.stand_ins.engines import SLOTS
-from inferencekey.local.refusals import RETRY_AFTER, Refused, json_answer
+from inferencekey.local.http.errors import RETRY_AFTER, Refused, json_answer
 from inferencekey.local.relay import relay
 from inferencekey.local.requests import (
     RerankRequest,

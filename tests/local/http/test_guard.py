@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from platforms import Running, running, workload_body
 
 from inferencekey.config import is_loopback
-from inferencekey.local.hosts import HostRules, is_wildcard
+from inferencekey.local.http.hosts import HostRules, is_wildcard
 
 WORKLOADS = "/api/projects/acme/workloads"
 CHAT = "/endpoint/acme/bot/v1/chat/completions"

@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from inferencekey.config import redact, redact_token
-from inferencekey.local.hosts import HostRules
-from inferencekey.local.refusals import Refused
+from inferencekey.local.http.errors import Refused
+from inferencekey.local.http.hosts import HostRules
 
 __all__ = ["Guard", "as_json", "bearer", "read_body", "read_json", "stamp"]
 

@@ -6,7 +6,7 @@ import errno
 import socket
 
 from inferencekey.local.errors import PlatformError
-from inferencekey.local.hosts import is_wildcard
+from inferencekey.local.http.hosts import is_wildcard
 
 __all__ = ["BACKLOG", "base_url", "listen"]
 
