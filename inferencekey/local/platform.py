@@ -18,8 +18,11 @@ from aiohttp import web
 from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock
-from inferencekey.local.control import Control
+from inferencekey.local.control_plane.logs import Logs
+from inferencekey.local.control_plane.routes import Control
 from inferencekey.local.data_dir import DirectoryLock, make_private, remove_run_file, write_run_file
+from inferencekey.local.data_plane.engine_connection import EngineConnector
+from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
     DATA_BODY_BYTES,
@@ -29,17 +32,14 @@ from inferencekey.local.defaults import (
     HOLD_SECONDS,
     default_data_dir,
 )
-from inferencekey.local.engine_connection import EngineConnector
 from inferencekey.local.engines.choose import Choose, Engines
 from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
 from inferencekey.local.engines.reap import reap
 from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.errors import PlatformError
-from inferencekey.local.gateway import Gateway
 from inferencekey.local.http.guard import Guard, stamp
 from inferencekey.local.http.hosts import HostRules
 from inferencekey.local.http.listen import BACKLOG, base_url, listen
-from inferencekey.local.logs import Logs
 from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.platform_log import platform_log
 from inferencekey.local.store.store import Store, store_path

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferencekey._core.data.sse import Event, SSEDecoder
-from inferencekey.local.assemble import Assembly, StreamError
-from inferencekey.local.passing import WholeEvents
-from inferencekey.local.rerank import cosine, ranked
+from inferencekey.local.data_plane.chunked import WholeEvents
+from inferencekey.local.data_plane.collect import Assembly, StreamError
+from inferencekey.local.data_plane.rerank import cosine, ranked
 
 
 def chunk(*choices: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.local.multipart import with_field
+from inferencekey.local.data_plane.multipart import with_field
 
 NAMES = st.text("abcdefmodl_", min_size=1, max_size=8)
 PARTS = st.lists(st.tuples(NAMES, st.binary(max_size=200), st.booleans()), max_size=5)

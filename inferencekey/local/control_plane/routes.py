@@ -10,7 +10,8 @@ from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.errors import ValidationError
-from inferencekey.local.assignment import assigned
+from inferencekey.local.control_plane.assignment import assigned
+from inferencekey.local.control_plane.bodies import parse_create, parse_update
 from inferencekey.local.defaults import CONTROL_BODY_BYTES, HEARTBEAT_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
 from inferencekey.local.http.errors import Refused, json_answer
@@ -20,7 +21,6 @@ from inferencekey.local.manager.manager import Lifecycle
 from inferencekey.local.store.store import Store, StoredWorkload
 from inferencekey.local.store.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
 from inferencekey.local.store.writer import Writer
-from inferencekey.local.workload_body import parse_create, parse_update
 
 __all__ = ["Control"]
 

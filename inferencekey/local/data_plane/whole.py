@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 
 from inferencekey._core.data.sse import SSEDecoder
-from inferencekey.local.assemble import Assembly
-from inferencekey.local.engine_http import died
+from inferencekey.local.data_plane.collect import Assembly
+from inferencekey.local.data_plane.engine_client import died
 
 __all__ = ["as_stream", "assembled"]
 

@@ -15,9 +15,9 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.engine_connection import EngineConnection
+from inferencekey.local.data_plane.chunked import Passing, WholeEvents
+from inferencekey.local.data_plane.engine_connection import EngineConnection
 from inferencekey.local.http.errors import error_body
-from inferencekey.local.passing import Passing, WholeEvents
 
 __all__ = ["relay"]
 

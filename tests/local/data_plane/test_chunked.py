@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inferencekey.local.passing import Passing
+from inferencekey.local.data_plane.chunked import Passing
 
 EVENTS = st.lists(
     st.sampled_from(

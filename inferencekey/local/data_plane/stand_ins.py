@@ -12,21 +12,21 @@ import orjson
 from aiohttp import web
 
 from inferencekey.errors import ValidationError
-from inferencekey.local.assemble import StreamError
-from inferencekey.local.assembled import as_stream, assembled
-from inferencekey.local.engine_http import died, error_body_of, post_json
-from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.engines.stand_ins.engines import SLOTS
-from inferencekey.local.http.errors import RETRY_AFTER, Refused, json_answer
-from inferencekey.local.relay import relay
-from inferencekey.local.requests import (
+from inferencekey.local.data_plane.checks import (
     RerankRequest,
     check_chat,
     check_completion,
     check_embeddings,
     check_rerank,
 )
-from inferencekey.local.rerank import ranked
+from inferencekey.local.data_plane.collect import StreamError
+from inferencekey.local.data_plane.engine_client import died, error_body_of, post_json
+from inferencekey.local.data_plane.relay import relay
+from inferencekey.local.data_plane.rerank import ranked
+from inferencekey.local.data_plane.whole import as_stream, assembled
+from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.stand_ins.engines import SLOTS
+from inferencekey.local.http.errors import RETRY_AFTER, Refused, json_answer
 
 __all__ = ["Checked", "StandInCalls", "check"]
 

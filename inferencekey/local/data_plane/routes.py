@@ -9,14 +9,14 @@ import aiohttp
 from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
+from inferencekey.local.data_plane.engine_client import Unreached, died
+from inferencekey.local.data_plane.programs import Forward
+from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
 from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
-from inferencekey.local.engine_http import Unreached, died
 from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.forward import Forward
 from inferencekey.local.http.errors import Refused, json_answer
 from inferencekey.local.http.guard import as_json, bearer, read_body
 from inferencekey.local.manager.manager import Lifecycle, NotServing
-from inferencekey.local.standin_calls import Checked, StandInCalls, check
 from inferencekey.local.store.store import Store, StoredWorkload
 from inferencekey.local.store.tokens import Need, authorise
 

@@ -8,13 +8,13 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.assemble import StreamError
-from inferencekey.local.assembled import as_stream, assembled
-from inferencekey.local.engine_http import died, error_body_of, send
+from inferencekey.local.data_plane.collect import StreamError
+from inferencekey.local.data_plane.engine_client import died, error_body_of, send
+from inferencekey.local.data_plane.multipart import with_field
+from inferencekey.local.data_plane.relay import relay
+from inferencekey.local.data_plane.whole import as_stream, assembled
 from inferencekey.local.engines.choose import RunningEngine
 from inferencekey.local.http.errors import Refused, json_answer
-from inferencekey.local.multipart import with_field
-from inferencekey.local.relay import relay
 
 __all__ = ["Forward"]
 

@@ -1,0 +1,1 @@
+"""The control plane: workloads are created, listed, changed and deleted here."""
