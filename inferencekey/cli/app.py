@@ -14,23 +14,23 @@ from typing import Annotated
 
 import typer
 
-from inferencekey.cli import token
-from inferencekey.cli.apply import apply
-from inferencekey.cli.delete import delete
-from inferencekey.cli.demo import demo
-from inferencekey.cli.destroy import destroy
-from inferencekey.cli.export import export
+from inferencekey.cli.commands import token
+from inferencekey.cli.commands.apply import apply
+from inferencekey.cli.commands.delete import delete
+from inferencekey.cli.commands.demo import demo
+from inferencekey.cli.commands.destroy import destroy
+from inferencekey.cli.commands.export import export
+from inferencekey.cli.commands.get import get
+from inferencekey.cli.commands.init import init
+from inferencekey.cli.commands.list import list_workloads
+from inferencekey.cli.commands.logs import logs
+from inferencekey.cli.commands.plan import plan
+from inferencekey.cli.commands.schema import schema
+from inferencekey.cli.commands.status import status
+from inferencekey.cli.commands.up import up
+from inferencekey.cli.commands.wait import wait
 from inferencekey.cli.failures import CommandError, fail
-from inferencekey.cli.get import get
-from inferencekey.cli.init import init
-from inferencekey.cli.list import list_workloads
-from inferencekey.cli.logs import logs
 from inferencekey.cli.output import warning
-from inferencekey.cli.plan import plan
-from inferencekey.cli.schema import schema
-from inferencekey.cli.status import status
-from inferencekey.cli.up import up
-from inferencekey.cli.wait import wait
 from inferencekey.errors import InferenceKeyError
 
 __all__ = ["app", "run"]

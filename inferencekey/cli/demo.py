@@ -1,52 +1,210 @@
-"""``inferencekey demo``: the main job, from nothing to streamed tokens, on this machine."""
+"""What ``inferencekey demo`` does: a platform, a workload, streamed tokens, vectors, an update, and nothing left."""
 
 from __future__ import annotations
 
-import signal
-import tempfile
+import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+import attrs
+from rich.console import Console
+from rich.markup import escape
 
-from inferencekey.cli.options import Json
+from inferencekey import (
+    AsyncDataClient,
+    AsyncManagementClient,
+    Backend,
+    ReadinessEvent,
+    TaskType,
+    WorkloadSpec,
+)
+from inferencekey.cli.env_exports import Exports
+from inferencekey.cli.output import console, note, print_json
+from inferencekey.cli.serving import stopped
+from inferencekey.local import LocalPlatform
 
-__all__ = ["demo"]
+__all__ = ["Tour"]
+
+PROJECT = "acme"
+PROMPT = "Hola, ¿cómo puedo cancelar mi pedido?"
+DOCUMENTS = ["first document", "second document"]
+
+SUPPORT_BOT = WorkloadSpec(
+    name="support-bot",
+    slug="support-bot",
+    model="meta-llama/Llama-3.1-8B-Instruct",
+    backend=Backend.VLLM,
+    command="vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 8192",
+)
+BILLING = WorkloadSpec(
+    name="billing",
+    slug="billing",
+    model="sentence-transformers/all-MiniLM-L6-v2",
+    backend=Backend.LLAMACPP,
+    task_type=TaskType.EMBEDDING,
+)
 
 
-def demo(
-    keep: Annotated[
-        bool,
-        typer.Option("--keep", help="Leave the platform and its workloads running, until Ctrl-C."),
-    ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="The platform's data directory; by default a temporary one.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Start a local platform, provision a workload, stream an answer from a real model, and clean up.
+@attrs.define
+class Tour:
+    """One demo.
 
-    The first run downloads the models (180 MB) into the user's cache; later runs take seconds.
+    Args:
+        data: the platform's data directory.
+        keep: leave it running until told.
+        json: print one JSON object instead of the story.
     """
-    import anyio
 
-    from inferencekey.cli.signals import unless_ignored
-    from inferencekey.cli.tour import Tour
+    data: Path
+    keep: bool
+    json: bool
+    figures: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
-    # They end it as Ctrl-C does, so that the platform inside is taken down in order.
-    for number in filter(unless_ignored, (signal.SIGTERM, signal.SIGHUP)):
-        signal.signal(number, _as_ctrl_c)
-    if data is not None:
-        anyio.run(Tour(data, keep, json).run)
-        return
-    with tempfile.TemporaryDirectory(prefix="inferencekey-demo-") as folder:
-        anyio.run(Tour(Path(folder), keep, json).run)
+    @property
+    def out(self) -> Console:
+        return console()
+
+    async def run(self) -> None:
+        """Do it all."""
+        began = time.perf_counter()
+        async with LocalPlatform(data_dir=self.data, port=0) as platform:
+            self.step(f"a local platform at {platform.base_url}, no account, no GPU", began)
+            exports = Exports.mint(platform, PROJECT)
+            await self.tour(exports)
+            self.figures["total_s"] = round(time.perf_counter() - began, 3)
+            async with stopped() as told:
+                self.report(exports)
+                if self.keep:
+                    await told.wait()
+
+    async def tour(self, exports: Exports) -> None:
+        async with (
+            AsyncManagementClient(
+                base_url=exports.base_url, project=PROJECT, sdk_token=exports.sdk_token
+            ) as mgmt,
+            AsyncDataClient(
+                base_url=exports.base_url, project=PROJECT, api_key=exports.api_key
+            ) as data,
+        ):
+            ref = await self.provision(mgmt, SUPPORT_BOT, "support_bot")
+            await self.stream(data, ref)
+            billing = await self.provision(mgmt, BILLING, "billing")
+            await self.embed(data, billing)
+
+            began = time.perf_counter()
+            again = await mgmt.ensure(SUPPORT_BOT)
+            self.figures["ensure_again_ms"] = _ms(began)
+            self.step(f"ensure support-bot again: {again.plan}", began)
+
+            changed = SUPPORT_BOT.evolve(command=str(SUPPORT_BOT.command).replace("8192", "4096"))
+            began = time.perf_counter()
+            updated = await mgmt.ensure(changed)
+            self.figures["update_ms"] = _ms(began)
+            self.step("ensure it with another command:", began)
+            self.say(str(updated.plan))
+            await mgmt.wait_until_ready(updated.workload_slug, silent=True)
+
+            if not self.keep:
+                began = time.perf_counter()
+                for slug in (ref, billing):
+                    await mgmt.delete(slug)
+                self.figures["delete_ms"] = _ms(began)
+                self.step("delete both workloads", began)
+
+    async def provision(self, mgmt: AsyncManagementClient, spec: WorkloadSpec, name: str) -> str:
+        began = time.perf_counter()
+        ref = await mgmt.ensure(spec)
+        self.step(
+            f"ensure {spec.slug} ({spec.model}): {ref.plan.action if ref.plan else ''}", began
+        )
+        seen: list[ReadinessEvent] = []
+        if self.json:
+            last = await mgmt.wait_until_ready(ref.workload_slug, on_progress=seen.append)
+        else:
+            last = await mgmt.wait_until_ready(ref.workload_slug)
+        self.figures[f"{name}_ready_s"] = round(time.perf_counter() - began, 3)
+        self.say(last.message)
+        return ref.workload_slug
+
+    async def stream(self, data: AsyncDataClient, slug: str) -> None:
+        self.step(f"stream an answer to {PROMPT!r}")
+        began = time.perf_counter()
+        first: float | None = None
+        chunks = 0
+        async with data.endpoint(slug).generate_text_stream(
+            PROMPT, temperature=0.2, max_tokens=120, seed=1
+        ) as stream:
+            async for chunk in stream:
+                if chunk.text:
+                    first = first or time.perf_counter()
+                    chunks += 1
+                    self.type(chunk.text)
+        took = time.perf_counter() - (first or began)
+        self.type("\n")
+        result = stream.result
+        self.figures.update(
+            model=result.model,
+            text=result.text,
+            finish_reason=result.finish_reason,
+            first_token_ms=round(((first or began) - began) * 1000, 1),
+            chunks=chunks,
+            tokens_per_s=round((chunks - 1) / took, 1) if chunks > 1 and took > 0 else None,
+        )
+        self.say(
+            f"{result.model} answered: first token after {self.figures['first_token_ms']} ms, "
+            f"{chunks} chunks, {self.figures['tokens_per_s']} a second"
+        )
+
+    async def embed(self, data: AsyncDataClient, slug: str) -> None:
+        began = time.perf_counter()
+        found = await data.endpoint(slug).embed(DOCUMENTS)
+        self.figures.update(
+            embed_ms=_ms(began),
+            embedding_model=found.model,
+            dimensions=len(found.embeddings[0]),
+        )
+        self.step(
+            f"embed {DOCUMENTS}: {len(found.embeddings)} vectors of {len(found.embeddings[0])} by {found.model}",
+            began,
+        )
+
+    def report(self, exports: Exports) -> None:
+        if self.json:
+            print_json(
+                {**self.figures, **(exports.to_dict() if self.keep else {})}, secret=self.keep
+            )
+            return
+        took = self.figures["total_s"]
+        self.out.print(
+            f"[bold green]done[/bold green] in {took} s: provisioned, streamed, embedded, updated"
+            + ("" if self.keep else ", deleted")
+        )
+        if self.keep:
+            note("The platform stays up until Ctrl-C. Paste this where you work:")
+            self.out.print(exports.shell(), markup=False)
+        else:
+            note(
+                f"`inferencekey up --project {PROJECT}` runs the platform for your own code; "
+                "`inferencekey demo --keep` leaves this one running."
+            )
+
+    def step(self, text: str, began: float | None = None) -> None:
+        if not self.json:
+            took = "" if began is None else f" [dim]({_ms(began)} ms)[/dim]"
+            self.out.print(f"[bold cyan]•[/bold cyan] {escape(text)}{took}")
+
+    def say(self, text: str) -> None:
+        if not self.json:
+            self.out.print(
+                escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim"
+            )
+
+    def type(self, text: str) -> None:
+        if not self.json:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
-def _as_ctrl_c(number: int, frame: object) -> None:
-    signal.raise_signal(signal.SIGINT)
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from inferencekey.cli.exports import Exports
+from inferencekey.cli.env_exports import Exports
 from inferencekey.cli.output import console, note, print_json, progress_console
 from inferencekey.cli.signals import on_signal
 from inferencekey.local import LocalPlatform

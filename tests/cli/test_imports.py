@@ -64,8 +64,8 @@ def test_the_local_platform_is_not_needed(words: tuple[str, ...]) -> None:
 def test_what_is_said_twice_is_the_same() -> None:
     import inspect
 
-    from inferencekey.cli import token
-    from inferencekey.cli.up import up
+    from inferencekey.cli.commands import token
+    from inferencekey.cli.commands.up import up
     from inferencekey.local.defaults import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_PROJECT
     from inferencekey.local.store.tokens import ALL_SCOPES
 

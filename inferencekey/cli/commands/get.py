@@ -18,7 +18,7 @@ def get(slug: Slug, project: Project = None, base_url: BaseUrl = None, json: Jso
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.workload_view import workload_dict, workload_lines
+    from inferencekey.cli.views import workload_dict, workload_lines
 
     async def read() -> Workload:
         async with connect(base_url, project) as mgmt:

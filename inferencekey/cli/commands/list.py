@@ -20,7 +20,7 @@ def list_workloads(project: Project = None, base_url: BaseUrl = None, json: Json
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.workload_view import workload_dict
+    from inferencekey.cli.views import workload_dict
 
     async def read() -> list[Workload]:
         async with connect(base_url, project) as mgmt:
