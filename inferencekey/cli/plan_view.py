@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inferencekey.cli.output import plain_text
-from inferencekey.cli.survey import Survey
+from inferencekey.deploy.plan import Survey
 
 __all__ = ["show_records", "show_survey", "summary"]
 

@@ -12,8 +12,8 @@ from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Prune, Yes
 
 if TYPE_CHECKING:
-    from inferencekey.cli.carry_out import Report
-    from inferencekey.cli.survey import Survey
+    from inferencekey.deploy.apply import Report
+    from inferencekey.deploy.plan import Survey
 
 __all__ = ["apply"]
 
@@ -80,7 +80,7 @@ def apply(
     from inferencekey.cli.connect import connect
     from inferencekey.cli.output import console, print_json, print_text
     from inferencekey.cli.plan_view import show_survey, summary
-    from inferencekey.cli.survey import load, survey
+    from inferencekey.deploy.plan import load, survey
 
     if saved is not None and saved_option is not None:
         raise CommandError("the plan was given twice")
@@ -96,7 +96,7 @@ def apply(
         async with connect(base_url) as mgmt:
             if manifest is not None:
                 return await survey(mgmt, manifest, project=project, prune=prune)
-            from inferencekey.cli.saved_plan import check_still, read_plan
+            from inferencekey.deploy.saved import check_still, read_plan
 
             assert saved is not None
             found = read_plan(saved, mgmt.base_url)
@@ -104,7 +104,7 @@ def apply(
             return found
 
     async def carry_out(found: Survey) -> Report:
-        from inferencekey.cli.carry_out import CarryOut
+        from inferencekey.deploy.apply import CarryOut
 
         async with connect(base_url) as mgmt:
             return await CarryOut(mgmt, found, quiet=json).run()
@@ -143,7 +143,7 @@ def _by_drift(found: Survey, mode: Drift) -> Survey:
     import attrs
 
     from inferencekey.cli.output import warning
-    from inferencekey.cli.survey import name_of
+    from inferencekey.deploy.plan import name_of
     from inferencekey.errors import DriftError
 
     drifted = [plan for plan in found.plans if plan.action == "update"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Yes
 
 if TYPE_CHECKING:
-    from inferencekey.cli.carry_out import Report
-    from inferencekey.cli.survey import Survey
+    from inferencekey.deploy.apply import Report
+    from inferencekey.deploy.plan import Survey
 
 __all__ = ["destroy"]
 
@@ -31,7 +31,7 @@ def destroy(
     from inferencekey.cli.connect import connect
     from inferencekey.cli.output import console, print_json, print_text
     from inferencekey.cli.plan_view import show_records
-    from inferencekey.cli.survey import load, survey_for_destroy
+    from inferencekey.deploy.plan import load, survey_for_destroy
 
     manifest = load(file)
 
@@ -40,7 +40,7 @@ def destroy(
             return await survey_for_destroy(mgmt, manifest, project=project)
 
     async def carry_out(found: Survey) -> Report:
-        from inferencekey.cli.carry_out import CarryOut
+        from inferencekey.deploy.apply import CarryOut
 
         async with connect(base_url) as mgmt:
             return await CarryOut(mgmt, found, quiet=json).run()

@@ -42,8 +42,8 @@ def plan(
     from inferencekey.cli.connect import connect
     from inferencekey.cli.output import console, note, print_json
     from inferencekey.cli.plan_view import show_survey
-    from inferencekey.cli.saved_plan import check_place, plan_document, write_plan
-    from inferencekey.cli.survey import Survey, load, survey
+    from inferencekey.deploy.plan import Survey, load, survey
+    from inferencekey.deploy.saved import check_place, plan_document, write_plan
 
     manifest = load(file)
     if out is not None:

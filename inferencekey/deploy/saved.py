@@ -12,8 +12,8 @@ import orjson
 from inferencekey import AsyncManagementClient
 from inferencekey._core.control.plans import moved_error
 from inferencekey.cli.failures import CommandError
-from inferencekey.cli.survey import Removal, Survey, live_workloads
 from inferencekey.config import redact
+from inferencekey.deploy.plan import Removal, Survey, live_workloads
 from inferencekey.errors import DriftError, ValidationError
 from inferencekey.manifest import Lock, Manifest
 from inferencekey.models import Plan

@@ -13,9 +13,9 @@ import attrs
 from inferencekey import AsyncManagementClient
 from inferencekey.cli.failures import CommandError, SeveralErrors, error_dict
 from inferencekey.cli.interrupt import Interrupt, interruptible
-from inferencekey.cli.lock_file import change_lock, without
 from inferencekey.cli.output import note, warning
-from inferencekey.cli.survey import Kept, Removal, Survey, name_of
+from inferencekey.deploy.lock_file import change_lock, without
+from inferencekey.deploy.plan import Kept, Removal, Survey, name_of
 from inferencekey.errors import DriftError, InferenceKeyError, TransportError
 from inferencekey.manifest import Lock, LockEntry
 from inferencekey.models import Plan

@@ -1,0 +1,1 @@
+"""A manifest against a platform: what would change, and making it so."""
