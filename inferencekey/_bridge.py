@@ -245,8 +245,8 @@ def _thread() -> _Thread:
         return current
     with _lock:
         if _exiting:
-            raise ConfigurationError(
-                "configuration error: the interpreter is exiting; sync calls are no longer possible."
+            raise ConfigurationError.of(
+                "the interpreter is exiting; sync calls are no longer possible."
             )
         if _current is None:
             _current = _Thread()
@@ -254,9 +254,7 @@ def _thread() -> _Thread:
 
 
 def _exits() -> ConfigurationError:
-    return ConfigurationError(
-        "configuration error: the call was cancelled because the interpreter exits"
-    )
+    return ConfigurationError.of("the call was cancelled because the interpreter exits")
 
 
 class _Bell:
@@ -444,8 +442,8 @@ def run(function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwarg
     """
     thread = _thread()
     if threading.get_ident() == thread.thread.ident:
-        raise ConfigurationError(
-            "configuration error: a sync client was used inside the SDK's own event loop; use the Async one there."
+        raise ConfigurationError.of(
+            "a sync client was used inside the SDK's own event loop; use the Async one there."
         )
     return _Call(lambda: function(*args, **kwargs)).wait(thread)
 

@@ -68,8 +68,8 @@ def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> 
     """
     url = (setting(argument, BASE_URL_VARIABLE, environ) or DEFAULT_BASE_URL).rstrip("/")
     if not is_http_url(url) or any(mark in url for mark in "@?#"):
-        raise ConfigurationError(
-            f"configuration error: base_url must be like https://host or http://127.0.0.1:4747; got {_without_userinfo(url)!r}. "
+        raise ConfigurationError.of(
+            f"base_url must be like https://host or http://127.0.0.1:4747; got {_without_userinfo(url)!r}. "
             f"Pass base_url= or set {BASE_URL_VARIABLE}."
         )
     return url
@@ -145,14 +145,13 @@ def check_sdk_token(token: str | None) -> str:
         )
     kind = token_kind(token)
     if kind == "live":
-        raise PermissionDenied(
-            f"permission denied [wrong_credential_type]: {redact_token(token)} is a data key; "
-            "the management plane requires an ik_sdk_ token",
+        raise PermissionDenied.of(
+            f"{redact_token(token)} is a data key; the management plane requires an ik_sdk_ token",
             code="wrong_credential_type",
         )
     if kind != "sdk":
-        raise ConfigurationError(
-            "configuration error: the management plane requires an ik_sdk_ token; "
+        raise ConfigurationError.of(
+            "the management plane requires an ik_sdk_ token; "
             f"what was given does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN_VARIABLE}."
         )
     return _printable(token, "sdk_token")
@@ -170,9 +169,8 @@ def check_data_key(key: str | None, workload_slug: str) -> str:
             f'No ik_live_ key for workload "{workload_slug}". Pass api_key= or set {API_KEY_VARIABLE}.'
         )
     if token_kind(key) == "sdk":
-        raise PermissionDenied(
-            f"permission denied [wrong_credential_type]: {redact_token(key)} is a control token; "
-            "the data plane requires an ik_live_ key",
+        raise PermissionDenied.of(
+            f"{redact_token(key)} is a control token; the data plane requires an ik_live_ key",
             code="wrong_credential_type",
         )
     return _printable(key, "api_key")
@@ -181,8 +179,8 @@ def check_data_key(key: str | None, workload_slug: str) -> str:
 def _printable(token: str, argument: str) -> str:
     # A line break in a header value would let an argument write headers of its own.
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(
-            f"configuration error: {argument} holds characters that no token has (spaces, line breaks or non-ASCII); "
+        raise ConfigurationError.of(
+            f"{argument} holds characters that no token has (spaces, line breaks or non-ASCII); "
             "copy it again."
         )
     return token

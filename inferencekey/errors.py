@@ -4,6 +4,7 @@ Rules that hold for every class here:
 
 * the message alone says what happened and, where there is something to do, what to do;
 * what an answer carried is kept: ``status``, ``code``, ``request_id``, ``body`` (bounded), ``retry_after``, ``attempts``;
+* a class owns the words that its messages begin with: ``of`` puts them in front, ``detail`` is the message without them;
 * everything pickles, with the same class, text and attributes;
 * no message, attribute or repr holds a credential (whoever builds an error scrubs its texts first).
 """
@@ -11,7 +12,7 @@ Rules that hold for every class here:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from inferencekey.models import EndpointRef, Plan, ReadinessEvent, TextResult
@@ -54,9 +55,12 @@ class InferenceKeyError(Exception):
         body: the answer's body as text, cut to a bounded length.
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was sent or tried.
+        prefix: the words that the message begins with; empty where it was made without them.
         workload: the slug it is about, on a member of a :class:`ManyWorkloadsError` and on what ``wait_until_ready`` raises.
         maybe_done: whether the answer to a change was lost and nobody could be asked: it may have been made.
     """
+
+    default_prefix: ClassVar[str] = ""
 
     status: int | None
     code: str | None
@@ -64,6 +68,7 @@ class InferenceKeyError(Exception):
     body: str | None
     retry_after: float | None
     attempts: int | None
+    prefix: str = ""
     workload: str | None = None
     maybe_done: bool = False
 
@@ -86,6 +91,26 @@ class InferenceKeyError(Exception):
         self.retry_after = retry_after
         self.attempts = attempts
 
+    @classmethod
+    def of(cls, detail: str, *, prefix: str | None = None, **fields: Any) -> Self:
+        """Return an error whose message begins with the prefix of its class.
+
+        Args:
+            detail: what happened, without the prefix.
+            prefix: another prefix, instead of the class's.
+            fields: the constructor's other arguments.
+        """
+        if prefix is None:
+            prefix = cls.default_prefix
+        error = cls(f"{prefix}: {detail}", **fields)
+        error.prefix = prefix
+        return error
+
+    @property
+    def detail(self) -> str:
+        """The message without its prefix."""
+        return str(self).removeprefix(f"{self.prefix}: ") if self.prefix else str(self)
+
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
@@ -97,9 +122,13 @@ class InferenceKeyError(Exception):
 class ConfigurationError(InferenceKeyError):
     """Something is missing or contradictory before any request: a project, a token, the kind of a token, an option."""
 
+    default_prefix = "configuration error"
+
 
 class ValidationError(InferenceKeyError):
     """An argument is wrong, or the server answered 400 or 422."""
+
+    default_prefix = "validation error"
 
 
 class DriftError(ValidationError):
@@ -109,6 +138,8 @@ class DriftError(ValidationError):
     Attributes:
         plan: what a reconcile would change now; ``None`` where that takes the spec, which ``apply`` has not.
     """
+
+    default_prefix = "workload drifted"
 
     plan: Plan | None
 
@@ -120,6 +151,8 @@ class DriftError(ValidationError):
 class AuthError(InferenceKeyError):
     """The server answered 401: the token is missing, unknown or revoked."""
 
+    default_prefix = "authentication failed"
+
 
 class PermissionDenied(InferenceKeyError):
     """The token is known but may not do this (403), or is of the wrong kind.
@@ -127,13 +160,27 @@ class PermissionDenied(InferenceKeyError):
     ``code`` is ``wrong_credential_type``, ``project_scope_mismatch``, ``scope_insufficient`` or ``forbidden``.
     """
 
+    default_prefix = "permission denied"
+
+    @classmethod
+    def of(cls, detail: str, *, prefix: str | None = None, **fields: Any) -> Self:
+        """Return an error whose message begins with the prefix and its code, in brackets."""
+        code = fields.get("code")
+        if prefix is None and code:
+            prefix = f"{cls.default_prefix} [{code}]"
+        return super().of(detail, prefix=prefix, **fields)
+
 
 class ApiError(InferenceKeyError):
     """The platform answered with an error, or did not answer."""
 
+    default_prefix = "api error"
+
 
 class NotFoundError(ApiError):
     """The server answered 404."""
+
+    default_prefix = "not found"
 
 
 class RateLimitError(ApiError):
@@ -180,6 +227,8 @@ class GenerationFailed(_HalfDone, ApiError):
 class TransportError(ApiError):
     """No answer: DNS, refused, reset, or a broken connection."""
 
+    default_prefix = "network error"
+
 
 class RequestTimeout(TransportError, TimeoutError):
     """A deadline passed: connecting, the first byte, a silence between bytes, or the whole call. Also a ``TimeoutError``."""
@@ -196,6 +245,8 @@ class StreamInterrupted(_HalfDone, TransportError):
 
 class ResponseFormatError(ApiError):
     """The server answered something that is not what its contract says: not JSON, the wrong shape, a field missing."""
+
+    default_prefix = "unexpected answer"
 
 
 class _NotReady(InferenceKeyError):

@@ -317,8 +317,8 @@ class AsyncManagementClient:
         if found is None:
             return False
         if id is not None and found.id != id:
-            raise DriftError(
-                f"workload drifted: {canonical!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
+            raise DriftError.of(
+                f"{canonical!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
                 "created again since. It was left alone."
             )
         await self._control.discard(found.id)
@@ -456,8 +456,8 @@ class AsyncManagementClient:
             refusal = error
         if await self._control.find(where, canonical) is None:
             raise _no_workload(where, canonical)
-        raise NotFoundError(
-            f"not found: {self.base_url} offers no log of workload {canonical!r}; the local platform has logs, "
+        raise NotFoundError.of(
+            f"{self.base_url} offers no log of workload {canonical!r}; the local platform has logs, "
             f"the hosted one has not ({refusal})",
             status=refusal.status,
             request_id=refusal.request_id,
@@ -505,7 +505,7 @@ def _ceiling(timeout: float | None) -> float | None:
 
 
 def _no_workload(project: str, slug: str) -> NotFoundError:
-    return NotFoundError(f"not found: project {project!r} has no workload {slug!r}")
+    return NotFoundError.of(f"project {project!r} has no workload {slug!r}")
 
 
 def _drift(plan: Plan) -> str:

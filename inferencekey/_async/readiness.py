@@ -47,8 +47,8 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
             body = await self._connect()
             if body.content_type in ("text/html", "application/json"):
                 body.close()
-                raise ResponseFormatError(
-                    f"unexpected answer: {body.content_type} instead of readiness events; is base_url the platform's?",
+                raise ResponseFormatError.of(
+                    f"{body.content_type} instead of readiness events; is base_url the platform's?",
                     status=200,
                     request_id=body.request_id,
                 )

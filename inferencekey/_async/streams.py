@@ -215,7 +215,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                 if chat.complete:
                     self._ended = True
                     return
-                raise chat.interrupted(str(error).removeprefix("network error: ")) from None
+                raise chat.interrupted(error.detail) from None
             if not events:
                 chat.end(reader.unfinished())
                 self._ended = True
@@ -257,14 +257,14 @@ async def _not_a_stream(body: ByteStream) -> NoReturn:
     finally:
         body.close()
     if body.content_type == "text/html":
-        raise ResponseFormatError(
-            f"unexpected answer: a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
+        raise ResponseFormatError.of(
+            f"a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
         )
     raw = jsonval.loads(whole, "the answer to a streaming request")
     answer = jsonval.as_mapping(raw)
     if answer is not None and answer.get("error"):
         raise in_band_error(raw)
-    raise ResponseFormatError(
-        "unexpected answer: a stream was asked for, but the server answered one JSON document; "
+    raise ResponseFormatError.of(
+        "a stream was asked for, but the server answered one JSON document; "
         "does this endpoint support streaming?"
     )

@@ -55,7 +55,7 @@ def _without_total(given: Timeouts) -> Timeouts:
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise ValidationError(
-            f"validation error: timeout must be more than 0 seconds, or a Timeouts; got {value!r}"
+        raise ValidationError.of(
+            f"timeout must be more than 0 seconds, or a Timeouts; got {value!r}"
         )
     return cast("float", value)

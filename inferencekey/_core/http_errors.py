@@ -78,27 +78,26 @@ def error_for(
         "attempts": attempts,
     }
     if status in (400, 422):
-        return ValidationError(f"bad request: {text or 'the server gave no reason'}", **fields)
-    if status == 401:
-        return AuthError(
-            f"authentication failed: {text or 'the token is missing, unknown or revoked'}", **fields
+        return ValidationError.of(
+            text or "the server gave no reason", prefix="bad request", **fields
         )
+    if status == 401:
+        return AuthError.of(f"{text or 'the token is missing, unknown or revoked'}", **fields)
     if status == 403:
         fields["code"] = code if code in DENIALS else "forbidden"
-        return PermissionDenied(
-            f"permission denied [{fields['code']}]: {_without_code(text, code)}", **fields
-        )
+        return PermissionDenied.of(_without_code(text, code), **fields)
     if status == 404:
-        return NotFoundError(f"not found: {text or 'the server knows no such thing'}", **fields)
+        return NotFoundError.of(f"{text or 'the server knows no such thing'}", **fields)
     if 300 <= status < 400:
         where = redact(location, secrets)[:MESSAGE_LIMIT] if location else "nowhere"
         text = f"redirected to {where}; redirects are not followed, because they would carry the credential along"
-    message = f"api error (status {status}): {text or 'the server gave no reason'}"
+    fields["prefix"] = f"api error (status {status})"
+    text = text or "the server gave no reason"
     if status == 429:
-        return RateLimitError(message, **fields)
+        return RateLimitError.of(text, **fields)
     if status >= 500:
-        return ServerError(message, **fields)
-    return ApiError(message, **fields)
+        return ServerError.of(text, **fields)
+    return ApiError.of(text, **fields)
 
 
 def _without_code(text: str, code: str | None) -> str:
@@ -130,8 +129,8 @@ def in_band_error(
         inner = jsonval.as_mapping(body.get("error")) or body
         numbers = (jsonval.integer(inner.get(key)) for key in ("status", "code"))
         status = next((n for n in numbers if n is not None and 400 <= n <= 599), None)
-    return GenerationFailed(
-        f"api error: {text}",
+    return GenerationFailed.of(
+        f"{text}",
         code=code,
         status=status,
         request_id=request_id,

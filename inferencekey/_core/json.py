@@ -34,8 +34,8 @@ def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise ResponseFormatError(
-            f"unexpected answer: {what} is not JSON ({error}): {preview(data)}",
+        raise ResponseFormatError.of(
+            f"{what} is not JSON ({error}): {preview(data)}",
             request_id=request_id,
         ) from None
 
@@ -51,7 +51,7 @@ def dumps(value: Any, what: str = "the body") -> bytes:
             value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
         )
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(f"validation error: {what} cannot be sent as JSON: {error}") from None
+        raise ValidationError.of(f"{what} cannot be sent as JSON: {error}") from None
 
 
 def plain(value: Any, what: str) -> Any:
@@ -63,7 +63,7 @@ def plain(value: Any, what: str) -> Any:
     data = dumps(value, what)
     if b"null" in data:  # what orjson makes of NaN and infinity, without a word
         for _, message in not_finite(value, (what,)):
-            raise ValidationError(f"validation error: {message}")
+            raise ValidationError.of(f"{message}")
     return orjson.loads(data)
 
 

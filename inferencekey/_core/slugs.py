@@ -31,10 +31,10 @@ def checked_slug(text: str, argument: str = "slug") -> str:
     _check_text(text, argument)
     slug = canonical_slug(text)
     if not text.strip():
-        raise ValidationError(f"validation error: {argument} must not be empty")
+        raise ValidationError.of(f"{argument} must not be empty")
     if not slug:
-        raise ValidationError(
-            f"validation error: {argument} must hold a letter (a to z) or a digit; got {redact(text)!r}"
+        raise ValidationError.of(
+            f"{argument} must hold a letter (a to z) or a digit; got {redact(text)!r}"
         )
     return slug
 
@@ -47,16 +47,14 @@ def checked_project(project: str) -> str:
     """
     _check_text(project, "project")
     if not project.strip():
-        raise ValidationError("validation error: project must not be empty")
+        raise ValidationError.of("project must not be empty")
     if _UNSAFE.search(project) or project == ".":
-        raise ValidationError(
-            f"validation error: project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {redact(project)!r}"
+        raise ValidationError.of(
+            f"project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {redact(project)!r}"
         )
     return project
 
 
 def _check_text(value: object, argument: str) -> None:
     if not isinstance(value, str):
-        raise ValidationError(
-            f"validation error: {argument} must be a text; got {type(value).__name__}"
-        )
+        raise ValidationError.of(f"{argument} must be a text; got {type(value).__name__}")

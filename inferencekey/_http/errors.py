@@ -28,61 +28,55 @@ def translate(
     text = redact(str(error)) or type(error).__name__
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return RequestTimeout(
-                f"network error: no connection within the connect timeout ({text})"
+            return RequestTimeout.of(
+                f"no connection within the connect timeout ({text})"
             ), "not_sent"
         case aiohttp.SocketTimeoutError():
-            return RequestTimeout(
-                "network error: the server was silent for longer than the timeout allows"
+            return RequestTimeout.of(
+                "the server was silent for longer than the timeout allows"
             ), None
         case asyncio.TimeoutError():
-            return RequestTimeout(
-                "network error: the call took longer than its total timeout"
-            ), None
+            return RequestTimeout.of("the call took longer than its total timeout"), None
         case aiohttp.ClientConnectorCertificateError():
-            return TransportError(
-                f"network error: the server's certificate is not trusted: {text}. {_CA}"
+            return TransportError.of(
+                f"the server's certificate is not trusted: {text}. {_CA}"
             ), None
         case aiohttp.ClientConnectorSSLError():
-            return TransportError(
-                f"network error: TLS failed: {text}. Does the server speak https?"
-            ), None
+            return TransportError.of(f"TLS failed: {text}. Does the server speak https?"), None
         case aiohttp.ClientHttpProxyError():
             # Its text has the proxy's URL, and in that its password.
-            return TransportError(
-                f"network error: the proxy refused: {error.status} {_one_line(error.message)}"
+            return TransportError.of(
+                f"the proxy refused: {error.status} {_one_line(error.message)}"
             ), None
         case aiohttp.ClientConnectorError():
             why = error.os_error.strerror or str(error.os_error) or "no answer"
-            return TransportError(
-                f"network error: cannot connect to {error.host}:{error.port} ({why}). {_WHERE}"
+            return TransportError.of(
+                f"cannot connect to {error.host}:{error.port} ({why}). {_WHERE}"
             ), "not_sent"
         case aiohttp.InvalidURL():
-            return ConfigurationError(f"configuration error: not a usable URL: {text}"), None
+            return ConfigurationError.of(f"not a usable URL: {text}"), None
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() if (
             "content-encoding" in text
         ):
-            return ResponseFormatError(
-                "unexpected answer: its body is not in the encoding that it claims, or in one not known here"
+            return ResponseFormatError.of(
+                "its body is not in the encoding that it claims, or in one not known here"
             ), None
         case aiohttp.ClientPayloadError():
-            return TransportError("network error: the answer was cut short"), None
+            return TransportError.of("the answer was cut short"), None
         case aiohttp.ServerDisconnectedError():
-            return TransportError(
-                "network error: the server closed the connection without an answer"
-            ), ("stale" if reused else "dropped")
+            return TransportError.of("the server closed the connection without an answer"), (
+                "stale" if reused else "dropped"
+            )
         case aiohttp.ClientResponseError():
-            return ResponseFormatError(
-                f"unexpected answer: not HTTP as it should be ({_one_line(text)})"
-            ), None
+            return ResponseFormatError.of(f"not HTTP as it should be ({_one_line(text)})"), None
         case HttpProcessingError():
-            return TransportError(
-                f"network error: the answer broke off in the middle ({_one_line(text)})"
+            return TransportError.of(
+                f"the answer broke off in the middle ({_one_line(text)})"
             ), None
         case OSError():
-            return TransportError(f"network error: {text}"), "stale" if reused else "dropped"
+            return TransportError.of(f"{text}"), "stale" if reused else "dropped"
         case _:
-            return TransportError(f"network error: {text}"), None
+            return TransportError.of(f"{text}"), None
 
 
 _WHERE: Final = "Is the platform running there, and is base_url (INFERENCEKEY_BASE_URL) right?"

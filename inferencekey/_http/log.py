@@ -42,8 +42,8 @@ def set_up() -> None:
     if wanted not in ("", "off", "0", "none"):
         level = LEVELS.get(wanted)
         if level is None:
-            raise ConfigurationError(
-                f"configuration error: INFERENCEKEY_LOG must be debug, info or off; got {redact(wanted)!r}"
+            raise ConfigurationError.of(
+                f"INFERENCEKEY_LOG must be debug, info or off; got {redact(wanted)!r}"
             )
         handler = logging.StreamHandler()
         handler.setFormatter(Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))

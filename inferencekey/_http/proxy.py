@@ -36,8 +36,8 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
 
 def _checked(url: str, which: str) -> str:
     if not is_http_url(url):
-        raise ConfigurationError(
-            f"configuration error: {which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
+        raise ConfigurationError.of(
+            f"{which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
             'proxy="" goes without one.'
         )
     return Unshown(url)  # it may hold a password

@@ -82,8 +82,8 @@ class ByteStream:
         if self._failure is not None:
             raise self._failure
         if self._process != process.current() or self._loop is not asyncio.get_running_loop():
-            raise ConfigurationError(
-                "configuration error: a stream is read in the event loop and the process that opened it; open one here."
+            raise ConfigurationError.of(
+                "a stream is read in the event loop and the process that opened it; open one here."
             )
         try:
             return await self._content.readany()
@@ -177,9 +177,7 @@ class EventReader:
                 events = self._decoder.feed_plain(data)
             except EventTooLarge as error:
                 self.body.close()
-                raise ResponseFormatError(
-                    f"unexpected answer: {error}", request_id=self.body.request_id
-                ) from None
+                raise ResponseFormatError.of(f"{error}", request_id=self.body.request_id) from None
             if events:
                 self._last = self._loop.time()
                 return events
@@ -188,8 +186,8 @@ class EventReader:
                 what = (
                     "no whole event" if self._decoder.pending else "nothing but keep-alive comments"
                 )
-                raise RequestTimeout(
-                    f"network error: {what} for {self._keepalive:g} s",
+                raise RequestTimeout.of(
+                    f"{what} for {self._keepalive:g} s",
                     request_id=self.body.request_id,
                 )
         return []

@@ -251,8 +251,8 @@ class Sessions:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise ConfigurationError(
-                "configuration error: inferencekey's async clients run on asyncio, and no asyncio event loop is running "
+            raise ConfigurationError.of(
+                "inferencekey's async clients run on asyncio, and no asyncio event loop is running "
                 "here. Under trio, call the sync clients from a thread."
             ) from None
         found = self._open.get(loop)
@@ -315,7 +315,7 @@ _kept: set[Session] = set()
 
 def closed() -> ConfigurationError:
     """Return the error for a call on a closed client."""
-    return ConfigurationError("configuration error: the client is closed; make a new one.")
+    return ConfigurationError.of("the client is closed; make a new one.")
 
 
 async def _life(session: Session) -> AsyncGenerator[None, None]:

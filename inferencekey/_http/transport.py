@@ -199,8 +199,8 @@ class Transport:
             began = time.monotonic()
             remaining = None if deadline is None else deadline - began
             if remaining is not None and remaining <= 0:
-                raise RequestTimeout(
-                    "network error: the call took longer than its total timeout",
+                raise RequestTimeout.of(
+                    "the call took longer than its total timeout",
                     attempts=attempt - 1,
                 )
             caught: Exception | None = None
@@ -365,18 +365,16 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     names = {name.lower(): name for name in (*checked, "Content-Type", "Idempotency-Key")}
     for name, value in (headers or {}).items():
         if not name or any(c <= " " or c in ':"\x7f' or not c.isascii() for c in name):
-            raise ValidationError(f"validation error: {name!r} is not a header's name")
+            raise ValidationError.of(f"{name!r} is not a header's name")
         if any((c < " " and c != "\t") or c == "\x7f" for c in value):
-            raise ValidationError(
-                f"validation error: the header {name!r} holds a control character"
-            )
+            raise ValidationError.of(f"the header {name!r} holds a control character")
         if any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValidationError(
-                f"validation error: the header {name!r} holds half a character (a lone surrogate)"
+            raise ValidationError.of(
+                f"the header {name!r} holds half a character (a lone surrogate)"
             )
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
-            raise ConfigurationError(
-                f"configuration error: headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
+            raise ConfigurationError.of(
+                f"headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
             )
         checked[names.get(name.lower(), name)] = value
     return checked
@@ -395,8 +393,8 @@ def _refuse_encoding(response: Response, attempt: int) -> None:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in DECODED:
         response.close()
-        error = ResponseFormatError(
-            f"unexpected answer: in the content encoding {encoding[:40]!r}, which was not asked for"
+        error = ResponseFormatError.of(
+            f"in the content encoding {encoding[:40]!r}, which was not asked for"
         )
         raise _told(error, response, attempt)
 
@@ -408,9 +406,7 @@ async def _read_whole(response: Response) -> bytes:
     while part := await content.readany():
         size += len(part)
         if size > MAX_ANSWER:
-            raise ResponseFormatError(
-                f"unexpected answer: longer than {MAX_ANSWER} bytes", status=response.status
-            )
+            raise ResponseFormatError.of(f"longer than {MAX_ANSWER} bytes", status=response.status)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

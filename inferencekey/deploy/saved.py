@@ -161,10 +161,7 @@ async def check_still(mgmt: AsyncManagementClient, found: Survey) -> None:
     ]
     if len(moved) == 1:
         raise moved[0]
-    words = [
-        str(error).removeprefix("workload drifted from plan: ").removesuffix(" Plan again.")
-        for error in moved
-    ]
+    words = [error.detail.removesuffix(" Plan again.") for error in moved]
     lock = Lock.read(found.lock)
     for removal in removals:
         now = live[removal.project].get(removal.slug)
@@ -175,4 +172,4 @@ async def check_still(mgmt: AsyncManagementClient, found: Survey) -> None:
                 f"{removal.slug!r}, which was to be removed, is not recorded in {found.lock}."
             )
     if words:
-        raise DriftError(f"workloads drifted from plan: {' '.join(words)} Plan again.")
+        raise DriftError.of(f"{' '.join(words)} Plan again.", prefix="workloads drifted from plan")

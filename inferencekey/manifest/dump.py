@@ -37,9 +37,7 @@ def dump_manifest(
             workload.
     """
     if format not in FORMATS:
-        raise ValidationError(
-            f"validation error: format must be one of {', '.join(FORMATS)}; got {format!r}"
-        )
+        raise ValidationError.of(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
     workloads = [_entry(spec, project) for spec in specs]
     values: dict[str, Any] = {} if project is None else {"project": escaped(project)}
     values["workloads"] = workloads
@@ -104,13 +102,9 @@ def _check(spec: WorkloadSpec) -> None:
     if told and not words:
         words = f"{', '.join(told)} holds a token; {SECRET}"
     if told or any(problem.secret for problem in problems):
-        raise ConfigurationError(
-            f"configuration error: the workload {spec.slug!r} cannot be written down: {words}"
-        )
+        raise ConfigurationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
     if problems:
-        raise ValidationError(
-            f"validation error: the workload {spec.slug!r} cannot be written down: {words}"
-        )
+        raise ValidationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
 
 
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
@@ -143,8 +137,6 @@ def _check_toml(values: dict[str, Any]) -> None:
     try:
         toml_text(values)
     except ValidationError as error:
-        what = str(error).removeprefix("validation error: ")
-        message = (
-            f"validation error: the workload {values['slug']!r}: {what}; write it as yaml or json"
-        )
-        raise ValidationError(message) from None
+        what = error.detail
+        message = f"the workload {values['slug']!r}: {what}; write it as yaml or json"
+        raise ValidationError.of(message) from None

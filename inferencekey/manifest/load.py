@@ -213,7 +213,7 @@ class _Load:
             try:
                 self.project = checked_project(cast("str", value))
             except ValidationError as error:
-                message = str(error).removeprefix("validation error: ")
+                message = error.detail
         if message is not None:
             self.problems.append(table.problem(("project",), message))
 

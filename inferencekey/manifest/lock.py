@@ -212,4 +212,4 @@ def _broken(path: Path, line: int | None, what: str, *, restore: bool = True) ->
     advice = ""
     if restore:
         advice = " Restore it from version control, or delete it: then --prune removes none of what was made so far."
-    return ConfigurationError(f"configuration error: {place}: {what}.{advice}")
+    return ConfigurationError.of(f"{place}: {what}.{advice}")

@@ -15,8 +15,8 @@ from inferencekey.manifest.lines import LineNumbers
 try:
     import yaml
 except ModuleNotFoundError:
-    raise ConfigurationError(
-        "configuration error: manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
+    raise ConfigurationError.of(
+        "manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
     ) from None
 
 __all__ = ["yaml_source", "yaml_text"]

@@ -82,8 +82,8 @@ def member(kind: type[E], value: object, argument: str) -> E:
     except ValueError:
         allowed = ", ".join(str(m) for m in kind)
         meant = did_you_mean(value, kind) if isinstance(value, str) else ""
-        raise ValidationError(
-            f"validation error: {argument} must be one of {allowed}; got {value!r}{meant}"
+        raise ValidationError.of(
+            f"{argument} must be one of {allowed}; got {value!r}{meant}"
         ) from None
 
 

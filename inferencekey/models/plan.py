@@ -167,4 +167,4 @@ def _changes(given: object) -> tuple[FieldDiff, ...]:
 
 
 def _no_plan(why: str) -> ValidationError:
-    return ValidationError(f"validation error: the plan {why}")
+    return ValidationError.of(f"the plan {why}")

@@ -17,8 +17,8 @@ def _is_number(value: object) -> bool:
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and (not _is_number(value) or not value > 0):
-        raise ValidationError(
-            f"validation error: {attribute.name} must be more than 0 seconds, or None; got {value!r}"
+        raise ValidationError.of(
+            f"{attribute.name} must be more than 0 seconds, or None; got {value!r}"
         )
 
 
@@ -67,12 +67,12 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         attempts = cast("object", self.max_attempts)
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-            raise ValidationError(
-                f"validation error: max_attempts must be a whole number of at least 1; got {attempts!r}"
+            raise ValidationError.of(
+                f"max_attempts must be a whole number of at least 1; got {attempts!r}"
             )
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)
             if not _is_number(value) or not value >= 0:
-                raise ValidationError(
-                    f"validation error: {name} must be a number that is not negative; got {value!r}"
+                raise ValidationError.of(
+                    f"{name} must be a number that is not negative; got {value!r}"
                 )

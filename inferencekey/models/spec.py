@@ -111,9 +111,7 @@ class WorkloadSpec:
             ValidationError: a field is unknown, missing or of the wrong type; the message names every one.
         """
         if not isinstance(cast("object", values), Mapping):
-            raise ValidationError(
-                f"validation error: a spec must be a mapping; got {type(values).__name__}"
-            )
+            raise ValidationError.of(f"a spec must be a mapping; got {type(values).__name__}")
         wrong = _unknown(values)
         wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
         for name, value in values.items():
@@ -143,7 +141,7 @@ class WorkloadSpec:
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ValidationError(f"validation error: the spec is not TOML: {error}") from None
+            raise ValidationError.of(f"the spec is not TOML: {error}") from None
         return cls.from_dict(values)
 
 
@@ -167,7 +165,7 @@ def _shown(name: object) -> str:
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
-        raise ValidationError("validation error: " + "; ".join(wrong))
+        raise ValidationError.of("" + "; ".join(wrong))
 
 
 def _plain(value: object) -> Any:

@@ -116,4 +116,4 @@ def escaped_controls(text: str) -> str:
 
 
 def _refused(path: tuple[str, ...], what: str) -> ValidationError:
-    return ValidationError(f"validation error: {'.'.join(path)} cannot be written as TOML: {what}")
+    return ValidationError.of(f"{'.'.join(path)} cannot be written as TOML: {what}")

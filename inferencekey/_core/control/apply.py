@@ -21,12 +21,10 @@ def check_plan(plan: Plan) -> None:
         ValidationError: it is not.
     """
     if not isinstance(cast("object", plan), Plan):
-        raise ValidationError(f"validation error: plan must be a Plan; got {type(plan).__name__}")
+        raise ValidationError.of(f"plan must be a Plan; got {type(plan).__name__}")
     why = _wrong(plan)
     if why is not None:
-        raise ValidationError(
-            f"validation error: this is no plan to apply: {why}; make it with plan(spec)"
-        )
+        raise ValidationError.of(f"this is no plan to apply: {why}; make it with plan(spec)")
     checked_project(plan.project_slug)
 
 

@@ -59,13 +59,9 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
     """
     if isinstance(cast("object", specs), (WorkloadSpec, str)):
-        raise ValidationError(
-            f"validation error: specs must be several specs; got one {type(specs).__name__}"
-        )
+        raise ValidationError.of(f"specs must be several specs; got one {type(specs).__name__}")
     if not isinstance(cast("object", specs), Iterable):
-        raise ValidationError(
-            f"validation error: specs must be several specs; got {type(specs).__name__}"
-        )
+        raise ValidationError.of(f"specs must be several specs; got {type(specs).__name__}")
     targets: list[Target] = []
     problems: list[_Problem] = []
     places: dict[tuple[str, str], str] = {}
@@ -78,9 +74,9 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
                     spec, canonical_slug(spec.slug), resolve_project(call, spec.project, client)
                 )
             except ConfigurationError as error:
-                found = [_Problem(name, str(error), ConfigurationError)]
+                found = [_Problem(name, error.detail, ConfigurationError, str(error))]
             except ValidationError as error:
-                found = [_Problem(name, str(error).removeprefix("validation error: "))]
+                found = [_Problem(name, error.detail)]
             else:
                 twin = places.setdefault((target.project, target.slug), name)
                 if twin == name:
@@ -99,6 +95,7 @@ class _Problem:
     name: str
     text: str
     kind: type[InferenceKeyError] = ValidationError
+    whole: str = ""
 
 
 def _problems(name: str, spec: object) -> Iterator[_Problem]:
@@ -107,26 +104,21 @@ def _problems(name: str, spec: object) -> Iterator[_Problem]:
         return
     for problem in spec_problems(spec):
         if problem.secret:
-            raise ConfigurationError(f"configuration error: {SECRET}")
+            raise ConfigurationError.of(SECRET)
         named = f"{name} ({spec.slug})" if canonical_slug(str(spec.slug)) == spec.slug else name
         yield _Problem(named, problem.message)
 
 
 def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
     kinds = {problem.kind for problem in problems}
-    kind, said = kinds.pop() if len(kinds) == 1 else ValidationError, "validation error: "
-    if kind is ConfigurationError:
-        said = "configuration error: "
-        if len({problem.text for problem in problems}) == 1:
-            return kind(problems[0].text)
-    texts = [
-        f"{problem.name}: {problem.text.removeprefix('configuration error: ')}"
-        for problem in problems
-    ]
+    kind = kinds.pop() if len(kinds) == 1 else ValidationError
+    if kind is ConfigurationError and len({problem.whole for problem in problems}) == 1:
+        return kind(problems[0].whole)
+    texts = [f"{problem.name}: {problem.text}" for problem in problems]
     if len(texts) == 1:
-        return kind(said + texts[0])
-    return kind(
-        f"{said}{len(texts)} things are wrong with the specs:"
+        return kind.of(texts[0])
+    return kind.of(
+        f"{len(texts)} things are wrong with the specs:"
         + "".join(f"\n  - {text}" for text in texts)
     )
 
@@ -138,13 +130,9 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
         ValidationError: one of them is none, or it is one text.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError(
-            f"validation error: slugs must be several slugs; got the text {slugs!r}"
-        )
+        raise ValidationError.of(f"slugs must be several slugs; got the text {slugs!r}")
     if not isinstance(cast("object", slugs), Iterable):
-        raise ValidationError(
-            f"validation error: slugs must be several slugs; got {type(slugs).__name__}"
-        )
+        raise ValidationError.of(f"slugs must be several slugs; got {type(slugs).__name__}")
     return [checked_slug(slug) for slug in slugs]
 
 
@@ -155,8 +143,8 @@ def check_concurrency(value: object) -> int:
         ValidationError: it is no whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError(
-            f"validation error: max_concurrency must be a whole number of at least 1; got {value!r}"
+        raise ValidationError.of(
+            f"max_concurrency must be a whole number of at least 1; got {value!r}"
         )
     return value
 

@@ -273,12 +273,12 @@ class Machine(ABC):
         if self._cause is not None:
             return self._cause
         if self._lost_to is None:
-            return ApiError(
-                f"api error: workload {self.slug!r} disappeared {MAX_ROUNDS} times while it was being ensured; "
+            return ApiError.of(
+                f"workload {self.slug!r} disappeared {MAX_ROUNDS} times while it was being ensured; "
                 "another caller deletes it."
             )
-        return ApiError(
-            f"api error: workload {self.slug!r} could not be ensured: the server stored it as {self._lost_to!r} "
+        return ApiError.of(
+            f"workload {self.slug!r} could not be ensured: the server stored it as {self._lost_to!r} "
             f"{MAX_ROUNDS} times, yet lists no {self.slug!r}; each duplicate was deleted again. "
             "Is the slug reserved, or does another caller delete it?"
         )

@@ -97,8 +97,8 @@ def make_plan(spec: WorkloadSpec, live: Workload | None, *, project: str) -> Pla
     slug = canonical_slug(spec.slug)
     if live is None:
         if spec.execution_policy is None and spec.execution_policy_config is not None:
-            raise ValidationError(
-                f"validation error: the workload {slug!r} does not exist yet, and its execution_policy_config needs "
+            raise ValidationError.of(
+                f"the workload {slug!r} does not exist yet, and its execution_policy_config needs "
                 "execution_policy; add it"
             )
         changes = tuple(FieldDiff(field, None, value) for field, value in create_body(spec).items())
@@ -126,8 +126,8 @@ def _plan(wanted: Mapping[str, Any], live: Workload, project: str) -> Plan:
 
 def drift_error(plan: Plan) -> DriftError:
     """Return the error of ``OnDrift.FAIL``."""
-    return DriftError(
-        "workload drifted from spec: " + ", ".join(c.field for c in plan.changes), plan=plan
+    return DriftError.of(
+        ", ".join(c.field for c in plan.changes), prefix="workload drifted from spec", plan=plan
     )
 
 
@@ -160,8 +160,10 @@ def moved_error(plan: Plan, live: Workload | None) -> DriftError | None:
     fresh = (
         _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
     )
-    return DriftError(
-        f"workload drifted from plan: {plan.workload_slug!r} {why}. Plan again.", plan=fresh
+    return DriftError.of(
+        f"{plan.workload_slug!r} {why}. Plan again.",
+        prefix="workload drifted from plan",
+        plan=fresh,
     )
 
 
@@ -202,8 +204,8 @@ def _written(live: Workload, field: str) -> bytes:
     try:
         return orjson.dumps(getattr(live, field), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # it can be read, but not written: writers nest less deeply than readers
-        raise ResponseFormatError(
-            f"unexpected answer: the {field} of workload {live.slug!r} is nested too deeply to be compared"
+        raise ResponseFormatError.of(
+            f"the {field} of workload {live.slug!r} is nested too deeply to be compared"
         ) from None
 
 

@@ -65,8 +65,8 @@ def describe(event: ReadinessEvent) -> str:
 
 def not_ready(slug: str, events: Sequence[ReadinessEvent], log: Sequence[str]) -> ReadinessError:
     """Return the error of a workload whose last event is of the phase ``error``."""
-    message = f"api error: workload {slug!r} failed to become ready: {events[-1].message}"
-    return ReadinessError(message + _log(log), events=events, log=log)
+    message = f"workload {slug!r} failed to become ready: {events[-1].message}"
+    return ReadinessError.of(message + _log(log), events=events, log=log)
 
 
 def not_in_time(
@@ -91,8 +91,8 @@ def not_in_time(
     if trouble is not None:
         state += f"; the last connection failed: {trouble}"
     within = "in time" if seconds is None else f"within {seconds:g} s"
-    message = f"api error: workload {slug!r} was not ready {within} ({state})"
-    return ReadinessTimeout(message + _log(log), events=events, log=log)
+    message = f"workload {slug!r} was not ready {within} ({state})"
+    return ReadinessTimeout.of(message + _log(log), events=events, log=log)
 
 
 def _log(lines: Sequence[str]) -> str:
@@ -114,13 +114,9 @@ def check_log_range(lines: object, after: object) -> None:
         ValidationError: *lines* is no whole number from 1 to 1000, or *after* none from 0.
     """
     if not _whole(lines) or not 1 <= lines <= 1000:
-        raise ValidationError(
-            f"validation error: lines must be a whole number from 1 to 1000; got {lines!r}"
-        )
+        raise ValidationError.of(f"lines must be a whole number from 1 to 1000; got {lines!r}")
     if after is not None and (not _whole(after) or after < 0):
-        raise ValidationError(
-            f"validation error: after must be what an earlier log gave as next; got {after!r}"
-        )
+        raise ValidationError.of(f"after must be what an earlier log gave as next; got {after!r}")
 
 
 def _whole(value: object) -> TypeGuard[int]:

@@ -84,19 +84,15 @@ def check_spec(spec: WorkloadSpec) -> str:
             closed, ``vllm_version`` stands with a backend that has none. The text has all of it.
     """
     if not isinstance(cast("object", spec), WorkloadSpec):
-        raise ValidationError(
-            f"validation error: spec must be a WorkloadSpec; got {type(spec).__name__}"
-        )
+        raise ValidationError.of(f"spec must be a WorkloadSpec; got {type(spec).__name__}")
     problems = spec_problems(spec)
     if any(problem.secret for problem in problems):
-        raise ConfigurationError(f"configuration error: {SECRET}")
+        raise ConfigurationError.of(SECRET)
     if len(problems) == 1:
-        raise ValidationError(f"validation error: {problems[0].message}")
+        raise ValidationError.of(f"{problems[0].message}")
     if problems:
         listed = "".join(f"\n  - {problem.message}" for problem in problems)
-        raise ValidationError(
-            f"validation error: {len(problems)} things are wrong with the spec:{listed}"
-        )
+        raise ValidationError.of(f"{len(problems)} things are wrong with the spec:{listed}")
     return canonical_slug(spec.slug)
 
 
@@ -259,7 +255,7 @@ def _secret(field: str, path: Path | None = None) -> SpecProblem:
 
 
 def _said(field: str, error: ValidationError) -> SpecProblem:
-    return SpecProblem(field, str(error).removeprefix("validation error: "))
+    return SpecProblem(field, error.detail)
 
 
 def resolve_project(call: str | None, spec: str | None, client: str | None) -> str:
@@ -272,8 +268,8 @@ def resolve_project(call: str | None, spec: str | None, client: str | None) -> s
     call = (call or "").strip() or None
     spec = (spec or "").strip() or None
     if call is not None and spec is not None and call != spec:
-        raise ConfigurationError(
-            f"configuration error: project={redact(call)!r} was passed, but the spec says project={redact(spec)!r}; "
+        raise ConfigurationError.of(
+            f"project={redact(call)!r} was passed, but the spec says project={redact(spec)!r}; "
             "drop one of them."
         )
     project = call or spec or client

@@ -77,7 +77,7 @@ def parse_window(text: str) -> Window:
     match = _WINDOW.fullmatch(text.strip())
     problem = window_problem(text)
     if match is None or problem is not None:
-        raise ValidationError(f"validation error: a window {problem}")
+        raise ValidationError.of(f"a window {problem}")
     first = _DAYS.index(match["first"])
     last = _DAYS.index(match["last"] or match["first"])
     days = frozenset((first + step) % 7 for step in range((last - first) % 7 + 1))
@@ -155,7 +155,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValidationError(
-            f"validation error: this machine does not know the time zone {name!r}; "
+        raise ValidationError.of(
+            f"this machine does not know the time zone {name!r}; "
             "where it has no time zone database, install one: pip install tzdata"
         ) from None

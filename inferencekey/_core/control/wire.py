@@ -99,14 +99,14 @@ def workload(raw: Any) -> Workload:
     """
     body = jsonval.as_mapping(raw)
     if body is None:
-        raise ResponseFormatError("unexpected answer: a workload is not a JSON object")
+        raise ResponseFormatError.of("a workload is not a JSON object")
     known = {name: body[name] for name in _FIELDS if body.get(name) is not None}
     if "slug" not in known and isinstance(body.get("workload_slug"), str):
         known["slug"] = body["workload_slug"]
     try:
         found = converter().structure(known, Workload)
     except Exception as error:  # cattrs raises groups of any kind
-        raise ResponseFormatError(f"unexpected answer: a workload: {_reasons(error)}") from None
+        raise ResponseFormatError.of(f"a workload: {_reasons(error)}") from None
     return attrs.evolve(found, raw=body)
 
 
@@ -140,8 +140,8 @@ def workload_list(raw: Any) -> list[Any]:
     if raw is None:
         return []
     if not isinstance(raw, list):
-        raise ResponseFormatError(
-            "unexpected answer: the list of workloads is neither an array nor {'workloads': […]}"
+        raise ResponseFormatError.of(
+            "the list of workloads is neither an array nor {'workloads': […]}"
         )
     return cast("list[Any]", raw)
 
@@ -174,9 +174,7 @@ def _slug(raw: Any) -> Any:
     except KeyError:
         return raw.get("workload_slug")
     except TypeError:
-        raise ResponseFormatError(
-            "unexpected answer: a workload in the list is not a JSON object"
-        ) from None
+        raise ResponseFormatError.of("a workload in the list is not a JSON object") from None
 
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:
@@ -198,9 +196,7 @@ def readiness_event(data: bytes) -> ReadinessEvent:
     body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
     phase = None if body is None else body.get("phase")
     if body is None or not isinstance(phase, str) or not phase:
-        raise ResponseFormatError(
-            f"unexpected answer: a readiness event has no phase: {jsonval.preview(data)}"
-        )
+        raise ResponseFormatError.of(f"a readiness event has no phase: {jsonval.preview(data)}")
     step = body.get("step")
     return ReadinessEvent(
         known_or_text(Phase, phase),
@@ -221,11 +217,9 @@ def engine_log(raw: Any) -> EngineLog:
     if not isinstance(lines, list) or not all(
         isinstance(line, str) for line in cast("list[Any]", lines)
     ):
-        raise ResponseFormatError(
-            "unexpected answer: an engine's log: lines must be a list of texts"
-        )
+        raise ResponseFormatError.of("an engine's log: lines must be a list of texts")
     if position is None:
-        raise ResponseFormatError("unexpected answer: an engine's log: next must be a whole number")
+        raise ResponseFormatError.of("an engine's log: next must be a whole number")
     return EngineLog(
         tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
     )

@@ -60,9 +60,7 @@ def chat_body(
     _whole(body, "seed", seed, at_least=None)
     if extra_body is not None:
         if not isinstance(cast("object", extra_body), Mapping):
-            raise ValidationError(
-                "validation error: extra_body must be a mapping of the body's further fields"
-            )
+            raise ValidationError.of("extra_body must be a mapping of the body's further fields")
         body.update(extra_body)
     body.pop("stream", None)
     if stream:
@@ -72,18 +70,16 @@ def chat_body(
 
 def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[dict[str, Any]]:
     if (prompt is None) == (messages is None):
-        raise ValidationError("validation error: give exactly one of prompt and messages")
+        raise ValidationError.of("give exactly one of prompt and messages")
     if prompt is not None:
         if not isinstance(cast("object", prompt), str) or not prompt.strip():
-            raise ValidationError("validation error: prompt must be a text that is not blank")
+            raise ValidationError.of("prompt must be a text that is not blank")
         return [{"role": "user", "content": prompt}]
     given: object = messages
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
-        raise ValidationError(
-            "validation error: messages must be a list of {'role': …, 'content': …}"
-        )
+        raise ValidationError.of("messages must be a list of {'role': …, 'content': …}")
     if not given:
-        raise ValidationError("validation error: messages must not be empty")
+        raise ValidationError.of("messages must not be empty")
     return [
         _message(index, message) for index, message in enumerate(cast("Sequence[object]", given))
     ]
@@ -92,11 +88,11 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
 def _message(index: int, given: object) -> dict[str, Any]:
     where = f"messages[{index}]"
     if not isinstance(given, Mapping):
-        raise ValidationError(f"validation error: {where} must be {{'role': …, 'content': …}}")
+        raise ValidationError.of(f"{where} must be {{'role': …, 'content': …}}")
     message = dict(cast("Mapping[str, Any]", given))
     role = message.get("role")
     if not isinstance(role, str) or not role.strip():
-        raise ValidationError(f"validation error: {where} must have a role")
+        raise ValidationError.of(f"{where} must have a role")
     content: object = message.get("content")
     # An assistant turn that called tools, and only that, may say nothing itself.
     silent = bool(message.get("tool_calls")) or bool(message.get("function_call"))
@@ -107,11 +103,9 @@ def _message(index: int, given: object) -> dict[str, Any]:
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
     else:
-        raise ValidationError(
-            f"validation error: {where}.content must be a text or a list of parts"
-        )
+        raise ValidationError.of(f"{where}.content must be a text or a list of parts")
     if blank:
-        raise ValidationError(f"validation error: {where}.content must not be blank")
+        raise ValidationError.of(f"{where}.content must not be blank")
     return message
 
 
@@ -129,11 +123,9 @@ def _number(body: dict[str, Any], name: str, value: object, *, at_least: float) 
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value >= at_least):
-        raise ValidationError(
-            f"validation error: {name} must be a number of at least {at_least:g}; got {value!r}"
-        )
+        raise ValidationError.of(f"{name} must be a number of at least {at_least:g}; got {value!r}")
     if value == float("inf"):
-        raise ValidationError(f"validation error: {name} must be finite")
+        raise ValidationError.of(f"{name} must be finite")
     body[name] = value
 
 
@@ -146,9 +138,7 @@ def _whole(body: dict[str, Any], name: str, value: object, *, at_least: int | No
         or (at_least is not None and value < at_least)
     ):
         bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValidationError(
-            f"validation error: {name} must be a whole number{bound}; got {value!r}"
-        )
+        raise ValidationError.of(f"{name} must be a whole number{bound}; got {value!r}")
     body[name] = value
 
 
@@ -159,9 +149,7 @@ def _stop(stop: object) -> str | list[str]:
         texts = cast("Sequence[object]", stop)
         if texts and all(isinstance(text, str) and text for text in texts):
             return [cast("str", text) for text in texts]
-    raise ValidationError(
-        "validation error: stop must be a text or a list of texts, none of them empty"
-    )
+    raise ValidationError.of("stop must be a text or a list of texts, none of them empty")
 
 
 def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
@@ -174,27 +162,25 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
     raw = jsonval.loads(body, "the chat completion", request_id)
     answer = jsonval.as_mapping(raw)
     if answer is None:
-        raise ResponseFormatError(
-            "unexpected answer: the chat completion is not a JSON object", request_id=request_id
+        raise ResponseFormatError.of(
+            "the chat completion is not a JSON object", request_id=request_id
         )
     if _says_error(answer):
         raise in_band_error(raw, request_id=request_id)
     choice = _first(answer.get("choices"))
     if choice is None:
-        raise ResponseFormatError(
-            "unexpected answer: the chat completion has no choices[0]", request_id=request_id
-        )
+        raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
     message = jsonval.as_mapping(choice.get("message"))
     # An answer of tool calls alone may leave its content out.
     if message is None or ("content" not in message and not message.get("tool_calls")):
-        raise ResponseFormatError(
-            "unexpected answer: the chat completion has no choices[0].message.content",
+        raise ResponseFormatError.of(
+            "the chat completion has no choices[0].message.content",
             request_id=request_id,
         )
     content = message.get("content")
     if content is not None and not isinstance(content, str):
-        raise ResponseFormatError(
-            "unexpected answer: choices[0].message.content is not a text", request_id=request_id
+        raise ResponseFormatError.of(
+            "choices[0].message.content is not a text", request_id=request_id
         )
     result = TextResult(
         content or "",
@@ -322,15 +308,15 @@ class ChatStream:
                 return None
             if kind == "error":
                 raise self._failed(data.decode("utf-8", "replace")) from None
-            raise ResponseFormatError(
-                f"unexpected answer: an event of the stream is not JSON ({error}): {jsonval.preview(data)}",
+            raise ResponseFormatError.of(
+                f"an event of the stream is not JSON ({error}): {jsonval.preview(data)}",
                 request_id=self._request_id,
             ) from None
         if kind == "error":
             raise self._failed(raw)
         if not isinstance(raw, dict):
-            raise ResponseFormatError(
-                f"unexpected answer: an event of the stream is not a JSON object: {jsonval.preview(data)}",
+            raise ResponseFormatError.of(
+                f"an event of the stream is not a JSON object: {jsonval.preview(data)}",
                 request_id=self._request_id,
             )
         return cast("dict[str, Any]", raw)
@@ -354,13 +340,13 @@ class ChatStream:
             text = (delta.get("content") if delta else None) or ""
             reason = choice.get("finish_reason")
         except (AttributeError, KeyError, TypeError, IndexError):
-            raise ResponseFormatError(
-                f"unexpected answer: an event's choices are not those of a chat chunk: {jsonval.preview(data)}",
+            raise ResponseFormatError.of(
+                f"an event's choices are not those of a chat chunk: {jsonval.preview(data)}",
                 request_id=self._request_id,
             ) from None
         if not isinstance(text, str) or not (reason is None or isinstance(reason, str)):
-            raise ResponseFormatError(
-                f"unexpected answer: choices[0].delta.content or finish_reason is not a text: {jsonval.preview(data)}",
+            raise ResponseFormatError.of(
+                f"choices[0].delta.content or finish_reason is not a text: {jsonval.preview(data)}",
                 request_id=self._request_id,
             )
         if text:
@@ -390,8 +376,8 @@ class ChatStream:
     def interrupted(self, cause: str) -> StreamInterrupted:
         """Return the error for a stream that stops here."""
         result = self.result()
-        return StreamInterrupted(
-            f"network error: the stream ended before it was complete ({cause}); "
+        return StreamInterrupted.of(
+            f"the stream ended before it was complete ({cause}); "
             f"{len(result.text)} characters had arrived, see .partial_text",
             partial_text=result.text,
             result=result,
@@ -417,8 +403,8 @@ class ChatStream:
 
 
 def _gave_up(result: TextResult) -> GenerationFailed:
-    return GenerationFailed(
-        f"api error: the engine gave up (finish_reason {result.finish_reason!r}); "
+    return GenerationFailed.of(
+        f"the engine gave up (finish_reason {result.finish_reason!r}); "
         f"{len(result.text)} characters had arrived, see .partial_text",
         partial_text=result.text,
         result=result,

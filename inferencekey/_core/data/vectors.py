@@ -41,9 +41,7 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     """
 
     def wrong(why: str) -> ResponseFormatError:
-        return ResponseFormatError(
-            f"unexpected answer: the embeddings {why}", request_id=request_id
-        )
+        return ResponseFormatError.of(f"the embeddings {why}", request_id=request_id)
 
     raw = (long_vectors.parsed(body) if len(body) >= long_vectors.LONG else None) or jsonval.loads(
         body, "the embeddings", request_id
@@ -103,9 +101,7 @@ def rerank_body(
             or not isinstance(cast("object", top_n), int)
             or top_n < 1
         ):
-            raise ValidationError(
-                f"validation error: top_n must be a whole number of at least 1; got {top_n!r}"
-            )
+            raise ValidationError.of(f"top_n must be a whole number of at least 1; got {top_n!r}")
         body["top_n"] = top_n
     return body
 
@@ -124,7 +120,7 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
     """
 
     def wrong(why: str) -> ResponseFormatError:
-        return ResponseFormatError(f"unexpected answer: the reranking {why}", request_id=request_id)
+        return ResponseFormatError.of(f"the reranking {why}", request_id=request_id)
 
     raw = jsonval.loads(body, "the reranking", request_id)
     answer = jsonval.as_mapping(raw)
@@ -160,12 +156,12 @@ def _starts_with_number(vector: list[Any]) -> bool:
 
 def _texts(given: object, argument: str) -> list[str]:
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
-        raise ValidationError(f"validation error: {argument} must be a text or a list of texts")
+        raise ValidationError.of(f"{argument} must be a text or a list of texts")
     texts = cast("Sequence[object]", given)
     if not texts:
-        raise ValidationError(f"validation error: {argument} must not be empty")
+        raise ValidationError.of(f"{argument} must not be empty")
     for index, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             where = f"{argument}[{index}]" if len(texts) > 1 else argument
-            raise ValidationError(f"validation error: {where} must be a text that is not blank")
+            raise ValidationError.of(f"{where} must be a text that is not blank")
     return [cast("str", text) for text in texts]

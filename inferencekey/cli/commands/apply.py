@@ -154,8 +154,9 @@ def _by_drift(found: Survey, mode: Drift) -> Survey:
         for plan in drifted
     ]
     if mode is Drift.FAIL:
-        raise DriftError(
-            f"workload drifted from spec: {'; '.join(words)}. Nothing was changed.",
+        raise DriftError.of(
+            f"{'; '.join(words)}. Nothing was changed.",
+            prefix="workload drifted from spec",
             plan=drifted[0] if len(drifted) == 1 else None,
         )
     if mode is Drift.WARN:

@@ -196,4 +196,4 @@ def _no_workload(workload_id: str) -> Refused:
 
 def _plain(error: ValidationError) -> str:
     """Return the text without the prefix that the client puts there itself."""
-    return str(error).removeprefix("validation error: ")
+    return error.detail

@@ -60,7 +60,7 @@ def check(path: str, body: dict[str, Any]) -> Checked:
             case _:
                 return check_rerank(body)
     except ValidationError as error:
-        raise Refused(400, str(error), code="invalid_request") from None
+        raise Refused(400, error.detail, code="invalid_request") from None
 
 
 class StandInCalls:

@@ -143,7 +143,7 @@ def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     unknown = [scope for scope in wanted if scope not in ALL_SCOPES]
     if unknown or not wanted:
         named = f"unknown scope {unknown[0]!r}" if unknown else "a token needs a scope"
-        raise ValidationError(f"validation error: {named}; the scopes are {', '.join(ALL_SCOPES)}")
+        raise ValidationError.of(f"{named}; the scopes are {', '.join(ALL_SCOPES)}")
     return wanted
 
 
@@ -155,26 +155,20 @@ def checked_grants(grants: Iterable[str]) -> tuple[str, ...]:
     """
     wanted = tuple(dict.fromkeys(_checked_grant(grant) for grant in grants))
     if not wanted:
-        raise ValidationError(
-            "validation error: a live token needs a grant: PROJECT/WORKLOAD or PROJECT/*"
-        )
+        raise ValidationError.of("a live token needs a grant: PROJECT/WORKLOAD or PROJECT/*")
     return wanted
 
 
 def _checked_grant(grant: str) -> str:
     project, slash, workload = grant.partition("/")
     if not slash or "/" in workload or "*" in project:
-        raise ValidationError(
-            f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}"
-        )
+        raise ValidationError.of(f"a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
     project = checked_project(project.strip())
     if workload.strip() == "*":
         return f"{project}/*"
     slug = canonical_slug(workload)
     if not slug:
-        raise ValidationError(
-            f"validation error: a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}"
-        )
+        raise ValidationError.of(f"a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
     return f"{project}/{slug}"
 
 
