@@ -246,7 +246,7 @@ class StreamInterrupted(_HalfDone, TransportError):
 class ResponseFormatError(ApiError):
     """The server answered something that is not what its contract says: not JSON, the wrong shape, a field missing."""
 
-    default_prefix = "unexpected answer"
+    default_prefix = "unexpected response"
 
 
 class _NotReady(InferenceKeyError):

@@ -190,7 +190,7 @@ def test_wrong_attempts(value: Any) -> None:
         RetryPolicy(max_attempts=value)
     assert (
         str(caught.value)
-        == f"validation error: max_attempts must be a whole number of at least 1; got {value!r}"
+        == f"validation error: max_attempts must be an integer of at least 1; got {value!r}"
     )
 
 

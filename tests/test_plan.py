@@ -202,10 +202,10 @@ def test_a_plan_hashes_where_its_content_does() -> None:
         ),
         ({"changes": []}, "was changed after it was made"),
         ({"state": None}, "was changed after it was made"),
-        ({"digest": None}, "digest must be a text"),
+        ({"digest": None}, "digest must be a string"),
         ({"action": "destroy"}, "action must be one of create, update, none; got 'destroy'"),
-        ({"action": ["create"]}, "action must be a text"),
-        ({"workload_id": 5}, "workload_id must be a text"),
+        ({"action": ["create"]}, "action must be a string"),
+        ({"workload_id": 5}, "workload_id must be a string"),
         ({"changes": None}, "changes must be a list"),
         ({"changes": "name"}, "changes must be a list"),
         (
@@ -218,7 +218,7 @@ def test_a_plan_hashes_where_its_content_does() -> None:
         ),
         (
             {"changes": [{"field": 5, "before": 1, "after": 1}]},
-            "the field of a change must be a text",
+            "the field of a change must be a string",
         ),
         ({"note": 1, "version": 2}, "has fields that no plan has: note, version"),
     ],

@@ -63,7 +63,7 @@ def test_a_dict_has_the_declared_fields_as_plain_values() -> None:
         ),
         (
             {**SPEC.to_dict(), "name": 5, "command": ["x"]},
-            "name must be a text; got int; command must be a text; got list",
+            "name must be a string; got int; command must be a string; got list",
         ),
         ({**SPEC.to_dict(), "ik_live_a_b": 1}, f"ik… is not a field of a spec; {KNOWN}"),
         ({**SPEC.to_dict(), 5: 1}, f"5 is not a field of a spec; {KNOWN}"),

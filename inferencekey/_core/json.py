@@ -105,7 +105,7 @@ def text_or_none(value: Any) -> str | None:
 
 
 def integer(value: Any) -> int | None:
-    """Return *value* if it is a whole number (some servers write 3.0)."""
+    """Return *value* if it is an integer (some servers write 3.0)."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -57,4 +57,4 @@ def checked_project(project: str) -> str:
 
 def _check_text(value: object, argument: str) -> None:
     if not isinstance(value, str):
-        raise ValidationError.of(f"{argument} must be a text; got {type(value).__name__}")
+        raise ValidationError.of(f"{argument} must be a string; got {type(value).__name__}")

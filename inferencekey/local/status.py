@@ -9,7 +9,8 @@ import attrs
 from inferencekey.local.data_dir import is_locked, read_run_file
 from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.engines.reap import still_running
-from inferencekey.local.store.store import Status, Store, store_path
+from inferencekey.local.records import Status
+from inferencekey.local.store.store import Store, store_path
 
 __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
 

@@ -191,7 +191,7 @@ def _worded(problem: SpecProblem, fields: Mapping[str, Any]) -> str:
     if (
         len(problem.path) == 1
         and isinstance(value, (int, float))
-        and " must be a text" in problem.message
+        and " must be a string" in problem.message
     ):
         return f"{problem.message}; write it in quotes"
     return problem.message

@@ -47,7 +47,7 @@ class _Walk:
         elif not isinstance(value, (str, int, float, type(None))):
             self.say(
                 keys,
-                f"{_field(keys)} must be a text; got a {type(value).__name__}; write it in quotes",
+                f"{_field(keys)} must be a string; got a {type(value).__name__}; write it in quotes",
             )
         return value
 

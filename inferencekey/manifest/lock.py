@@ -75,7 +75,7 @@ class Lock:
         except FileNotFoundError:
             return cls(path)
         except UnicodeDecodeError:
-            raise _broken(path, None, "is not a text in UTF-8") from None
+            raise _broken(path, None, "is not a string in UTF-8") from None
         for number, line in enumerate(text.splitlines(), 1):
             if _CONFLICT.match(line):
                 raise _broken(

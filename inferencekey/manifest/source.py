@@ -62,7 +62,7 @@ def read_source(path: Path) -> Source | list[ManifestProblem]:
     except UnicodeDecodeError as error:
         return [
             ManifestProblem(
-                path, error.object[: error.start].count(b"\n") + 1, "is not a text in UTF-8"
+                path, error.object[: error.start].count(b"\n") + 1, "is not a string in UTF-8"
             )
         ]
     if path.suffix == ".toml":

@@ -120,7 +120,7 @@ class _Reading:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                self.say(key_node, "a key must be a text")
+                self.say(key_node, "a key must be a string")
             elif key == "<<" and key_node.style is None:
                 self.say(
                     key_node,

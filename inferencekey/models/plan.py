@@ -130,7 +130,7 @@ def _plan(given: object) -> Plan:
     for key in _TEXTS:
         value = mapping.get(key)
         if not (isinstance(value, str) or (value is None and key not in _REQUIRED)):
-            raise _no_plan(f"{key} must be a text")
+            raise _no_plan(f"{key} must be a string")
     if mapping["action"] not in ACTIONS:
         raise _no_plan(f"action must be one of {', '.join(ACTIONS)}; got {mapping['action']!r}")
     plan = Plan(
@@ -161,7 +161,7 @@ def _changes(given: object) -> tuple[FieldDiff, ...]:
             raise _no_plan("each of changes must have field, before and after, and nothing else")
         change = cast("Mapping[str, Any]", item)
         if not isinstance(change["field"], str):
-            raise _no_plan("the field of a change must be a text")
+            raise _no_plan("the field of a change must be a string")
         changes.append(FieldDiff(change["field"], change["before"], change["after"]))
     return tuple(changes)
 

@@ -68,7 +68,7 @@ class RetryPolicy:
         attempts = cast("object", self.max_attempts)
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
             raise ValidationError.of(
-                f"max_attempts must be a whole number of at least 1; got {attempts!r}"
+                f"max_attempts must be an integer of at least 1; got {attempts!r}"
             )
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)

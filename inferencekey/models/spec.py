@@ -115,7 +115,7 @@ class WorkloadSpec:
         wrong = _unknown(values)
         wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
         for name, value in values.items():
-            kind, what = (Mapping, "mapping") if name in _MAPPINGS else (str, "text")
+            kind, what = (Mapping, "mapping") if name in _MAPPINGS else (str, "string")
             if name in _NAMES and value is not None and not isinstance(value, kind):
                 wrong.append(f"{name} must be a {what}; got {type(value).__name__}")
         _refuse(wrong)

@@ -314,7 +314,7 @@ def test_a_log_that_is_refused_or_no_log(way: str, plane: Plane) -> None:
     plane.logs = {"bot": 500, "strange": [5]}  # type: ignore[dict-item, list-item]
     with pytest.raises(ApiError, match="status 500"):
         call(way, plane, "logs", "bot")
-    with pytest.raises(ResponseFormatError, match="lines must be a list of texts") as caught:
+    with pytest.raises(ResponseFormatError, match="lines must be a list of strings") as caught:
         call(way, plane, "logs", "strange")
     assert caught.value.status == 200
     for options in ({"lines": 0}, {"after": -1}):

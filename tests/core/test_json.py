@@ -32,7 +32,7 @@ def test_loads() -> None:
 def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         jsonval.loads(sent, "the answer", "r-1")
-    assert str(caught.value).startswith("unexpected answer: the answer is not JSON (")
+    assert str(caught.value).startswith("unexpected response: the answer is not JSON (")
     assert str(caught.value).endswith(repr(sent.decode("utf-8", "replace")))
     assert caught.value.request_id == "r-1"
 

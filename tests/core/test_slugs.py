@@ -63,11 +63,11 @@ def test_nothing_left_of_a_slug(text: str) -> None:
 def test_what_is_no_text(value: Any) -> None:
     name = type(value).__name__
     with pytest.raises(
-        ValidationError, match=f"^validation error: slug must be a text; got {name}$"
+        ValidationError, match=f"^validation error: slug must be a string; got {name}$"
     ):
         checked_slug(value)
     with pytest.raises(
-        ValidationError, match=f"^validation error: project must be a text; got {name}$"
+        ValidationError, match=f"^validation error: project must be a string; got {name}$"
     ):
         checked_project(value)
 

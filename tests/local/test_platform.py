@@ -24,8 +24,8 @@ from inferencekey.errors import ValidationError
 from inferencekey.local import LocalPlatform
 from inferencekey.local.data_dir import is_locked, read_run_file
 from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import PlatformError, StoreError
+from inferencekey.local.records import EngineRecord
 from inferencekey.local.status import platform_status
 from inferencekey.local.store.store import Store, open_store
 

@@ -160,7 +160,7 @@ def test_the_spec_of_a_live_workload() -> None:
         ({"task_type": "text2smell"}, "task_type must be one of"),
         ({"execution_policy": "lunar"}, "execution_policy must be one of"),
         ({"name": ""}, "name must not be empty"),
-        ({"config": {"command": ["vllm"]}}, "config.command must be a text; got list"),
+        ({"config": {"command": ["vllm"]}}, "config.command must be a string; got list"),
         ({"config": {"command": "vllm '"}}, "command cannot be split into words"),
     ],
 )

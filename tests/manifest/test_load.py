@@ -162,7 +162,7 @@ TEN_MESSAGES = [
     "task_type must be one of text2text, embedding, text2image, text2video, text2audio, image2image, image2video, "
     "audio2text, omni, reranker, classification, reward, forecast; got 'text2txt'; did you mean 'text2text'?",
     "slug must hold a letter (a to z) or a digit; got '---'",
-    "model must be a text; got int; write it in quotes",
+    "model must be a string; got int; write it in quotes",
     "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
     "a workload with the slug 'bot' stands at {first} as well; give one of them another",
     "model: the variable MODEL is not set; set it, or write ${{MODEL}} as ${{MODEL:-default}}",
@@ -198,14 +198,14 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (one(name=5), "name must be a text; got int; write it in quotes"),
+        (one(name=5), "name must be a string; got int; write it in quotes"),
         (one(name=" "), "name must not be empty"),
         (one(name="!!"), "name '!!' has no letter or digit to make a slug of; write slug"),
         (one(slug=" "), "slug must not be empty"),
-        (one(slug=7), "slug must be a text; got int; write it in quotes"),
+        (one(slug=7), "slug must be a string; got int; write it in quotes"),
         (one(backend="vLLM"), "backend must be a slug such as 'vllm' or 'my-backend'; got 'vLLM'; did you mean 'vllm'?"),
-        (one(vllm_version=0.1), "vllm_version must be a text; got float; write it in quotes"),
-        (one(command=["vllm"]), "command must be a text; got list"),
+        (one(vllm_version=0.1), "vllm_version must be a string; got float; write it in quotes"),
+        (one(command=["vllm"]), "command must be a string; got list"),
         (one(config="x"), "config must be a mapping; got str"),
         (one(config={"a": 2**70}), "config cannot be sent as JSON: Integer exceeds 64-bit range"),
         (one(project="a/b"), "project must be a slug such as 'acme', without '/', '..', '%' or spaces; got 'a/b'"),
@@ -217,7 +217,7 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
         ({"workloads": {"name": "x"}}, "workloads must be a list: in TOML, write [[workloads]] with two brackets before each"),
         ({"workload": []}, "workload is not a key of a manifest; write [[workloads]] (in YAML and JSON, a list `workloads`)"),
         ({"model": "m"}, "model is not a key of a manifest; it goes into a workload, or into defaults"),
-        ({"project": 5}, "project must be a text; got int"),
+        ({"project": 5}, "project must be a string; got int"),
         ({"project": ""}, "project must not be empty"),
         ({"project": KEY}, "project holds a token; secrets must never go in specs"),
         ({"project": "${NO}"}, "project: the variable NO is not set; set it, or write ${NO:-default}"),
@@ -334,8 +334,8 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         + "config.env = { A = 2026-01-02 }\nconfig.list = [[1, 08:00:00]]\n[defaults.config]\nb = inf\n"
     )
     assert problems(tmp_path, text) == [
-        (5, "config.env.A must be a text; got a date; write it in quotes"),
-        (6, "config.list.0.1 must be a text; got a time; write it in quotes"),
+        (5, "config.env.A must be a string; got a date; write it in quotes"),
+        (6, "config.list.0.1 must be a string; got a time; write it in quotes"),
         (8, "config.b must be a finite number; got inf"),
     ]
 
@@ -349,7 +349,7 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         ("toml", "project = 'x'\n[defaults", 2, "is not TOML: Expected ']' at the end of a table declaration"),
         ("toml", "a = " + "[" * 5000, None, "is nested too deeply"),
         ("toml", "a = " + "1" * 5000, None, "a number in it has too many digits"),
-        ("toml", FIRST + "vllm_version = 2026-01-02\n", 5, "vllm_version must be a text; got a date; write it in quotes"),
+        ("toml", FIRST + "vllm_version = 2026-01-02\n", 5, "vllm_version must be a string; got a date; write it in quotes"),
         ("toml", FIRST + "[workloads.config]\na = [\n1,\nnan]", 8, "config.a.1 must be a finite number; got nan"),
         ("json", '{"a": 1,\n"b" 2}', 2, "is not JSON: "),
         ("json", "", 1, "is not JSON: Expecting value"),
@@ -368,7 +368,7 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         ("yaml", "workloads: !!set {a}\n", 1, "the tag !!set is not supported"),
         ("yaml", "workloads: !!omap [a: 1]\n", 1, "the tag !!omap is not supported"),
         ("yaml", "project: !!int x\n", 1, "the tag !!int is not supported here"),
-        ("yaml", "? [a]\n: b\n", 1, "a key must be a text"),
+        ("yaml", "? [a]\n: b\n", 1, "a key must be a string"),
         ("yaml", "defaults: &d\n  model: m\nworkloads:\n- <<: *d\n", 4, "merge keys (<<) are not supported; what workloads"),
         ("yaml", "workloads: &a\n- *a\n", 1, "an alias must not stand inside what it names"),
         ("yaml", "project: a\x01\n", 1, "is not YAML: the character '\\x01' is not allowed"),
@@ -444,7 +444,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"a = 1\nb = '\xff'\n")
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
-    assert str(caught.value) == f"{path}:2: is not a text in UTF-8"
+    assert str(caught.value) == f"{path}:2: is not a string in UTF-8"
 
 
 def test_files_that_are_not_there_or_not_manifests(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_is_written_is_read(entries: set[LockEntry]) -> None:
         ("version = 1\na = 2\n", "", "is not what apply wrote (a is no table)"),
         ("version = 1\n[a]\nb = 2\n", "", "is not what apply wrote (a b is no table)"),
         ("version = 1\n[a.b]\nc = 2\n", "", "is not what apply wrote (the id of c is no text)"),
-        ("version = \xff\n".encode("latin-1"), "", "is not a text in UTF-8"),
+        ("version = \xff\n".encode("latin-1"), "", "is not a string in UTF-8"),
     ],
 )  # fmt: skip
 def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: str) -> None:

@@ -73,9 +73,11 @@ SILENT = Outcome(RequestTimeout, "silent for longer")
 SILENT_LATE = Outcome(RequestTimeout, "silent for longer", status=200)
 CUT = Outcome(TransportError, "cut short", status=200)
 NOT_JSON = Outcome(
-    ResponseFormatError, "^unexpected answer: .* is not JSON", status=200, reused=True
+    ResponseFormatError, "^unexpected response: .* is not JSON", status=200, reused=True
 )
-NOT_A_STREAM = Outcome(ResponseFormatError, "^unexpected answer: .*stream", status=200, reused=True)
+NOT_A_STREAM = Outcome(
+    ResponseFormatError, "^unexpected response: .*stream", status=200, reused=True
+)
 UNDECODED = Outcome(ResponseFormatError, "encoding")
 NOT_HTTP = Outcome(ResponseFormatError, "not HTTP as it should be")
 NEVER_READY = Outcome(ReadinessTimeout, "not ready within 0.5 s", attempts=None)
@@ -172,7 +174,7 @@ for _call, _bodies in WRONG.items():
     for _body in _bodies:
         TABLE.append((
             f"says {_body}", f.says(_body.encode()), (_call,),
-            Outcome(ResponseFormatError, "^unexpected answer: ", 200, reused=True),
+            Outcome(ResponseFormatError, "^unexpected response: ", 200, reused=True),
         ))  # fmt: skip
 for _status in (301, 302, 303, 307, 308):
     for _where in ("/elsewhere", "http://other.test/"):

@@ -142,7 +142,7 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
     ),
     ("a number", f.streams(A, data(5)), Ends(["a"], ResponseFormatError, "not a JSON object")),
     ("choices that are none", f.streams(A, data({"choices": [5]})), Ends(["a"], ResponseFormatError, "choices")),
-    ("content that is none", f.streams(A, text(["b"])), Ends(["a"], ResponseFormatError, "not a text")),
+    ("content that is none", f.streams(A, text(["b"])), Ends(["a"], ResponseFormatError, "not a string")),
     ("a megabyte", f.streams(MEGABYTE, END), Ends(["x" * 1_000_000, ""])),
     (
         "a megabyte in pieces",

@@ -130,7 +130,7 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
         ValidationError: one of them is none, or it is one text.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError.of(f"slugs must be several slugs; got the text {slugs!r}")
+        raise ValidationError.of(f"slugs must be several slugs; got the string {slugs!r}")
     if not isinstance(cast("object", slugs), Iterable):
         raise ValidationError.of(f"slugs must be several slugs; got {type(slugs).__name__}")
     return [checked_slug(slug) for slug in slugs]
@@ -143,9 +143,7 @@ def check_concurrency(value: object) -> int:
         ValidationError: it is no whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError.of(
-            f"max_concurrency must be a whole number of at least 1; got {value!r}"
-        )
+        raise ValidationError.of(f"max_concurrency must be an integer of at least 1; got {value!r}")
     return value
 
 

@@ -95,7 +95,7 @@ def _item(field: _Field, item: str) -> range:
     span, slash, step = item.partition("/")
     if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
         raise ValueError(
-            f"must have a whole number of at least 1 after the '/' in its {field.what} {item!r}"
+            f"must have an integer of at least 1 after the '/' in its {field.what} {item!r}"
         )
     first, dash, last = ("", "", "") if span == "*" else span.partition("-")
     low = field.low if span == "*" else field.number(first)

@@ -160,7 +160,7 @@ def _wanted(what: str, value: object) -> str:
 def _whole(config: Config, path: Path, *, at_least: int) -> Iterator[Problem]:
     value = config.get(path[-1])
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        yield _problem(path, _wanted(f"a whole number of at least {at_least}", value))
+        yield _problem(path, _wanted(f"an integer of at least {at_least}", value))
 
 
 def _above_zero(config: Config, path: Path) -> Iterator[Problem]:

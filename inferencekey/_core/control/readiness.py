@@ -114,7 +114,7 @@ def check_log_range(lines: object, after: object) -> None:
         ValidationError: *lines* is no whole number from 1 to 1000, or *after* none from 0.
     """
     if not _whole(lines) or not 1 <= lines <= 1000:
-        raise ValidationError.of(f"lines must be a whole number from 1 to 1000; got {lines!r}")
+        raise ValidationError.of(f"lines must be an integer from 1 to 1000; got {lines!r}")
     if after is not None and (not _whole(after) or after < 0):
         raise ValidationError.of(f"after must be what an earlier log gave as next; got {after!r}")
 

@@ -117,7 +117,7 @@ def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         if value is None and field not in REQUIRED:
             continue
         if not isinstance(value, str):
-            yield SpecProblem(field, f"{field} must be a text; got {type(value).__name__}")
+            yield SpecProblem(field, f"{field} must be a string; got {type(value).__name__}")
         elif _is_or_has_token(value) or (
             field == "command" and any(map(is_secret, _WORD.split(value)))
         ):
@@ -163,7 +163,7 @@ def _launch(config: Mapping[str, object]) -> Iterator[SpecProblem]:
         if value is not None and not isinstance(value, str):
             yield SpecProblem(
                 "config",
-                f"config.{key} must be a text; got {type(value).__name__}",
+                f"config.{key} must be a string; got {type(value).__name__}",
                 ("config", key),
             )
         elif key == "command" and value is not None:

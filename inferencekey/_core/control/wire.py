@@ -66,7 +66,7 @@ def converter() -> Converter:
 
 def _text(value: Any, _: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"must be a text, not {type(value).__name__}")
+        raise TypeError(f"must be a string, not {type(value).__name__}")
     return value
 
 
@@ -217,9 +217,9 @@ def engine_log(raw: Any) -> EngineLog:
     if not isinstance(lines, list) or not all(
         isinstance(line, str) for line in cast("list[Any]", lines)
     ):
-        raise ResponseFormatError.of("an engine's log: lines must be a list of texts")
+        raise ResponseFormatError.of("an engine's log: lines must be a list of strings")
     if position is None:
-        raise ResponseFormatError.of("an engine's log: next must be a whole number")
+        raise ResponseFormatError.of("an engine's log: next must be an integer")
     return EngineLog(
         tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
     )

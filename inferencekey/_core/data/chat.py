@@ -73,7 +73,7 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
         raise ValidationError.of("give exactly one of prompt and messages")
     if prompt is not None:
         if not isinstance(cast("object", prompt), str) or not prompt.strip():
-            raise ValidationError.of("prompt must be a text that is not blank")
+            raise ValidationError.of("prompt must be a string that is not blank")
         return [{"role": "user", "content": prompt}]
     given: object = messages
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
@@ -103,7 +103,7 @@ def _message(index: int, given: object) -> dict[str, Any]:
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
     else:
-        raise ValidationError.of(f"{where}.content must be a text or a list of parts")
+        raise ValidationError.of(f"{where}.content must be a string or a list of parts")
     if blank:
         raise ValidationError.of(f"{where}.content must not be blank")
     return message
@@ -138,7 +138,7 @@ def _whole(body: dict[str, Any], name: str, value: object, *, at_least: int | No
         or (at_least is not None and value < at_least)
     ):
         bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValidationError.of(f"{name} must be a whole number{bound}; got {value!r}")
+        raise ValidationError.of(f"{name} must be an integer{bound}; got {value!r}")
     body[name] = value
 
 
@@ -149,7 +149,7 @@ def _stop(stop: object) -> str | list[str]:
         texts = cast("Sequence[object]", stop)
         if texts and all(isinstance(text, str) and text for text in texts):
             return [cast("str", text) for text in texts]
-    raise ValidationError.of("stop must be a text or a list of texts, none of them empty")
+    raise ValidationError.of("stop must be a string or a list of strings, none of them empty")
 
 
 def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
@@ -180,7 +180,7 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
     content = message.get("content")
     if content is not None and not isinstance(content, str):
         raise ResponseFormatError.of(
-            "choices[0].message.content is not a text", request_id=request_id
+            "choices[0].message.content is not a string", request_id=request_id
         )
     result = TextResult(
         content or "",
@@ -346,7 +346,7 @@ class ChatStream:
             ) from None
         if not isinstance(text, str) or not (reason is None or isinstance(reason, str)):
             raise ResponseFormatError.of(
-                f"choices[0].delta.content or finish_reason is not a text: {jsonval.preview(data)}",
+                f"choices[0].delta.content or finish_reason is not a string: {jsonval.preview(data)}",
                 request_id=self._request_id,
             )
         if text:

@@ -19,7 +19,7 @@ def embed_body(model: str, input: str | Sequence[str]) -> dict[str, Any]:
     """Return the JSON body.
 
     Raises:
-        ValidationError: no input, or one that is not a text or is blank.
+        ValidationError: no input, or one that is not a string or is blank.
     """
     if isinstance(input, str):
         _texts([input], "input")
@@ -101,7 +101,7 @@ def rerank_body(
             or not isinstance(cast("object", top_n), int)
             or top_n < 1
         ):
-            raise ValidationError.of(f"top_n must be a whole number of at least 1; got {top_n!r}")
+            raise ValidationError.of(f"top_n must be an integer of at least 1; got {top_n!r}")
         body["top_n"] = top_n
     return body
 
@@ -156,12 +156,12 @@ def _starts_with_number(vector: list[Any]) -> bool:
 
 def _texts(given: object, argument: str) -> list[str]:
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
-        raise ValidationError.of(f"{argument} must be a text or a list of texts")
+        raise ValidationError.of(f"{argument} must be a string or a list of strings")
     texts = cast("Sequence[object]", given)
     if not texts:
         raise ValidationError.of(f"{argument} must not be empty")
     for index, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             where = f"{argument}[{index}]" if len(texts) > 1 else argument
-            raise ValidationError.of(f"{where} must be a text that is not blank")
+            raise ValidationError.of(f"{where} must be a string that is not blank")
     return [cast("str", text) for text in texts]

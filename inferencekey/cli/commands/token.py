@@ -12,7 +12,7 @@ from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
-    from inferencekey.local.store.tokens import Token
+    from inferencekey.local.records import Token
 
 __all__ = ["app"]
 

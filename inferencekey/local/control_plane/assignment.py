@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import StoredWorkload
 
 __all__ = ["assigned"]
 

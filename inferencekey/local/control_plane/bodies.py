@@ -10,7 +10,7 @@ from inferencekey._core.control.policies import check_policy
 from inferencekey._core.slugs import canonical_slug
 from inferencekey.config import is_secret
 from inferencekey.errors import ValidationError
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import StoredWorkload
 from inferencekey.models import TaskType, member
 
 __all__ = ["command_words", "parse_create", "parse_update"]
@@ -115,7 +115,7 @@ def command_words(command: str) -> list[str]:
 
 def _required_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ValidationError(f"{name} must be a text")
+        raise ValidationError(f"{name} must be a string")
     if not value.strip():
         raise ValidationError(f"{name} must not be empty")
 
@@ -124,7 +124,7 @@ def _check(fields: Mapping[str, object]) -> None:
     """Check types, secrets, the backend's slug and the command, in the fields that are there."""
     for name in (*_TEXTS, "execution_policy"):
         if not isinstance(fields.get(name), (str, type(None))):
-            raise ValidationError(f"{name} must be a text")
+            raise ValidationError(f"{name} must be a string")
     for name in _MAPPINGS:
         if not isinstance(fields.get(name), (dict, type(None))):
             raise ValidationError(f"{name} must be an object")
@@ -143,7 +143,7 @@ def _check(fields: Mapping[str, object]) -> None:
 def _check_config(config: Mapping[str, object]) -> None:
     for name in ("command", "vllm_version"):
         if not isinstance(config.get(name), (str, type(None))):
-            raise ValidationError(f"config.{name} must be a text")
+            raise ValidationError(f"config.{name} must be a string")
     command = config.get("command")
     if isinstance(command, str):
         if "\0" in command:

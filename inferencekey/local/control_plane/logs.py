@@ -17,10 +17,11 @@ from inferencekey.local.engines.choose import Choose
 from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
 from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
+from inferencekey.local.http.authorisation import Need, authorise
 from inferencekey.local.http.errors import Refused
 from inferencekey.local.http.guard import bearer
 from inferencekey.local.store.store import Store
-from inferencekey.local.store.tokens import READERS, Need, authorise
+from inferencekey.local.store.tokens import READERS
 
 __all__ = ["Logs"]
 

@@ -14,12 +14,14 @@ from inferencekey.local.control_plane.assignment import assigned
 from inferencekey.local.control_plane.bodies import parse_create, parse_update
 from inferencekey.local.defaults import CONTROL_BODY_BYTES, HEARTBEAT_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
+from inferencekey.local.http.authorisation import Need, authorise
 from inferencekey.local.http.errors import Refused, json_answer
 from inferencekey.local.http.guard import bearer, read_json
 from inferencekey.local.manager.cron import check_schedule
 from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.store.store import Store, StoredWorkload
-from inferencekey.local.store.tokens import ASSIGNERS, READERS, WRITERS, Need, Token, authorise
+from inferencekey.local.records import StoredWorkload, Token
+from inferencekey.local.store.store import Store
+from inferencekey.local.store.tokens import ASSIGNERS, READERS, WRITERS
 from inferencekey.local.store.writer import Writer
 
 __all__ = ["Control"]

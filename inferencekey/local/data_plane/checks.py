@@ -67,7 +67,7 @@ def check_completion(body: Body, *, slots: int) -> dict[str, Any]:
         if not prompt.strip():
             raise ValidationError("prompt must not be blank")
     elif not _is_token_ids(prompt):
-        raise ValidationError("prompt must be a text, or a list of token ids")
+        raise ValidationError("prompt must be a string, or a list of token ids")
     return _sampling(body, slots, logprobs=_whole(0, MAX_TOP_LOGPROBS))
 
 
@@ -85,7 +85,7 @@ def check_embeddings(body: Body, *, dimensions: int) -> dict[str, Any]:
     if isinstance(given, str):
         _not_blank("input", given)
     elif not isinstance(given, list) or not given:
-        raise ValidationError("input must be a text, or a list of at least one")
+        raise ValidationError("input must be a string, or a list of at least one")
     elif not _is_token_ids(cast("object", given)):
         if len(cast("list[object]", given)) > MAX_INPUTS:
             raise ValidationError(f"input must not be more than {MAX_INPUTS}")
@@ -93,7 +93,7 @@ def check_embeddings(body: Body, *, dimensions: int) -> dict[str, Any]:
             if isinstance(item, str):
                 _not_blank(f"input[{index}]", item)
             elif not _is_token_ids(item):
-                raise ValidationError(f"input[{index}] must be a text, or a list of token ids")
+                raise ValidationError(f"input[{index}] must be a string, or a list of token ids")
     checked = {name: value for name, value in body.items() if value is not None}
     if checked.get("encoding_format", "float") not in ("float", "base64"):
         raise ValidationError(
@@ -113,7 +113,7 @@ def check_rerank(body: Body) -> RerankRequest:
     """
     query = body.get("query")
     if not isinstance(query, str):
-        raise ValidationError("query must be a text")
+        raise ValidationError("query must be a string")
     _not_blank("query", query)
     given: object = body.get("documents")
     items = cast("list[object]", given) if isinstance(given, list) else []
@@ -126,7 +126,7 @@ def check_rerank(body: Body) -> RerankRequest:
     if top_n is None:
         return RerankRequest(query, documents, len(documents))
     if isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 1:
-        raise ValidationError(f"top_n must be a whole number of at least 1; got {top_n!r}")
+        raise ValidationError(f"top_n must be an integer of at least 1; got {top_n!r}")
     return RerankRequest(query, documents, top_n)
 
 
@@ -135,7 +135,7 @@ def _document(index: int, item: object) -> str:
     if given is not None:
         item = given.get("text")
     if not isinstance(item, str):
-        raise ValidationError(f"documents[{index}] must be a text")
+        raise ValidationError(f"documents[{index}] must be a string")
     return item
 
 
@@ -163,7 +163,7 @@ def _message(where: str, message: Body) -> None:
     if role not in ROLES:
         raise ValidationError(f"{where}.role must be one of {', '.join(ROLES)}; got {role!r}")
     if not isinstance(message.get("name"), (str, type(None))):
-        raise ValidationError(f"{where}.name must be a text")
+        raise ValidationError(f"{where}.name must be a string")
     calls = message.get("tool_calls")
     if calls is not None:
         _tool_calls(where, calls)
@@ -178,7 +178,7 @@ def _message(where: str, message: Body) -> None:
     elif isinstance(content, list):
         _parts(f"{where}.content", cast("list[object]", content))
     elif content is not None:
-        raise ValidationError(f"{where}.content must be a text or a list of parts")
+        raise ValidationError(f"{where}.content must be a string or a list of parts")
     elif not may_be_blank:
         raise ValidationError(f"{where}.content is required")
 
@@ -191,7 +191,7 @@ def _parts(where: str, parts: list[object]) -> None:
             raise ValidationError(f"{where}[{index}]: this model takes parts of type 'text' only")
         text = given.get("text")
         if not isinstance(text, str):
-            raise ValidationError(f"{where}[{index}].text must be a text")
+            raise ValidationError(f"{where}[{index}].text must be a string")
         texts.append(text)
     _not_blank(where, "".join(texts))
 
@@ -238,7 +238,7 @@ def _whole(low: int | None = None, high: int | None = None) -> Check:
         good = isinstance(value, int) and not isinstance(value, bool)
         number = value if isinstance(value, int) else 0
         if not good or (low is not None and number < low) or (high is not None and number > high):
-            raise ValidationError(f"{name} must be a whole number{bounds}; got {value!r}")
+            raise ValidationError(f"{name} must be an integer{bounds}; got {value!r}")
 
     return check
 
@@ -252,7 +252,7 @@ def _stop(name: str, value: object) -> None:
     stops = cast("list[object]", value) if isinstance(value, list) else [value]
     if len(stops) > MAX_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
         raise ValidationError(
-            f"{name} must be a text that is not empty, or a list of at most {MAX_STOPS} of them"
+            f"{name} must be a string that is not empty, or a list of at most {MAX_STOPS} of them"
         )
 
 
@@ -269,7 +269,7 @@ def _logit_bias(name: str, value: object) -> None:
 
 def _text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ValidationError(f"{name} must be a text; got {value!r}")
+        raise ValidationError(f"{name} must be a string; got {value!r}")
 
 
 _MAX_INT: Final = 2**31 - 1
@@ -330,7 +330,7 @@ def _tools(body: Body) -> None:
                 "tools must be a list of {'type': 'function', 'function': {'name', …}}"
             )
     if not isinstance(body.get("tool_choice"), (str, dict, type(None))):
-        raise ValidationError("tool_choice must be a text or an object")
+        raise ValidationError("tool_choice must be a string or an object")
 
 
 def _is_tool(tool: object) -> bool:

@@ -14,11 +14,12 @@ from inferencekey.local.data_plane.programs import Forward
 from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
 from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
 from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.http.authorisation import Need, authorise
 from inferencekey.local.http.errors import Refused, json_answer
 from inferencekey.local.http.guard import as_json, bearer, read_body
 from inferencekey.local.manager.manager import Lifecycle, NotServing
-from inferencekey.local.store.store import Store, StoredWorkload
-from inferencekey.local.store.tokens import Need, authorise
+from inferencekey.local.records import StoredWorkload
+from inferencekey.local.store.store import Store
 
 __all__ = ["Gateway"]
 

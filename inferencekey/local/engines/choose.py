@@ -22,7 +22,7 @@ from inferencekey.local.engines.stand_ins.engines import (
     no_stand_in,
 )
 from inferencekey.local.errors import EngineError
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import StoredWorkload
 
 __all__ = ["Choice", "Choose", "Engines", "Exited", "RunningEngine"]
 

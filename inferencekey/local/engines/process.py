@@ -18,8 +18,9 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 from inferencekey.local.engines.environment import engine_environment
 from inferencekey.local.engines.log_text import read_tail
 from inferencekey.local.engines.programs.table import Health
-from inferencekey.local.engines.reap import EngineRecord, kill_group
+from inferencekey.local.engines.reap import kill_group
 from inferencekey.local.errors import EngineError
+from inferencekey.local.records import EngineRecord
 
 __all__ = ["EngineDied", "EngineProcess"]
 

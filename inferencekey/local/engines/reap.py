@@ -8,28 +8,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
-from attrs import frozen
 
-__all__ = ["EngineRecord", "kill_group", "reap"]
+from inferencekey.local.records import EngineRecord
+
+__all__ = ["kill_group", "reap"]
 
 REAP_SECONDS = 5.0
 
 # On Linux the start time is counted from a boot time that follows corrections of the clock.
 # A pid does not come round within a second.
 CLOCK_SLACK_SECONDS = 1.0
-
-
-@frozen
-class EngineRecord:
-    """Enough to recognise an engine's process later.
-
-    Attributes:
-        pid: its process id, which is also its process group's.
-        create_time: when it began, in seconds since the epoch, as psutil says it.
-    """
-
-    pid: int
-    create_time: float
 
 
 def reap(records: Iterable[EngineRecord]) -> list[EngineRecord]:

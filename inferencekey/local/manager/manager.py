@@ -22,7 +22,7 @@ from inferencekey.local.manager.events import Stage
 from inferencekey.local.manager.policy import most_replicas
 from inferencekey.local.manager.refusal import NotServing
 from inferencekey.local.manager.workload import Managed, Means
-from inferencekey.local.store.store import Status, StoredWorkload
+from inferencekey.local.records import Status, StoredWorkload
 
 __all__ = ["Lifecycle", "NotServing", "Stage"]
 

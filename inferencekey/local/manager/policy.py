@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from inferencekey._core.control.windows import Window, parse_window
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import StoredWorkload
 from inferencekey.models import ExecutionPolicy
 
 __all__ = ["Always", "AtTimes", "InWindow", "Policy", "WithLoad", "most_replicas", "policy_of"]

@@ -21,7 +21,7 @@ from inferencekey.local.manager.policy import Always, Policy, WithLoad, policy_o
 from inferencekey.local.manager.refusal import SOON_SECONDS, NotServing, not_scheduled
 from inferencekey.local.manager.replica import INTERNAL, InService, Replica
 from inferencekey.local.manager.scaling import needed
-from inferencekey.local.store.store import Status, StoredWorkload
+from inferencekey.local.records import Status, StoredWorkload
 from inferencekey.models import Phase
 
 __all__ = ["LAUNCHED_WITH", "Managed", "Means"]

@@ -19,19 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-
 from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
 from inferencekey.local.data_dir import make_private
 from inferencekey.local.defaults import IDEMPOTENCY_SECONDS, default_data_dir
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import IdempotencyConflict, StoreError
+from inferencekey.local.records import EngineRecord, Minted, Status, StoredWorkload, Token
 from inferencekey.local.store import tokens
 from inferencekey.local.store.schema import connect, prepare
-from inferencekey.local.store.tokens import Minted, Token
 
-__all__ = ["Status", "Store", "StoredWorkload", "open_store", "store_path"]
+__all__ = ["Store", "open_store", "store_path"]
 
 _JSON: Final = frozenset({"config", "execution_policy_config"})
 _SETTABLE: Final = (
@@ -45,61 +42,6 @@ _SETTABLE: Final = (
     "execution_policy",
     "execution_policy_config",
 )
-_PROJECTS: Final = uuid.UUID("0b4f5ff6-52f1-4a7c-9a53-0f6f0f1c9d11")
-
-
-@attrs.frozen(kw_only=True)
-class StoredWorkload:
-    """A workload as stored. ``project`` is the project's slug; times are UTC."""
-
-    id: str
-    project: str
-    slug: str
-    name: str
-    task_type: str
-    backend: str
-    model_name: str
-    description: str | None = None
-    config: Mapping[str, Any] | None = None
-    worker_id: str | None = None
-    gpu_resource_id: str | None = None
-    execution_policy: str | None = None
-    execution_policy_config: Mapping[str, Any] | None = None
-    created_at: str
-    updated_at: str
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the workload as the control plane sends it."""
-        wire = attrs.asdict(self, recurse=False)
-        del wire["project"]
-        # A project is nothing but its slug here; its id is derived, so that it is the same in every answer.
-        wire["project_id"] = str(uuid.uuid5(_PROJECTS, self.project))
-        wire["project_slug"] = self.project
-        wire["workload_slug"] = self.slug
-        return wire
-
-
-@attrs.frozen(kw_only=True)
-class Status:
-    """Where a workload is.
-
-    Args:
-        phase: the contract's word.
-        message: one line for people.
-        step: a finer position within the phase.
-        served_by: the model that really answers, once there is one.
-        running: engines that answer.
-        wanted: engines that there are to be.
-        updated_at: RFC 3339, UTC.
-    """
-
-    phase: str
-    message: str
-    step: str | None = None
-    served_by: str | None = None
-    running: int = 0
-    wanted: int = 0
-    updated_at: str = ""
 
 
 class Store:

@@ -1,7 +1,7 @@
 """Tokens: how they are made, and what they may do.
 
 A token is ``ik_<kind>_<8 hex>_<64 hex>``: kind, id, secret. Only the sha256 of the whole is kept. What a token may do is
-one pure function, :func:`authorise`; the order of its refusals is part of the contract.
+one pure function, ``local.http.authorisation.authorise``.
 """
 
 from __future__ import annotations
@@ -11,24 +11,17 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final, Literal
-
-import attrs
 
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.config import TokenKind
 from inferencekey.errors import ValidationError
+from inferencekey.local.records import Minted
 
 __all__ = [
     "ALL_SCOPES",
     "ASSIGNERS",
     "DEFAULT_SCOPES",
-    "Minted",
-    "Need",
-    "Refusal",
-    "Token",
-    "authorise",
     "checked_grants",
     "checked_scopes",
     "digest",
@@ -47,68 +40,6 @@ WRITERS: Final = frozenset({"workload:write"})
 ASSIGNERS: Final = frozenset({"assignment:write"})
 
 _SHAPE = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
-
-
-@attrs.frozen(kw_only=True)
-class Token:
-    """A token as the store knows it: everything but the secret.
-
-    Args:
-        id: the 8 hex characters in the middle, as redacted tokens show them.
-        kind: ``"sdk"`` for the control plane, ``"live"`` for the data plane.
-        project: the one project of an ``sdk`` token; ``None`` for ``live``.
-        scopes: of an ``sdk`` token.
-        grants: of a ``live`` token: ``project/workload`` or ``project/*``.
-        created_at: UTC.
-        revoked_at: UTC; ``None`` while it is valid.
-    """
-
-    id: str
-    kind: TokenKind
-    project: str | None = None
-    scopes: tuple[str, ...] = ()
-    grants: tuple[str, ...] = ()
-    created_at: datetime
-    revoked_at: datetime | None = None
-
-
-@attrs.frozen
-class Minted:
-    """A fresh token: the only moment its text exists.
-
-    Args:
-        text: the token itself; show it once.
-        id: what it is called from now on.
-    """
-
-    text: str = attrs.field(repr=False)
-    id: str
-
-
-@attrs.frozen
-class Need:
-    """What a route asks of a token.
-
-    Args:
-        plane: ``"sdk"`` (control) or ``"live"`` (data): the kind of token it takes.
-        project: the project of the path or of the workload named in it.
-        scopes: any one of these is enough; control plane only.
-        workload: the canonical slug; data plane only.
-    """
-
-    plane: TokenKind
-    project: str
-    scopes: frozenset[str] = frozenset()
-    workload: str = ""
-
-
-@attrs.frozen
-class Refusal:
-    """Why a request may not pass: status, the contract's code, and a line for people."""
-
-    status: Literal[401, 403]
-    code: str
-    message: str
 
 
 def mint(kind: TokenKind) -> Minted:
@@ -170,54 +101,3 @@ def _checked_grant(grant: str) -> str:
     if not slug:
         raise ValidationError.of(f"a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
     return f"{project}/{slug}"
-
-
-def authorise(token: Token | None, need: Need) -> Refusal | None:
-    """Say why *token* may not do what *need* asks; ``None`` when it may.
-
-    Args:
-        token: the token presented, as stored; ``None`` when it is missing, unknown or not a token at all.
-        need: what the route asks.
-    """
-    if token is None or token.revoked_at is not None:
-        return Refusal(401, "invalid_token", _MISSING[need.plane])
-    if token.kind != need.plane:
-        return Refusal(403, "wrong_credential_type", _WRONG_KIND[need.plane])
-    if token.kind == "sdk":
-        return _authorise_sdk(token, need)
-    return _authorise_live(token, need)
-
-
-def _authorise_sdk(token: Token, need: Need) -> Refusal | None:
-    if token.project != need.project:
-        return Refusal(
-            403, "project_scope_mismatch", f"this token is not for the project {need.project!r}"
-        )
-    if need.scopes.isdisjoint(token.scopes):
-        wanted = " or ".join(sorted(need.scopes))
-        return Refusal(403, "scope_insufficient", f"this token lacks the scope {wanted}")
-    return None
-
-
-def _authorise_live(token: Token, need: Need) -> Refusal | None:
-    project = f"{need.project}/"
-    granted = [grant.removeprefix(project) for grant in token.grants if grant.startswith(project)]
-    if not granted:
-        return Refusal(
-            403, "project_scope_mismatch", f"this key is not for the project {need.project!r}"
-        )
-    if "*" not in granted and need.workload not in granted:
-        return Refusal(
-            403, "scope_insufficient", f"this key is not granted the workload {need.workload!r}"
-        )
-    return None
-
-
-_MISSING: Final[dict[TokenKind, str]] = {
-    "sdk": "the ik_sdk_ token is missing, unknown or revoked",
-    "live": "the ik_live_ key is missing, unknown or revoked",
-}
-_WRONG_KIND: Final[dict[TokenKind, str]] = {
-    "sdk": "the control plane requires an ik_sdk_ token",
-    "live": "the data plane requires an ik_live_ key",
-}

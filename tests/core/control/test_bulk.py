@@ -112,7 +112,7 @@ def test_none_is_not_several() -> None:
 
 def test_slugs() -> None:
     assert check_slugs(iter(["Support Bot", "b", "b"])) == ["support-bot", "b", "b"]
-    with pytest.raises(ValidationError, match="slugs must be several slugs; got the text 'abc'"):
+    with pytest.raises(ValidationError, match="slugs must be several slugs; got the string 'abc'"):
         check_slugs("abc")
     with pytest.raises(ValidationError, match="slug must hold a letter"):
         check_slugs(["a", "--"])
@@ -122,7 +122,7 @@ def test_concurrency() -> None:
     assert check_concurrency(1) == 1
     for value in (0, -1, True, 1.5, "8", None):
         with pytest.raises(
-            ValidationError, match="max_concurrency must be a whole number of at least 1; got "
+            ValidationError, match="max_concurrency must be an integer of at least 1; got "
         ):
             check_concurrency(value)
 

@@ -63,7 +63,7 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         ("often", None, "execution_policy must be one of"),
         ("scheduled", None, "execution_policy_config is required"),
         ("autoscaling", None, "execution_policy_config is required"),
-        ("fixed", {}, "replicas is required: a whole number of at least 1$"),
+        ("fixed", {}, "replicas is required: an integer of at least 1$"),
         ("fixed", {"replicas": None}, "replicas is required"),
         (
             "fixed",
@@ -149,7 +149,7 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         (
             "scheduled",
             {"cron": "*/0 2 * * *"},
-            r"whole number of at least 1 after the '/' in its minute '\*/0'; got",
+            r"integer of at least 1 after the '/' in its minute '\*/0'; got",
         ),
         ("scheduled", {"cron": "1-2-3 2 * * *"}, "cron"),
         ("scheduled", {"cron": "0 ² * * *"}, "cron"),

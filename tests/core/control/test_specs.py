@@ -62,12 +62,12 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"name": None}, "name must be a text; got NoneType"),
-        ({"model": 5}, "model must be a text; got int"),
-        ({"backend": None}, "backend must be a text; got NoneType"),
-        ({"command": ["vllm", "serve"]}, "command must be a text; got list"),
-        ({"description": b"a"}, "description must be a text; got bytes"),
-        ({"project": 5}, "project must be a text; got int"),
+        ({"name": None}, "name must be a string; got NoneType"),
+        ({"model": 5}, "model must be a string; got int"),
+        ({"backend": None}, "backend must be a string; got NoneType"),
+        ({"command": ["vllm", "serve"]}, "command must be a string; got list"),
+        ({"description": b"a"}, "description must be a string; got bytes"),
+        ({"project": 5}, "project must be a string; got int"),
         ({"config": "vllm serve"}, "config must be a mapping; got str"),
         ({"config": [1]}, "config must be a mapping; got list"),
         ({"execution_policy_config": 2}, "execution_policy_config must be a mapping; got int"),
@@ -85,9 +85,9 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ),
         ({"command": "a\0b"}, "command must not hold NUL characters"),
         ({"config": {"command": " "}}, "config.command must not be empty"),
-        ({"config": {"command": 5}}, "config.command must be a text; got int"),
-        ({"config": {"command": ["vllm"]}}, "config.command must be a text; got list"),
-        ({"config": {"vllm_version": 0.9}}, "config.vllm_version must be a text; got float"),
+        ({"config": {"command": 5}}, "config.command must be a string; got int"),
+        ({"config": {"command": ["vllm"]}}, "config.command must be a string; got list"),
+        ({"config": {"vllm_version": 0.9}}, "config.vllm_version must be a string; got float"),
         ({"config": {"a": float("nan")}}, "config.a must be a finite number; got nan"),
         ({"config": {"a": [1, float("-inf")]}}, "config.a.1 must be a finite number; got -inf"),
         (
@@ -122,7 +122,7 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ),
         (
             {"execution_policy": "fixed", "execution_policy_config": {"replicas": 0}},
-            "execution_policy_config.replicas must be a whole number of at least 1; got 0",
+            "execution_policy_config.replicas must be an integer of at least 1; got 0",
         ),
         (
             {"execution_policy": "fixed", "execution_policy_config": {"a": 2**70}},
@@ -336,7 +336,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         check_spec(wrong)
     lines = str(caught.value).splitlines()
     assert lines[0] == "validation error: 5 things are wrong with the spec:"
-    assert lines[1:3] == ["  - name must not be empty", "  - model must be a text; got int"]
+    assert lines[1:3] == ["  - name must not be empty", "  - model must be a string; got int"]
     assert len(lines) == 6
 
 

@@ -103,16 +103,16 @@ def test_a_slug_may_be_called_workload_slug() -> None:
         ({}, "a workload: id: required field missing; slug: required field missing"),
         ({"id": "w-1", "workload_slug": 5}, "a workload: slug: required field missing"),
         ({"slug": "a"}, "a workload: id: required field missing"),
-        ({**SMALL, "id": 5}, "a workload: id: must be a text, not int"),
-        ({**SMALL, "name": ["a"]}, "a workload: name: must be a text, not list"),
-        ({**SMALL, "backend": 5}, "a workload: backend: must be a text, not int"),
+        ({**SMALL, "id": 5}, "a workload: id: must be a string, not int"),
+        ({**SMALL, "name": ["a"]}, "a workload: name: must be a string, not list"),
+        ({**SMALL, "backend": 5}, "a workload: backend: must be a string, not int"),
         (
             {**SMALL, "execution_policy": {}},
-            "a workload: execution_policy: must be a text, not dict",
+            "a workload: execution_policy: must be a string, not dict",
         ),
         ({**SMALL, "config": "vllm serve"}, "a workload: config: must be an object, not str"),
         ({**SMALL, "config": []}, "a workload: config: must be an object, not list"),
-        ({**SMALL, "created_at": 1795290019}, "a workload: created_at: must be a text, not int"),
+        ({**SMALL, "created_at": 1795290019}, "a workload: created_at: must be a string, not int"),
         (
             {**SMALL, "created_at": "yesterday"},
             "a workload: created_at: must be a date and time, not 'yesterday'",
@@ -122,7 +122,7 @@ def test_a_slug_may_be_called_workload_slug() -> None:
 def test_what_is_no_workload_names_the_field(sent: Any, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         wire.workload(sent)
-    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert str(caught.value).startswith(f"unexpected response: {text}")
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,15 @@ def test_an_engines_log(sent: dict[str, Any], log: EngineLog) -> None:
     "sent", [None, [], {}, {"lines": "a", "next": 1}, {"lines": [5], "next": 1}]
 )
 def test_a_log_without_lines(sent: Any) -> None:
-    with pytest.raises(ResponseFormatError, match="an engine's log: lines must be a list of texts"):
+    with pytest.raises(
+        ResponseFormatError, match="an engine's log: lines must be a list of strings"
+    ):
         wire.engine_log(sent)
 
 
 @pytest.mark.parametrize("position", [None, "5", True, 1.5])
 def test_a_log_without_a_position(position: Any) -> None:
-    with pytest.raises(ResponseFormatError, match="an engine's log: next must be a whole number"):
+    with pytest.raises(ResponseFormatError, match="an engine's log: next must be an integer"):
         wire.engine_log({"lines": [], "next": position})
 
 
@@ -235,7 +237,8 @@ def test_a_readiness_event_without_a_phase(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         wire.readiness_event(sent)
     assert (
-        str(caught.value) == f"unexpected answer: a readiness event has no phase: {sent.decode()!r}"
+        str(caught.value)
+        == f"unexpected response: a readiness event has no phase: {sent.decode()!r}"
     )
 
 

@@ -95,12 +95,12 @@ def test_messages_that_pass(message: dict[str, Any]) -> None:
 
 
 ONE_OF = "validation error: give exactly one of prompt and messages"
-BLANK_PROMPT = "validation error: prompt must be a text that is not blank"
+BLANK_PROMPT = "validation error: prompt must be a string that is not blank"
 NO_LIST = "validation error: messages must be a list of {'role': …, 'content': …}"
 BLANK_CONTENT = "validation error: messages[0].content must not be blank"
-NO_CONTENT = "validation error: messages[0].content must be a text or a list of parts"
+NO_CONTENT = "validation error: messages[0].content must be a string or a list of parts"
 NO_ROLE = "validation error: messages[0] must have a role"
-STOP = "validation error: stop must be a text or a list of texts, none of them empty"
+STOP = "validation error: stop must be a string or a list of strings, none of them empty"
 
 
 @pytest.mark.parametrize(
@@ -160,17 +160,17 @@ STOP = "validation error: stop must be a text or a list of texts, none of them e
         ({"top_p": -1}, "validation error: top_p must be a number of at least 0; got -1"),
         (
             {"max_tokens": 0},
-            "validation error: max_tokens must be a whole number of at least 1; got 0",
+            "validation error: max_tokens must be an integer of at least 1; got 0",
         ),
         (
             {"max_tokens": 1.5},
-            "validation error: max_tokens must be a whole number of at least 1; got 1.5",
+            "validation error: max_tokens must be an integer of at least 1; got 1.5",
         ),
         (
             {"max_tokens": True},
-            "validation error: max_tokens must be a whole number of at least 1; got True",
+            "validation error: max_tokens must be an integer of at least 1; got True",
         ),
-        ({"seed": "1"}, "validation error: seed must be a whole number; got '1'"),
+        ({"seed": "1"}, "validation error: seed must be an integer; got '1'"),
         ({"stop": ""}, STOP),
         ({"stop": []}, STOP),
         ({"stop": ["a", ""]}, STOP),
@@ -276,14 +276,14 @@ def test_what_a_server_leaves_out_is_none() -> None:
         ),
         (answer({"role": "assistant"}), "the chat completion has no choices[0].message.content"),
         (answer({"tool_calls": []}), "the chat completion has no choices[0].message.content"),
-        (answer({"content": 5}), "choices[0].message.content is not a text"),
-        (answer({"content": [{"type": "text"}]}), "choices[0].message.content is not a text"),
+        (answer({"content": 5}), "choices[0].message.content is not a string"),
+        (answer({"content": [{"type": "text"}]}), "choices[0].message.content is not a string"),
     ],
 )
 def test_an_answer_without_what_the_contract_requires_names_it(sent: bytes, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         text_result(sent, request_id="r-1")
-    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert str(caught.value).startswith(f"unexpected response: {text}")
     assert caught.value.request_id == "r-1"
 
 

@@ -255,7 +255,7 @@ def test_an_engine_that_gives_up(reason: str) -> None:
 def test_what_is_no_chunk_raises_and_shows_its_beginning(data: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         ChatStream(request_id="r-1").take(Event(data))
-    assert str(caught.value).startswith("unexpected answer: ")
+    assert str(caught.value).startswith("unexpected response: ")
     assert str(caught.value).endswith(repr(data.decode("utf-8", "replace")))
     assert caught.value.request_id == "r-1"
 

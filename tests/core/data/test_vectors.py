@@ -24,18 +24,18 @@ def test_one_text_or_a_list(given: Any, sent: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ("", "validation error: input must be a text that is not blank"),
-        (" \n", "validation error: input must be a text that is not blank"),
+        ("", "validation error: input must be a string that is not blank"),
+        (" \n", "validation error: input must be a string that is not blank"),
         ([], "validation error: input must not be empty"),
-        ([""], "validation error: input must be a text that is not blank"),
-        (["a", " "], "validation error: input[1] must be a text that is not blank"),
-        (["a", 5], "validation error: input[1] must be a text that is not blank"),
-        (["a", b"b"], "validation error: input[1] must be a text that is not blank"),
-        (b"a", "validation error: input must be a text or a list of texts"),
-        (5, "validation error: input must be a text or a list of texts"),
-        (None, "validation error: input must be a text or a list of texts"),
-        ({"a": 1}, "validation error: input must be a text or a list of texts"),
-        (iter(["a"]), "validation error: input must be a text or a list of texts"),
+        ([""], "validation error: input must be a string that is not blank"),
+        (["a", " "], "validation error: input[1] must be a string that is not blank"),
+        (["a", 5], "validation error: input[1] must be a string that is not blank"),
+        (["a", b"b"], "validation error: input[1] must be a string that is not blank"),
+        (b"a", "validation error: input must be a string or a list of strings"),
+        (5, "validation error: input must be a string or a list of strings"),
+        (None, "validation error: input must be a string or a list of strings"),
+        ({"a": 1}, "validation error: input must be a string or a list of strings"),
+        (iter(["a"]), "validation error: input must be a string or a list of strings"),
     ],
 )
 def test_wrong_inputs(given: Any, text: str) -> None:
@@ -99,7 +99,7 @@ def test_without_an_index_the_position_counts() -> None:
 def test_an_answer_that_is_not_one_vector_per_input(sent: bytes, count: int, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         embedding_result(sent, count, request_id="r-1")
-    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert str(caught.value).startswith(f"unexpected response: {text}")
     assert caught.value.request_id == "r-1"
 
 
@@ -150,16 +150,16 @@ def test_the_body_of_a_rerank() -> None:
 @pytest.mark.parametrize(
     ("query", "documents", "top_n", "text"),
     [
-        ("", ["a"], None, "query must be a text that is not blank"),
-        (None, ["a"], None, "query must be a text that is not blank"),
+        ("", ["a"], None, "query must be a string that is not blank"),
+        (None, ["a"], None, "query must be a string that is not blank"),
         ("q", [], None, "documents must not be empty"),
-        ("q", "abc", None, "documents must be a text or a list of texts"),
-        ("q", ["a", ""], None, "documents[1] must be a text that is not blank"),
-        ("q", [{"text": "a"}], None, "documents must be a text that is not blank"),
-        ("q", ["a"], 0, "top_n must be a whole number of at least 1; got 0"),
-        ("q", ["a"], True, "top_n must be a whole number of at least 1; got True"),
-        ("q", ["a"], "1", "top_n must be a whole number of at least 1; got '1'"),
-        ("q", ["a"], 1.0, "top_n must be a whole number of at least 1; got 1.0"),
+        ("q", "abc", None, "documents must be a string or a list of strings"),
+        ("q", ["a", ""], None, "documents[1] must be a string that is not blank"),
+        ("q", [{"text": "a"}], None, "documents must be a string that is not blank"),
+        ("q", ["a"], 0, "top_n must be an integer of at least 1; got 0"),
+        ("q", ["a"], True, "top_n must be an integer of at least 1; got True"),
+        ("q", ["a"], "1", "top_n must be an integer of at least 1; got '1'"),
+        ("q", ["a"], 1.0, "top_n must be an integer of at least 1; got 1.0"),
     ],
 )
 def test_wrong_reranks(query: Any, documents: Any, top_n: Any, text: str) -> None:
@@ -231,5 +231,5 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
 def test_a_reranking_without_what_the_contract_requires(sent: bytes, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         rerank_result(sent, 2, request_id="r-1")
-    assert str(caught.value).startswith(f"unexpected answer: {text}")
+    assert str(caught.value).startswith(f"unexpected response: {text}")
     assert caught.value.request_id == "r-1"

@@ -18,8 +18,9 @@ import pytest
 
 from inferencekey.local.engines.environment import engine_environment
 from inferencekey.local.engines.process import LOG_BYTES, EngineDied, EngineProcess
-from inferencekey.local.engines.reap import CLOCK_SLACK_SECONDS, EngineRecord, reap
+from inferencekey.local.engines.reap import CLOCK_SLACK_SECONDS, reap
 from inferencekey.local.errors import EngineError
+from inferencekey.local.records import EngineRecord
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -22,12 +22,11 @@ from platforms.installing import install
 from inferencekey.local.engines.choose import Choice, Engines
 from inferencekey.local.engines.programs.log_files import LogFiles
 from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
 from inferencekey.local.errors import EngineError
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import EngineRecord, StoredWorkload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

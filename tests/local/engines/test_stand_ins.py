@@ -11,7 +11,6 @@ import aiohttp
 import psutil
 import pytest
 
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.engines.stand_ins.engines import (
     Engine,
     Kind,
@@ -20,6 +19,7 @@ from inferencekey.local.engines.stand_ins.engines import (
     no_stand_in,
 )
 from inferencekey.local.errors import ModelFetchError
+from inferencekey.local.records import EngineRecord
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 

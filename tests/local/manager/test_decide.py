@@ -31,7 +31,7 @@ from inferencekey.local.manager.policy import (
     policy_of,
 )
 from inferencekey.local.manager.refusal import not_scheduled
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import StoredWorkload
 
 NOON = datetime(2025, 3, 5, 12, 0, tzinfo=UTC)
 TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))

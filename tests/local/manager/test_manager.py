@@ -20,7 +20,7 @@ from inferencekey.local.engines.stand_ins.engines import OnStep
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import Lifecycle, NotServing, Stage
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
-from inferencekey.local.store.store import Status, StoredWorkload
+from inferencekey.local.records import Status, StoredWorkload
 
 pytestmark = pytest.mark.anyio
 

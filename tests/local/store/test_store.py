@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.errors import IdempotencyConflict, StoreError
+from inferencekey.local.records import EngineRecord, Status, StoredWorkload
 from inferencekey.local.store.schema import MIGRATIONS
-from inferencekey.local.store.store import Status, Store, StoredWorkload
+from inferencekey.local.store.store import Store
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
 

@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 
 from inferencekey.config import redact_token, token_kind
 from inferencekey.errors import ValidationError
+from inferencekey.local.http.authorisation import Need, authorise
+from inferencekey.local.records import Minted, Token
 from inferencekey.local.store.tokens import (
     DEFAULT_SCOPES,
     READERS,
     WRITERS,
-    Minted,
-    Need,
-    Token,
-    authorise,
     checked_grants,
     checked_scopes,
     digest,

@@ -31,10 +31,9 @@ from inferencekey.local.engines.programs.installed import is_installed, missing
 from inferencekey.local.engines.programs.log_files import LogFiles, short_hash
 from inferencekey.local.engines.programs.ollama import bring_model
 from inferencekey.local.engines.programs.served import model_that_answers, slots
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
 from inferencekey.local.errors import EngineError
-from inferencekey.local.store.store import StoredWorkload
+from inferencekey.local.records import EngineRecord, StoredWorkload
 
 __all__ = [
     "PROGRAMS_VARIABLE",

@@ -16,11 +16,11 @@ from attrs import frozen
 
 from inferencekey.local.engines.environment import engine_environment
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.reap import EngineRecord
 from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2, Model
 from inferencekey.local.errors import EngineError
+from inferencekey.local.records import EngineRecord
 
 __all__ = ["Engine", "Kind", "OnStep", "StandInEngines", "kind_for", "no_stand_in"]
 
