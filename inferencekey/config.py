@@ -23,6 +23,8 @@ __all__ = [
     "is_http_url",
     "is_loopback",
     "is_secret",
+    "plain_aiohttp",
+    "plain_aiohttp_notice",
     "redact",
     "redact_token",
     "setting",
@@ -35,6 +37,11 @@ BASE_URL_VARIABLE = "INFERENCEKEY_BASE_URL"
 PROJECT_VARIABLE = "INFERENCEKEY_PROJECT"
 SDK_TOKEN_VARIABLE = "INFERENCEKEY_SDK_TOKEN"  # noqa: S105 (a name, not a token)
 API_KEY_VARIABLE = "INFERENCEKEY_API_KEY"
+
+PLAIN_AIOHTTP_VARIABLE = "INFERENCEKEY_PLAIN_AIOHTTP"
+
+TESTED_AIOHTTP = ("3.14",)
+"""The minor versions of aiohttp that the tests have run with: its internals are used there only."""
 
 TokenKind = Literal["sdk", "live"]
 
@@ -184,3 +191,43 @@ def _printable(token: str, argument: str) -> str:
             "copy it again."
         )
     return token
+
+
+def plain_aiohttp(version: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Say whether aiohttp is to be used by its public names only, without our subclasses.
+
+    That is so where ``INFERENCEKEY_PLAIN_AIOHTTP`` is 1, and with a minor version of aiohttp that
+    the tests have not run with.
+
+    Args:
+        version: aiohttp's.
+        environ: the environment, by default the process's.
+
+    Raises:
+        ConfigurationError: the variable is neither 1 nor 0.
+    """
+    value = from_environment(PLAIN_AIOHTTP_VARIABLE, environ)
+    if value not in (None, "0", "1"):
+        raise ConfigurationError.of(f"{PLAIN_AIOHTTP_VARIABLE} must be 1 or 0; got {value!r}")
+    return value == "1" or ".".join(version.split(".")[:2]) not in TESTED_AIOHTTP
+
+
+_noticed = False
+
+
+def plain_aiohttp_notice(version: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return what the log should say about ``plain_aiohttp``: a line for the first who asks, then ``None``.
+
+    Both the clients and the local platform log it, and a process may hold both.
+    """
+    global _noticed
+    if _noticed or not plain_aiohttp(version, environ):
+        return None
+    _noticed = True
+    why = f"{PLAIN_AIOHTTP_VARIABLE}=1"
+    if from_environment(PLAIN_AIOHTTP_VARIABLE, environ) != "1":
+        why = f"aiohttp {version} was not tested with this version of inferencekey"
+    return (
+        f"plain aiohttp classes are used ({why}): calls cost more, and after a lost connection "
+        "less can be recovered; see docs/reliability.md"
+    )

@@ -57,7 +57,7 @@ class InferenceKeyError(Exception):
         attempts: how many times the request was sent or tried.
         prefix: the words that the message begins with; empty where it was made without them.
         workload: the slug it is about, on a member of a :class:`ManyWorkloadsError` and on what ``wait_until_ready`` raises.
-        maybe_done: whether the answer to a change was lost and nobody could be asked: it may have been made.
+        outcome_unknown: whether the answer to a change was lost and nobody could be asked: it may have been made.
     """
 
     default_prefix: ClassVar[str] = ""
@@ -70,7 +70,7 @@ class InferenceKeyError(Exception):
     attempts: int | None
     prefix: str = ""
     workload: str | None = None
-    maybe_done: bool = False
+    outcome_unknown: bool = False
 
     def __init__(
         self,
@@ -110,6 +110,11 @@ class InferenceKeyError(Exception):
     def detail(self) -> str:
         """The message without its prefix."""
         return str(self).removeprefix(f"{self.prefix}: ") if self.prefix else str(self)
+
+    @property
+    def maybe_done(self) -> bool:
+        """The earlier name of ``outcome_unknown``."""
+        return self.outcome_unknown
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

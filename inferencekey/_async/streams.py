@@ -10,7 +10,7 @@ from typing import Generic, NoReturn, Self, TypeVar
 from inferencekey._core import json as jsonval
 from inferencekey._core.data.chat import ChatStream
 from inferencekey._core.http_errors import in_band_error
-from inferencekey._http.responses import ByteStream, EventReader
+from inferencekey._http.responses import EventReader, ResponseStream, annotate
 from inferencekey.errors import (
     InferenceKeyError,
     RequestTimeout,
@@ -37,6 +37,7 @@ class AsyncStream(ABC, Generic[T]):
 
     def __init__(self, scrub: Callable[[InferenceKeyError], None]) -> None:
         self._scrub = scrub
+        self._events: EventReader | None = None
         self._items = iter(())
         self._failure = None
         self._opened = False
@@ -107,7 +108,8 @@ class AsyncStream(ABC, Generic[T]):
             self._ended = True
             self._shut()
             if isinstance(error, InferenceKeyError):
-                self._tell(error)
+                if self._events is not None:
+                    annotate(error, self._events.response)
                 self._scrub(error)
             if self._closed:
                 return []  # another task closed the stream under this read: that is an end, not a failure
@@ -131,10 +133,6 @@ class AsyncStream(ABC, Generic[T]):
         """Append at least one item, or none at the end."""
 
     @abstractmethod
-    def _tell(self, error: InferenceKeyError) -> None:
-        """Let an error carry what the answer carried."""
-
-    @abstractmethod
     def _shut(self) -> None:
         """Close the connection, if there is one. May be called any number of times."""
 
@@ -155,16 +153,15 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[ByteStream]],
+        connect: Callable[[], Awaitable[ResponseStream]],
         scrub: Callable[[InferenceKeyError], None],
         *,
         keepalive: float | None,
         strict_end: bool = True,
     ) -> None:
         super().__init__(scrub)
-        self._connect: Callable[[], Awaitable[ByteStream]] | None = connect
+        self._connect: Callable[[], Awaitable[ResponseStream]] | None = connect
         self._keepalive = keepalive
-        self._events: EventReader | None = None
         self._strict_end = strict_end
         self._chat = ChatStream()
 
@@ -176,7 +173,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
     @property
     def request_id(self) -> str | None:
         """The answer's ``x-request-id``, once the stream is open."""
-        return self._events.body.request_id if self._events is not None else None
+        return self._events.response.request_id if self._events is not None else None
 
     async def _open(self) -> None:
         connect, self._connect = (
@@ -184,22 +181,22 @@ class AsyncTextStream(AsyncStream[TextChunk]):
             None,
         )  # it holds the request's body, which is not needed again
         assert connect is not None
-        body = await connect()
+        response = await connect()
         del connect
-        if body.content_type in ("application/json", "application/problem+json", "text/html"):
+        if response.content_type in ("application/json", "application/problem+json", "text/html"):
             try:
-                await _not_a_stream(body)
+                await _not_a_stream(response)
             except InferenceKeyError as error:
-                body.tell(error)
+                annotate(error, response)
                 raise
-        self._events = EventReader(body, keepalive=self._keepalive)
-        self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
+        self._events = EventReader(response, keepalive=self._keepalive)
+        self._chat = ChatStream(request_id=response.request_id, allow_bare_end=not self._strict_end)
 
     async def _fill(self, batch: list[TextChunk]) -> None:
         reader, chat = self._events, self._chat
         assert reader is not None
         if chat.done:
-            await reader.body.settle()
+            await reader.response.settle()
             self._ended = True
             return
         while not batch:
@@ -221,24 +218,20 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                 self._ended = True
                 return
             if chat.take_all(events, batch):
-                reader.body.finish()
+                reader.response.finish()
                 if not batch:
-                    await reader.body.settle()
-                self._ended = not batch or reader.body.at_end
+                    await reader.response.settle()
+                self._ended = not batch or reader.response.at_end
                 return
-
-    def _tell(self, error: InferenceKeyError) -> None:
-        if self._events is not None:
-            self._events.body.tell(error)
 
     def _shut(self) -> None:
         if self._events is not None and not self._chat.done:
-            self._events.body.close()
+            self._events.response.close()
 
     def __del__(self) -> None:
         events: EventReader | None = getattr(self, "_events", None)
         if events is not None and not self._ended and not self._chat.done:
-            events.body.close_threadsafe()
+            events.response.close_threadsafe()
 
 
 def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
@@ -248,15 +241,15 @@ def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
     return told
 
 
-async def _not_a_stream(body: ByteStream) -> NoReturn:
+async def _not_a_stream(response: ResponseStream) -> NoReturn:
     """Raise the error for an answer that is one document where a stream was asked for."""
     whole = b""
     try:
-        while len(whole) < 64 * 1024 and (part := await body.read()):
+        while len(whole) < 64 * 1024 and (part := await response.read()):
             whole += part
     finally:
-        body.close()
-    if body.content_type == "text/html":
+        response.close()
+    if response.content_type == "text/html":
         raise ResponseFormatError.of(
             f"a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
         )

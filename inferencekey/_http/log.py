@@ -12,7 +12,7 @@ import os
 from inferencekey.config import redact
 from inferencekey.errors import ConfigurationError
 
-__all__ = ["logger", "set_up"]
+__all__ = ["logger", "set_up_logging"]
 
 logger = logging.getLogger("inferencekey")
 logger.addHandler(logging.NullHandler())
@@ -29,7 +29,7 @@ class Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
-def set_up() -> None:
+def set_up_logging() -> None:
     """Do what ``INFERENCEKEY_LOG`` asks, once per process.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib import request
 from urllib.parse import urlsplit
 
-from inferencekey._http.credential import Unshown
+from inferencekey._http.credential import HiddenStr
 from inferencekey.config import is_http_url, is_loopback
 from inferencekey.errors import ConfigurationError
 
@@ -40,4 +40,4 @@ def _checked(url: str, which: str) -> str:
             f"{which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
             'proxy="" goes without one.'
         )
-    return Unshown(url)  # it may hold a password
+    return HiddenStr(url)  # it may hold a password

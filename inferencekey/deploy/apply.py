@@ -197,7 +197,7 @@ class CarryOut:
             except Exception as error:  # whatever it is, the others are not cut off for it
                 unanswered = isinstance(error, TransportError) and error.status is None
                 self._network_errors = self._network_errors + 1 if unanswered else 0
-                unknown = isinstance(error, InferenceKeyError) and error.maybe_done
+                unknown = isinstance(error, InferenceKeyError) and error.outcome_unknown
                 (self.report.unknown if unknown else self.report.failed)[name] = error
                 self._tell(
                     f"{name}: {'unknown, it may have been done or not' if unknown else 'failed'}"

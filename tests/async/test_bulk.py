@@ -402,11 +402,11 @@ def test_a_create_of_which_nobody_knows_says_so(way: str, plane: Plane) -> None:
     plane.before, plane.lose = then_away, 1
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("a"))
-    assert caught.value.maybe_done
+    assert caught.value.outcome_unknown
     assert plane.slugs() == ["a"]
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("b"))
-    assert not caught.value.maybe_done
+    assert not caught.value.outcome_unknown
 
 
 @WAYS

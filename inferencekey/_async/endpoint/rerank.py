@@ -42,7 +42,7 @@ class RerankEndpoint(BaseEndpoint):
         """
         check_options(options, CallOptions.__optional_keys__, self.rerank)
         body = vectors.rerank_body(self._workload, query, documents, top_n)
-        answer = await self._post(PATH, body, **options)
+        response = await self._post(PATH, body, **options)
         return self._result(
-            answer, vectors.rerank_result, len(documents), request_id=answer.request_id
+            response, vectors.rerank_result, len(documents), request_id=response.request_id
         )

@@ -152,7 +152,7 @@ class Machine(ABC):
         self._lost_to: str | None = None
         self._cause: InferenceKeyError | None = None
         self._creating = False
-        self.maybe_done = False  # what the last write said that was answered, or else lost
+        self.outcome_unknown = False  # what the last write said that was answered, or else lost
         self._lost = False  # a create of ours may have been stored without our knowing
         self._asked = False  # ... and the server was asked again under the same key
         self._proving = (
@@ -189,7 +189,7 @@ class Machine(ABC):
     def created(self, stored: Workload) -> Step:
         """A Create was answered with *stored*."""
         assert self._plan is not None
-        self.maybe_done = self._lost and not self._proving
+        self.outcome_unknown = self._lost and not self._proving
         if canonical_slug(stored.slug) == self.slug:
             self._lost = self._lost and not self._proving
             return self._done(Finish(stored.slug, attrs.evolve(self._plan, workload_id=stored.id)))
@@ -207,14 +207,14 @@ class Machine(ABC):
     def updated(self, stored: Workload) -> Step:
         """An Update was answered with *stored*."""
         assert self._plan is not None
-        self.maybe_done = self._lost
+        self.outcome_unknown = self._lost
         return self._done(Finish(stored.slug, self._plan))
 
     def unknown(self, cause: InferenceKeyError) -> Step:
         """A Create or Update may or may not have been carried out: look again, a little later each time."""
         self._cause = cause
         self._rounds += 1
-        self.maybe_done = True
+        self.outcome_unknown = True
         if self._creating:
             self._lost = True
             self._asked = False

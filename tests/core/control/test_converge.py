@@ -639,19 +639,19 @@ def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
 
 def test_a_lost_answer_may_have_been_done_until_the_server_has_said() -> None:
     made = machine()
-    assert not made.maybe_done
+    assert not made.outcome_unknown
     made.read(None)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(live())  # whose is it?
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.created(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown
 
     made = machine()
     made.read(DRIFTED)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(DRIFTED)
     made.updated(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown
