@@ -20,7 +20,7 @@ from yarl import URL
 from inferencekey._http import process
 from inferencekey._http.connections import Connector
 from inferencekey._http.request import Request
-from inferencekey._http.responses import ResponseStream
+from inferencekey._http.responses import BodyReader, ResponseStream
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -39,7 +39,7 @@ class FastResponse(ResponseStream):
         protocol: Any,
         status: int,
         headers: Mapping[str, str],
-        content: aiohttp.StreamReader,
+        content: BodyReader,
         loop: asyncio.AbstractEventLoop,
         process_id: int,
     ) -> None:

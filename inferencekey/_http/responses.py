@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 import aiohttp
 import anyio
@@ -54,6 +54,30 @@ class Response:
     """How many times the request was sent."""
 
 
+class BodyReader(Protocol):
+    """What is used of aiohttp's ``StreamReader``."""
+
+    async def readany(self) -> bytes:
+        """Return what has arrived, at least one byte; ``b""`` at the end."""
+        ...
+
+    async def wait_eof(self) -> None:
+        """Wait until the end has arrived."""
+        ...
+
+    def is_eof(self) -> bool:
+        """Say whether the end has arrived."""
+        ...
+
+    def at_eof(self) -> bool:
+        """Say whether the end has been read."""
+        ...
+
+    def on_eof(self, callback: Callable[[], None]) -> None:
+        """Call a function when the end arrives, or now if it has."""
+        ...
+
+
 class ResponseStream:
     """An open response: its status and headers are there, its body is unread.
 
@@ -75,7 +99,7 @@ class ResponseStream:
         self,
         status: int,
         headers: Mapping[str, str],
-        content: aiohttp.StreamReader,
+        content: BodyReader,
         loop: asyncio.AbstractEventLoop,
         process_id: int,
     ) -> None:
@@ -130,7 +154,8 @@ class ResponseStream:
     def _take_arrived(self) -> bytes:
         # Once the connection has failed, aiohttp's public methods refuse to return what had arrived
         # (aiohttp issue 3026). It is still in the buffer.
-        return self.content._read_nowait(-1)
+        reader: aiohttp.StreamReader = self.content  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        return reader._read_nowait(-1)
 
     def limit_silence(self, seconds: float | None) -> None:
         """Limit the silence between bytes from here on; until now the limit was for the first byte."""
@@ -216,17 +241,48 @@ class SessionResponse(ResponseStream):
 class PlainResponse(SessionResponse):
     """The same, read with aiohttp's public methods only.
 
-    What had arrived when a connection failed is lost, and one limit holds for the first byte and
-    for every silence after it.
+    What had arrived when a connection failed is lost. The limit on silence is checked while a read
+    waits, and not between reads.
     """
 
-    __slots__ = ()
+    __slots__ = ("_reader",)
+
+    def __init__(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(response, loop)
+        self.content = self._reader = _LimitedReader(response.content)
 
     def _take_arrived(self) -> bytes:
         return b""
 
     def limit_silence(self, seconds: float | None) -> None:
-        """Do nothing: only aiohttp's protocol could change the limit now."""
+        """See ``ResponseStream``."""
+        self._reader.limit = seconds
+
+
+class _LimitedReader:
+    """aiohttp's reader of a body, with a limit for each read.
+
+    aiohttp's protocol does not end a read when the framing breaks or when the session is closed;
+    without a limit of our own such a read would wait for ever.
+    """
+
+    def __init__(self, reader: aiohttp.StreamReader) -> None:
+        self._reader = reader
+        self.limit: float | None = None
+        self.wait_eof = reader.wait_eof
+        self.is_eof = reader.is_eof
+        self.at_eof = reader.at_eof
+        self.on_eof = reader.on_eof
+
+    async def readany(self) -> bytes:
+        scope = asyncio.timeout(self.limit)
+        try:
+            async with scope:
+                return await self._reader.readany()
+        except TimeoutError:
+            if not scope.expired():
+                raise  # aiohttp's own, for the whole call
+            raise aiohttp.SocketTimeoutError("Timeout on reading data from socket") from None
 
 
 def annotate(error: InferenceKeyError, response: Response | ResponseStream) -> None:

@@ -233,7 +233,8 @@ class Transport:
         timeouts = request.timeouts
         silence = timeouts.first_byte
         if session.plain:
-            # aiohttp has one limit for both, and only its protocol could change it in between.
+            # aiohttp has one limit for both, and only its protocol could change it in between. The
+            # limit on silence is checked again by PlainResponse.
             silence = _longer(silence, timeouts.read)
         response = await session.http.request(
             request.method,

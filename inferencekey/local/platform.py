@@ -21,7 +21,7 @@ from inferencekey.local.clock import Clock
 from inferencekey.local.control_plane.logs import Logs
 from inferencekey.local.control_plane.routes import Control
 from inferencekey.local.data_dir import DirectoryLock, make_private, remove_run_file, write_run_file
-from inferencekey.local.data_plane.engine_connection import EngineConnector
+from inferencekey.local.data_plane.engine_client import engine_connector
 from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
@@ -260,7 +260,7 @@ async def _stop_engines(engines: StandInEngines, programs: InstalledPrograms, st
 async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(
-        connector=EngineConnector(),
+        connector=engine_connector(),
         timeout=timeout,
         trust_env=False,
         auto_decompress=False,

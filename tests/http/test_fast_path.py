@@ -243,7 +243,7 @@ ANSWERS: dict[str, Script] = {
     "a body reset": says(json_answer(BODY)[:-9], then="reset"),
     "a chunk cut": says(CHUNKED, chunk(BODY)[:-9], then="close"),
     "no last chunk": says(CHUNKED, chunk(BODY), then="close"),
-    "a chunk's size that is none": says(CHUNKED, b"zz\r\n", pause=0.03),
+    "a chunk's size that is none": says(CHUNKED, b"zz\r\n", pause=0.2),
     "a chunk's size that is none, one write": says(CHUNKED + b"zz\r\n"),
     "a head cut": says(b"HTTP/1.1 200 OK\r\nContent-Ty", then="close"),
     "nothing": says(then="close"),

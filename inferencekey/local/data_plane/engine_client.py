@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
 from yarl import URL
 
+from inferencekey import config
 from inferencekey.local.engines.choose import RunningEngine
 from inferencekey.local.http.errors import Refused
 
-__all__ = ["ERROR_BYTES", "Unreached", "died", "error_body_of", "post_json", "send"]
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
+
+__all__ = [
+    "ERROR_BYTES",
+    "Unreached",
+    "died",
+    "engine_connection",
+    "engine_connector",
+    "error_body_of",
+    "post_json",
+    "send",
+]
+
+_logger = logging.getLogger("inferencekey")
 
 ONE_WRITE: Final = 512 * 1024
 
 ERROR_BYTES: Final = 64 * 1024
 """Of an engine's error, this much is read."""
+
+
+def engine_connector() -> aiohttp.TCPConnector:
+    """Return what connects to engines; each connection is used once."""
+    notice = config.plain_aiohttp_notice(aiohttp.__version__)
+    if notice is not None:
+        _logger.warning(notice)
+    if config.plain_aiohttp(aiohttp.__version__):
+        return aiohttp.TCPConnector(limit=0, force_close=True)
+    # Imported here, because the import itself may fail with a version that was not tested.
+    from inferencekey.local.data_plane.engine_connection import EngineConnector
+
+    return EngineConnector()
+
+
+def engine_connection(response: aiohttp.ClientResponse) -> EngineConnection | None:
+    """Return the connection of a response whose chunks can be taken over from aiohttp."""
+    if config.plain_aiohttp(aiohttp.__version__):
+        return None
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
+
+    return EngineConnection.of(response)
 
 
 class Unreached(Exception):

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
 from inferencekey.local.data_plane.chunked import Passing, WholeEvents
-from inferencekey.local.data_plane.engine_connection import EngineConnection
+from inferencekey.local.data_plane.engine_client import engine_connection
 from inferencekey.local.http.errors import error_body
+
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
@@ -52,7 +55,7 @@ async def relay(
         }
     )
     writer = await response.prepare(request)
-    engine, caller = EngineConnection.of(answer), request.transport
+    engine, caller = engine_connection(answer), request.transport
     broken: bool | None = None
     events = WholeEvents()
     if (
