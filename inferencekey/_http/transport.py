@@ -23,7 +23,7 @@ from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
 from inferencekey._http.log import logger, set_up_logging
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.request import SMALL_BODY, Request, Upload
+from inferencekey._http.request import SMALL_BODY, ReplayableSource, Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
     Response,
@@ -152,7 +152,10 @@ class Transport:
         deadline = None if total is None else time.monotonic() + total
         self._budget.called()
         attempt = stale = 0
-        needs_fresh_connection.set(False)
+        # What cannot be sent again does not go out on a connection from the pool, which may be dead.
+        needs_fresh_connection.set(
+            not (body is None or type(body) is bytes or isinstance(body, ReplayableSource))
+        )
         while True:
             attempt += 1
             began = time.monotonic()

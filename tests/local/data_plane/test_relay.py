@@ -12,7 +12,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from inferencekey.local.data_plane.engine_connection import EngineConnector
+from inferencekey.local.data_plane.engine_client import engine_connector
 from inferencekey.local.data_plane.relay import relay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -71,7 +71,7 @@ async def through(engine: Engine, *, ends_with_done: bool = True) -> AsyncGenera
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
-    async with aiohttp.ClientSession(connector=EngineConnector()) as session:
+    async with aiohttp.ClientSession(connector=engine_connector()) as session:
         await site.start()
         port = runner.addresses[0][1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
