@@ -318,7 +318,7 @@ def check_sdk_token(token: str | None) -> str:
     if kind != "sdk":
         raise ConfigurationError.of(
             "the management plane requires an ik_sdk_ token; "
-            f"what was given does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN.name}."
+            f"the given token does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN.name}."
         )
     return _printable(token, "sdk_token")
 
@@ -348,7 +348,7 @@ def _printable(token: str, argument: str) -> str:
     # A line break in a header value would let an argument write headers of its own.
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError.of(
-            f"{argument} holds characters that no token has (spaces, line breaks or non-ASCII); "
-            "copy it again."
+            f"{argument} contains characters that a token cannot have "
+            "(spaces, line breaks or non-ASCII); copy it again."
         )
     return token

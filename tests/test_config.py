@@ -170,12 +170,12 @@ def test_any_other_prefix_on_the_management_plane(token: str) -> None:
 def test_a_token_that_cannot_stand_in_a_header(junk: str) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: sdk_token holds characters that no token has",
+        match=r"^configuration error: sdk_token contains characters that a token cannot have",
     ):
         config.check_sdk_token(TOKEN + junk)
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: api_key holds characters that no token has",
+        match=r"^configuration error: api_key contains characters that a token cannot have",
     ):
         config.check_data_key("own" + junk + "key", "bot")
 

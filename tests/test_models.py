@@ -174,7 +174,7 @@ def test_wrong_deadlines(name: str, value: Any) -> None:
         Timeouts(**{name: value})
     assert (
         str(caught.value)
-        == f"validation error: {name} must be more than 0 seconds, or None; got {value!r}"
+        == f"validation error: {name} must be a number of seconds above 0, or None; got {value!r}"
     )
     assert getattr(Timeouts(**{name: None}), name) is None
 
@@ -201,7 +201,7 @@ def test_wrong_waits(name: str, value: Any) -> None:
         RetryPolicy(**{name: value})
     assert (
         str(caught.value)
-        == f"validation error: {name} must be a number that is not negative; got {value!r}"
+        == f"validation error: {name} must be a number of at least 0; got {value!r}"
     )
     assert getattr(RetryPolicy(**{name: 0}), name) == 0
 

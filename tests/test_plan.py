@@ -131,8 +131,8 @@ def test_long_lists_are_compared_item_by_item() -> None:
         ({"a": {"b": 1}}, {"a": None}, "~     config.x.a:\n-         {'b': 1}\n+         None"),
         ({"a": 1}, {"a": 1, "b": {}}, "+     config.x.b: {}"),
         (None, {"a": None}, "+     config.x.a: None"),
-        ({"a": 1}, {"a": 1}, "      config.x: {'a': 1} (the same, sent again)"),
-        ([1, 2], [1, 2], "      config.x: [1, 2] (the same, sent again)"),
+        ({"a": 1}, {"a": 1}, "      config.x: {'a': 1} (unchanged, sent again)"),
+        ([1, 2], [1, 2], "      config.x: [1, 2] (unchanged, sent again)"),
         ([1], [True], "~     config.x:\n-         [1]\n+         [True]"),
     ],
 )
@@ -198,10 +198,10 @@ def test_a_plan_hashes_where_its_content_does() -> None:
     [
         (
             {"workload_slug": "other"},
-            "was changed after it was made (its digest is not that of its content); plan again",
+            "its content does not match its digest, so it was changed after it was made; make a new plan",
         ),
-        ({"changes": []}, "was changed after it was made"),
-        ({"state": None}, "was changed after it was made"),
+        ({"changes": []}, "its content does not match its digest"),
+        ({"state": None}, "its content does not match its digest"),
         ({"digest": None}, "digest must be a string"),
         ({"action": "destroy"}, "action must be one of create, update, none; got 'destroy'"),
         ({"action": ["create"]}, "action must be a string"),
@@ -210,28 +210,28 @@ def test_a_plan_hashes_where_its_content_does() -> None:
         ({"changes": "name"}, "changes must be a list"),
         (
             {"changes": ["name"]},
-            "each of changes must have field, before and after, and nothing else",
+            "each item of changes must be a mapping with exactly field, before and after",
         ),
         (
             {"changes": [{"field": "name", "after": 1}]},
-            "each of changes must have field, before and after",
+            "each item of changes must be a mapping with exactly field, before and after",
         ),
         (
             {"changes": [{"field": 5, "before": 1, "after": 1}]},
             "the field of a change must be a string",
         ),
-        ({"note": 1, "version": 2}, "has fields that no plan has: note, version"),
+        ({"note": 1, "version": 2}, "unknown fields: note, version"),
     ],
 )
 def test_what_is_no_plan_any_more(change: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Plan.from_dict({**UPDATE.to_dict(), **change})
-    assert str(caught.value).startswith(f"validation error: the plan {text}")
+    assert str(caught.value).startswith(f"validation error: not a valid plan: {text}")
 
 
 @pytest.mark.parametrize("given", [None, "plan", [], 5])
 def test_what_never_was_a_plan(given: Any) -> None:
-    with pytest.raises(ValidationError, match="the plan must be an object"):
+    with pytest.raises(ValidationError, match="not a valid plan: it must be a mapping"):
         Plan.from_dict(given)
 
 

@@ -135,7 +135,7 @@ class ControlApi:
             while not isinstance(step, Finish):
                 step = await self._carry_out(machine, step, project, key)
         except InferenceKeyError as error:
-            error.maybe_done = machine.maybe_done
+            error.maybe_done = machine.outcome_unknown
             raise
         return step
 

@@ -100,7 +100,7 @@ def _check(spec: WorkloadSpec) -> None:
         if isinstance(value, str) and redact(value) != value
     ]
     if told and not words:
-        words = f"{', '.join(told)} holds a token; {SECRET}"
+        words = f"{', '.join(told)} contains a token; {SECRET}"
     if told or any(problem.secret for problem in problems):
         raise ConfigurationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
     if problems:

@@ -209,7 +209,7 @@ class _Load:
         if table.spoiled(("project",)):
             return
         if isinstance(value, str) and contains_token_start(value):
-            message = f"project holds a token; {SECRET}"
+            message = f"project contains a token; {SECRET}"
         else:
             try:
                 self.project = checked_project(cast("str", value))

@@ -56,7 +56,7 @@ def expanded(
             )
             return match[0]
         if contains_token_start(value):
-            wrong.append(f"the variable {name} holds a token; {SECRET}")
+            wrong.append(f"the variable {name} contains a token; {SECRET}")
             return match[0]
         return value
 

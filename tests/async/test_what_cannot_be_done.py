@@ -38,7 +38,7 @@ def spec(slug: str, **fields: Any) -> WorkloadSpec:
 def test_settings_without_a_kind_create_nothing(way: str, plane: Plane, method: str) -> None:
     with pytest.raises(
         ValidationError,
-        match="workload 'a' does not exist yet, and its execution_policy_config needs",
+        match="workload 'a' does not exist yet, so its execution_policy_config needs",
     ):
         call(way, plane, method, spec("a", execution_policy_config={"replicas": 2}))
     assert plane.count("POST") == 0
@@ -78,8 +78,8 @@ def test_another_task_type_is_warned_of_at_the_users_line(way: str, plane: Plane
 
             asyncio.run(awaited())
     text = (
-        "workload 'a': task_type is 'embedding' live, and the spec says 'text2text'; it cannot be changed: delete the "
-        "workload, or use another slug"
+        "workload 'a' has the task_type 'embedding', but the spec has 'text2text'; "
+        "task_type cannot be changed: delete the workload, or use another slug"
     )
     assert [(one.category, str(one.message), one.filename) for one in caught] == [
         (WorkloadSpecWarning, text, __file__)

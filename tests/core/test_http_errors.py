@@ -79,8 +79,8 @@ def test_a_status_has_its_class_and_its_first_words(
     [
         (400, "bad request: the server gave no reason"),
         (401, "authentication failed: the token is missing, unknown or revoked"),
-        (403, "permission denied [forbidden]: the token may not do this"),
-        (404, "not found: the server knows no such thing"),
+        (403, "permission denied [forbidden]: the token does not allow this"),
+        (404, "not found: the server does not have it"),
         (429, "api error (status 429): the server gave no reason"),
         (503, "api error (status 503): the server gave no reason"),
     ],
@@ -144,7 +144,7 @@ def test_the_servers_own_words_of_a_denial_are_kept(
     [
         (
             b'{"error": "quota_exceeded"}',
-            "permission denied [forbidden]: the token may not do this",
+            "permission denied [forbidden]: the token does not allow this",
         ),
         (b'{"error": {"code": 403, "message": "No."}}', "permission denied [forbidden]: No."),
         (
@@ -252,9 +252,9 @@ def test_a_redirect_says_where_and_why_it_is_not_followed(status: int) -> None:
     assert type(error) is ApiError
     assert str(error) == (
         f"api error (status {status}): redirected to https://other.example/?key=ik_live_proj1234…; "
-        "redirects are not followed, because they would carry the credential along"
+        "redirects are not followed, because the request carries a credential"
     )
-    assert "redirected to nowhere" in str(error_for(status, b""))
+    assert "redirected to an unknown location" in str(error_for(status, b""))
     assert len(str(error_for(status, b"", location="https://" + "x" * 9999))) < 700
 
 

@@ -54,7 +54,7 @@ def test_nothing_left_of_a_slug(text: str) -> None:
     wrong = (
         "must not be empty"
         if not text.strip()
-        else f"must hold a letter (a to z) or a digit; got {text!r}"
+        else f"must contain a letter (a to z) or a digit; got {text!r}"
     )
     assert str(caught.value) == f"validation error: workload {wrong}"
 

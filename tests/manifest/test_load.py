@@ -161,16 +161,16 @@ TEN_MESSAGES = [
     f"colour is not a field that has a default; known: {', '.join(DEFAULTS)}",
     "task_type must be one of text2text, embedding, text2image, text2video, text2audio, image2image, image2video, "
     "audio2text, omni, reranker, classification, reward, forecast; got 'text2txt'; did you mean 'text2text'?",
-    "slug must hold a letter (a to z) or a digit; got '---'",
+    "slug must contain a letter (a to z) or a digit; got '---'",
     "model must be a string; got int; write it in quotes",
-    "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
+    "vllm_version applies to the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
     "a workload with the slug 'bot' stands at {first} as well; give one of them another",
     "model: the variable MODEL is not set; set it, or write ${{MODEL}} as ${{MODEL:-default}}",
-    "description holds a token; secrets must never go in specs",
+    "description contains a token; secrets must never go in specs",
     "execution_policy_config.cron must have 0 to 59 as its minute, not '61'; got '61 * * * *'",
     "model is required",
     "modle is not a field of a workload; did you mean 'model'?",
-    "config.args.1: the variable TOKEN holds a token; secrets must never go in specs",
+    "config.args.1: the variable TOKEN contains a token; secrets must never go in specs",
     "a workload needs a name (its slug follows from it) or a slug",
 ]
 
@@ -219,14 +219,14 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
         ({"model": "m"}, "model is not a key of a manifest; it goes into a workload, or into defaults"),
         ({"project": 5}, "project must be a string; got int"),
         ({"project": ""}, "project must not be empty"),
-        ({"project": KEY}, "project holds a token; secrets must never go in specs"),
+        ({"project": KEY}, "project contains a token; secrets must never go in specs"),
         ({"project": "${NO}"}, "project: the variable NO is not set; set it, or write ${NO:-default}"),
         ({"defaults": []}, "defaults must be a mapping of a workload's fields"),
         ({"defaults": {"project": "x"}}, "project is not a field that has a default; it goes to the top of the manifest"),
         ({"defaults": {"slug": "x"}}, "slug is not a field that has a default; each workload has its own"),
         ({"defaults": {"task_type": "x"}}, "task_type must be one of "),
-        ({"defaults": {"config": {"env": {"K": KEY}}}}, "config.env.K holds a token; secrets must never go in specs"),
-        ({"defaults": {"execution_policy_config": {"a": KEY}}}, "execution_policy_config.a holds a token; secrets must"),
+        ({"defaults": {"config": {"env": {"K": KEY}}}}, "config.env.K contains a token; secrets must never go in specs"),
+        ({"defaults": {"execution_policy_config": {"a": KEY}}}, "execution_policy_config.a contains a token; secrets must"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("format", ["yaml", "json"])
@@ -298,9 +298,9 @@ def test_the_environments_variables_are_the_default(
         ("${1}", "model: ${1} is not a variable such as"),
         ("${PORT}", "model: the variable PORT is not set; set it, or write ${PORT:-default}"),
         ("${NO:-${A}}", "model: ${NO:-${A} … has a variable in its default, which is not supported"),
-        ("${KEY}", "model: the variable KEY holds a token; secrets must never go in specs"),
-        ("${KEY:-x}", "model: the variable KEY holds a token; secrets must never go in specs"),
-        ("${URL}", "model: the variable URL holds a token; secrets must never go in specs"),
+        ("${KEY}", "model: the variable KEY contains a token; secrets must never go in specs"),
+        ("${KEY:-x}", "model: the variable KEY contains a token; secrets must never go in specs"),
+        ("${URL}", "model: the variable URL contains a token; secrets must never go in specs"),
     ],
 )  # fmt: skip
 def test_variables_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Many workloads in one call: what is checked before anything is sent, and what is said when some fail."""
+"""Many workloads in one call: the checks before any request, and the error if some fail."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
 ]
 
 NAMED: Final = 8
-"""How many failed workloads a message names."""
+"""The largest number of failed workloads that a message names."""
 
 
 @attrs.frozen
 class Target:
-    """One spec that was checked.
+    """A spec that has passed its checks.
 
     Args:
         spec: the spec.
         slug: its canonical slug.
-        project: where it goes.
+        project: the project that its workload is in.
     """
 
     spec: WorkloadSpec
@@ -48,7 +48,7 @@ class Target:
 
 
 def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | None) -> list[Target]:
-    """Check every spec and find its place.
+    """Check every spec and resolve its project.
 
     Args:
         specs: the specs.
@@ -56,16 +56,22 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         client: the project of the client.
 
     Raises:
-        ConfigurationError: a spec holds a credential; or all that is wrong is that there is no project, or two different.
-        ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
+        ConfigurationError: a spec contains a credential; or the only problem is that the project is
+            missing, or is given twice with different values.
+        ValidationError: there is any other problem, or two specs describe the same workload. The
+            message lists every problem.
     """
     if isinstance(cast("object", specs), (WorkloadSpec, str)):
-        raise ValidationError.of(f"specs must be several specs; got one {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     if not isinstance(cast("object", specs), Iterable):
-        raise ValidationError.of(f"specs must be several specs; got {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     targets: list[Target] = []
     problems: list[_Problem] = []
-    places: dict[tuple[str, str], str] = {}
+    first_names: dict[tuple[str, str], str] = {}
     for number, spec in enumerate(specs):
         name = f"specs[{number}]"
         found = list(_problems(name, spec))
@@ -79,12 +85,12 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
             except ValidationError as error:
                 found = [_Problem(name, error.detail)]
             else:
-                twin = places.setdefault((target.project, target.slug), name)
-                if twin == name:
+                first = first_names.setdefault((target.project, target.slug), name)
+                if first == name:
                     targets.append(target)
                 else:
-                    where = f"{target.slug!r} in project {target.project!r}"
-                    found = [_Problem(name, f"is the same workload as {twin}: {where}")]
+                    workload = f"{target.slug!r} in project {target.project!r}"
+                    found = [_Problem(name, f"is the same workload as {first}: {workload}")]
         problems += found
     if problems:
         raise _one_error(problems)
@@ -119,8 +125,7 @@ def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
     if len(texts) == 1:
         return kind.of(texts[0])
     return kind.of(
-        f"{len(texts)} things are wrong with the specs:"
-        + "".join(f"\n  - {text}" for text in texts)
+        f"{len(texts)} problems in the specs:" + "".join(f"\n  - {text}" for text in texts)
     )
 
 
@@ -128,20 +133,20 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
     """Return the canonical slugs.
 
     Raises:
-        ValidationError: one of them is none, or it is one text.
+        ValidationError: one of them is not a slug, or *slugs* is a single string.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError.of(f"slugs must be several slugs; got the string {slugs!r}")
+        raise ValidationError.of(f"slugs must be a list of strings; got the string {slugs!r}")
     if not isinstance(cast("object", slugs), Iterable):
-        raise ValidationError.of(f"slugs must be several slugs; got {type(slugs).__name__}")
+        raise ValidationError.of(f"slugs must be a list of strings; got {type(slugs).__name__}")
     return [checked_slug(slug) for slug in slugs]
 
 
 def check_concurrency(value: object) -> int:
-    """Return how many may be under way at once.
+    """Return the largest number of workloads that are handled at the same time.
 
     Raises:
-        ValidationError: it is no whole number of at least 1.
+        ValidationError: it is not an integer of at least 1.
     """
     return checked_integer(value, "max_concurrency", at_least=1)
 
@@ -151,12 +156,12 @@ def ensure_all_error(
     errors: Sequence[Exception | None],
     results: Sequence[EndpointRef | None],
 ) -> EnsureAllError | None:
-    """Return the error of an ``ensure_all``, if anything failed.
+    """Return the error of ``ensure_all``, or ``None`` if nothing failed.
 
     Args:
-        targets: all of them, in order.
-        errors: what went wrong with each, or ``None``.
-        results: what became of each.
+        targets: every target, in order.
+        errors: the error of each target, or ``None``.
+        results: the result of each target, or ``None``.
     """
     projects = {target.project for target in targets}
     names = [
@@ -175,21 +180,23 @@ def ensure_all_error(
 def wait_all_error(
     errors: Mapping[str, Exception | None], results: Sequence[ReadinessEvent | None]
 ) -> WaitAllError | None:
-    """Return the error of a ``wait_all``, if anything failed.
+    """Return the error of ``wait_all``, or ``None`` if nothing failed.
 
     Args:
-        errors: what went wrong with each slug, or ``None``.
-        results: the last event of each slug asked for.
+        errors: the error of each slug, or ``None``.
+        results: the last event of each requested slug, or ``None``.
     """
     failed = _failed(errors.items())
     if not failed:
         return None
     left = len(errors) - len(failed)
-    head = (
-        f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
-    )
-    message = f"{head}: {_named(failed)} ({left} {'is' if left == 1 else 'are'})"
+    head = f"{len(failed)} of {len(errors)} workloads {_are(len(failed))} not ready"
+    message = f"{head}: {_named(failed)} ({left} {_are(left)} ready)"
     return WaitAllError(message, list(failed.values()), results=results)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _failed(errors: Iterable[tuple[str, Exception | None]]) -> dict[str, Exception]:

@@ -51,7 +51,7 @@ def parse_create(body: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
     )
     slug = canonical_slug(cast("str", body["slug"]))
     if not slug:
-        raise ValidationError(f"slug must hold a letter or a digit; got {body['slug']!r}")
+        raise ValidationError(f"slug must contain a letter or a digit; got {body['slug']!r}")
     return slug, fields
 
 
@@ -147,7 +147,7 @@ def _check_config(config: Mapping[str, object]) -> None:
     command = config.get("command")
     if isinstance(command, str):
         if "\0" in command:
-            raise ValidationError("config.command must not hold NUL characters")
+            raise ValidationError("config.command must not contain NUL characters")
         command_words(command)
 
 
@@ -160,7 +160,7 @@ def _no_secret(name: str, value: object) -> None:
             else []
         )
         if is_secret(value) or any(is_secret(word) for word in words):
-            raise ValidationError(f"{name} holds a token; secrets must never go in specs")
+            raise ValidationError(f"{name} contains a token; secrets must never go in specs")
     elif isinstance(value, dict):
         for key, inner in cast("dict[str, object]", value).items():
             _no_secret(name, key)

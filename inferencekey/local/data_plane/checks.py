@@ -118,7 +118,7 @@ def check_rerank(body: Body) -> RerankRequest:
     given: object = body.get("documents")
     items = cast("list[object]", given) if isinstance(given, list) else []
     if not items:
-        raise ValidationError("documents must be a list of at least one text")
+        raise ValidationError("documents must be a list of at least one string")
     if len(items) > MAX_DOCUMENTS:
         raise ValidationError(f"documents must not be more than {MAX_DOCUMENTS}")
     documents = tuple(_document(index, item) for index, item in enumerate(items))

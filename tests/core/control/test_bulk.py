@@ -53,14 +53,14 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
         check_all(specs, "acme", None)
     assert str(caught.value).split("\n") == [
-        "validation error: 7 things are wrong with the specs:",
+        "validation error: 7 problems in the specs:",
         "  - specs[1] (billing): name must not be empty",
         "  - specs[1] (billing): model must not be empty",
         "  - specs[2]: must be a WorkloadSpec; got int",
-        "  - specs[3]: slug must hold a letter (a to z) or a digit; got '---'",
+        "  - specs[3]: slug must contain a letter (a to z) or a digit; got '---'",
         "  - specs[4]: is the same workload as specs[0]: 'fine' in project 'acme'",
-        "  - specs[5]: project='acme' was passed, but the spec says project='b'; drop one of them.",
-        "  - specs[6]: project='acme' was passed, but the spec says project='b'; drop one of them.",
+        "  - specs[5]: project='acme' was passed, but the spec has project='b'; remove one of them.",
+        "  - specs[6]: project='acme' was passed, but the spec has project='b'; remove one of them.",
     ]
 
 
@@ -98,23 +98,25 @@ def test_a_secret_goes_before_everything_else_and_is_not_shown() -> None:
 
 @pytest.mark.parametrize("specs", [spec("a"), "abc"])
 def test_one_spec_is_not_several(specs: Any) -> None:
-    with pytest.raises(ValidationError, match="specs must be several specs; got one"):
+    with pytest.raises(ValidationError, match="specs must be a list of WorkloadSpec; got"):
         check_all(specs, None, "acme")
 
 
 def test_none_is_not_several() -> None:
     nothing: Any = None
-    with pytest.raises(ValidationError, match="specs must be several specs; got NoneType"):
+    with pytest.raises(ValidationError, match="specs must be a list of WorkloadSpec; got NoneType"):
         check_all(nothing, None, "acme")
-    with pytest.raises(ValidationError, match="slugs must be several slugs; got NoneType"):
+    with pytest.raises(ValidationError, match="slugs must be a list of strings; got NoneType"):
         check_slugs(nothing)
 
 
 def test_slugs() -> None:
     assert check_slugs(iter(["Support Bot", "b", "b"])) == ["support-bot", "b", "b"]
-    with pytest.raises(ValidationError, match="slugs must be several slugs; got the string 'abc'"):
+    with pytest.raises(
+        ValidationError, match="slugs must be a list of strings; got the string 'abc'"
+    ):
         check_slugs("abc")
-    with pytest.raises(ValidationError, match="slug must hold a letter"):
+    with pytest.raises(ValidationError, match="slug must contain a letter"):
         check_slugs(["a", "--"])
 
 
@@ -165,10 +167,10 @@ def test_who_is_not_ready() -> None:
     assert wait_all_error({"a": None}, [READY]) is None
     error = wait_all_error({"a": None, "b": ValueError("x")}, [READY, None, READY])
     assert isinstance(error, WaitAllError)
-    assert str(error) == "1 of 2 workloads is not ready: b (1 is)"
+    assert str(error) == "1 of 2 workloads is not ready: b (1 is ready)"
     assert error.results == (READY, None, READY)
     error = wait_all_error(
         {"a": ValueError("y"), "b": ValueError("x"), "c": None, "d": None},
         [None, None, READY, READY],
     )
-    assert str(error) == "2 of 4 workloads are not ready: a, b (2 are)"
+    assert str(error) == "2 of 4 workloads are not ready: a, b (2 are ready)"

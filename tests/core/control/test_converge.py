@@ -84,7 +84,7 @@ def test_what_no_update_can_change_is_noted() -> None:
     assert isinstance(step, Finish)
     assert step.plan.action == "none"
     assert [note[:52] for note in step.notes] == [
-        "workload 'support-bot': task_type is 'embedding' liv"
+        "workload 'support-bot' has the task_type 'embedding'"
     ]
     made = machine()
     made.read(live(task_type="embedding", name="Other"))
@@ -249,7 +249,7 @@ def test_a_workload_that_another_caller_keeps_deleting() -> None:
     assert isinstance(step, Fail)
     assert isinstance(step.error, ApiError)
     assert str(step.error) == (
-        "api error: workload 'support-bot' disappeared 3 times while it was being ensured; another caller deletes it."
+        "api error: workload 'support-bot' disappeared 3 times while it was ensured; another caller keeps deleting it."
     )
 
 
@@ -263,8 +263,9 @@ def test_a_slug_that_is_never_given_ends_after_three_creates_naming_both() -> No
     assert isinstance(step, Fail)
     assert isinstance(step.error, ApiError)
     assert str(step.error) == (
-        "api error: workload 'support-bot' could not be ensured: the server stored it as 'support-bot-1' 3 times, yet lists "
-        "no 'support-bot'; each duplicate was deleted again. Is the slug reserved, or does another caller delete it?"
+        "api error: workload 'support-bot' could not be ensured: 3 times, the server stored it as "
+        "'support-bot-1' but did not list 'support-bot'; each duplicate was deleted. "
+        "Check whether the slug is reserved, or whether another caller deletes the workload."
     )
 
 
@@ -327,7 +328,7 @@ def test_a_plan_of_nothing_does_nothing() -> None:
         (
             UPDATE,
             live(config={"command": "old"}, name="Other", id="w-2"),
-            "was deleted and created again since",
+            "was deleted and created again",
         ),
         (NONE, None, "does not exist any more"),
         (NONE, live(description="d"), "was changed since: description"),
@@ -408,7 +409,7 @@ def test_an_update_plan_whose_workload_was_replaced() -> None:
     made = applying(UPDATE)
     made.read(DRIFTED)
     made.unknown(LOST)
-    refused(made.read(live(id="w-2")), "was deleted and created again since")
+    refused(made.read(live(id="w-2")), "was deleted and created again")
 
 
 def test_an_update_plan_whose_workload_is_gone() -> None:
@@ -639,19 +640,19 @@ def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
 
 def test_a_lost_answer_may_have_been_done_until_the_server_has_said() -> None:
     made = machine()
-    assert not made.maybe_done
+    assert not made.outcome_unknown
     made.read(None)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(live())  # whose is it?
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.created(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown
 
     made = machine()
     made.read(DRIFTED)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(DRIFTED)
     made.updated(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown

@@ -16,7 +16,7 @@ from inferencekey._core.control.plans import (
     create_body,
     declared,
     drift_error,
-    holds,
+    is_stored,
     make_plan,
     moved_error,
     patch_body,
@@ -391,7 +391,7 @@ def test_a_create_holds_as_long_as_nothing_is_there() -> None:
     [
         ({"description": "d"}, "was changed since: description"),
         ({"name": "B", "config": {"command": "b"}}, "was changed since: name, config"),
-        ({"id": "w-2"}, "was deleted and created again since"),
+        ({"id": "w-2"}, "was deleted and created again"),
         (None, "does not exist any more"),
     ],
 )
@@ -424,10 +424,12 @@ def test_a_plan_is_refused_exactly_when_something_that_can_drift_has_moved(
 
 
 @given(SPECS, STORED)
-def test_a_plan_that_was_carried_out_holds(wanted: WorkloadSpec, stored: dict[str, Any]) -> None:
+def test_a_plan_that_was_carried_out_is_stored(
+    wanted: WorkloadSpec, stored: dict[str, Any]
+) -> None:
     plan = make_plan(wanted, workload(stored), project="acme")
-    assert holds(plan, workload(stored)) == (plan.action == "none")
-    assert holds(plan, workload({**stored, **patch_body(plan)}))
+    assert is_stored(plan, workload(stored)) == (plan.action == "none")
+    assert is_stored(plan, workload({**stored, **patch_body(plan)}))
     assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
 
 
@@ -437,9 +439,9 @@ CREATABLE = SPECS.filter(
 
 
 @given(CREATABLE)
-def test_a_create_that_was_carried_out_holds(wanted: WorkloadSpec) -> None:
+def test_a_create_that_was_carried_out_is_stored(wanted: WorkloadSpec) -> None:
     plan = make_plan(wanted, None, project="acme")
-    assert holds(plan, workload({"id": "w-1", **create_body(wanted)}))
+    assert is_stored(plan, workload({"id": "w-1", **create_body(wanted)}))
     assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
 
 
@@ -472,8 +474,8 @@ def test_settings_without_a_kind_can_update_and_cannot_create(config: dict[str, 
     with pytest.raises(ValidationError) as caught:
         make_plan(wanted, None, project="acme")
     assert str(caught.value) == (
-        "validation error: the workload 'support-bot' does not exist yet, and its execution_policy_config needs "
-        "execution_policy; add it"
+        "validation error: workload 'support-bot' does not exist yet, so its "
+        "execution_policy_config needs an execution_policy; add one"
     )
     there = live(
         execution_policy="autoscaling", execution_policy_config={"max_workers": 2, "min_workers": 1}
@@ -485,8 +487,8 @@ def test_what_no_plan_can_change_is_warned_of() -> None:
     other = spec(task_type="embedding")
     assert plan_warnings(spec(), live()) == plan_warnings(other, None) == ()
     assert plan_warnings(other, live()) == (
-        "workload 'support-bot': task_type is 'text2text' live, and the spec says 'embedding'; it cannot be changed: delete the "
-        "workload, or use another slug",
+        "workload 'support-bot' has the task_type 'text2text', but the spec has 'embedding'; "
+        "task_type cannot be changed: delete the workload, or use another slug",
     )
     assert (
         make_plan(other, live(), project="acme").action

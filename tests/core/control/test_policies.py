@@ -99,10 +99,10 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         (
             "scheduled",
             {"cron": "0 0 30 2 *"},
-            r"cron never comes: no month that it names has a day 30; got '0 0 30 2 \*'",
+            r"cron never matches: none of its months has a day 30; got '0 0 30 2 \*'",
         ),
-        ("scheduled", {"cron": "0 0 31 4 *"}, "cron never comes"),
-        ("scheduled", {"cron": "0 0 31 feb,apr-jun/2 */2"}, "cron never comes"),
+        ("scheduled", {"cron": "0 0 31 4 *"}, "cron never matches"),
+        ("scheduled", {"cron": "0 0 31 feb,apr-jun/2 */2"}, "cron never matches"),
         (
             "scheduled",
             {"cron": "0," * 500 + "0 * * * *"},
@@ -111,7 +111,7 @@ def test_what_is_a_policy(kind: str | None, config: dict[str, Any] | None) -> No
         (
             "scheduled",
             {"cron": "5-1 2 * * *"},
-            "cron must have a range that goes upwards as its minute, not '5-1'; got",
+            "cron must have a range from low to high as its minute, not '5-1'; got",
         ),
         (
             "scheduled",

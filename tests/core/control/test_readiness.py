@@ -73,7 +73,7 @@ def test_what_was_not_ready_in_time_says_what_was_heard_last() -> None:
     )
     assert (error.events, error.log) == (tuple(SEEN[:1]), ("a",))
     assert str(not_in_time("bot", None, [], ValueError("reset"), ())) == (
-        "api error: workload 'bot' was not ready in time (nothing was heard of it; the last connection failed: reset)"
+        "api error: workload 'bot' was not ready in time (the platform has sent no event; the last connection failed: reset)"
     )
 
 
@@ -93,7 +93,5 @@ def test_what_of_a_log_can_be_asked_for() -> None:
         with pytest.raises(ValidationError, match="lines must be an integer from 1 to 1000; got "):
             check_log_range(lines, None)
     for after in (-1, True, 1.5, "0"):
-        with pytest.raises(
-            ValidationError, match="after must be what an earlier log gave as next; got "
-        ):
+        with pytest.raises(ValidationError, match="after must be the next of an earlier log; got "):
             check_log_range(100, after)

@@ -76,14 +76,14 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
             {"execution_policy_config": {"a": 2**70}},
             "execution_policy_config cannot be sent as JSON: ",
         ),
-        ({"slug": "---"}, "slug must hold a letter (a to z) or a digit; got '---'"),
+        ({"slug": "---"}, "slug must contain a letter (a to z) or a digit; got '---'"),
         ({"command": ""}, "command must not be empty; leave it out for the backend's usual launch"),
         ({"command": " \n"}, "command must not be empty"),
         (
             {"command": "vllm serve 'm"},
             "command cannot be split into words as a shell does: No closing quotation",
         ),
-        ({"command": "a\0b"}, "command must not hold NUL characters"),
+        ({"command": "a\0b"}, "command must not contain NUL characters"),
         ({"config": {"command": " "}}, "config.command must not be empty"),
         ({"config": {"command": 5}}, "config.command must be a string; got int"),
         ({"config": {"command": ["vllm"]}}, "config.command must be a string; got list"),
@@ -146,11 +146,11 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ),
         (
             {"backend": "llamacpp", "vllm_version": "0.9"},
-            "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
+            "vllm_version applies to the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
         ),
         (
             {"backend": "my-own", "vllm_version": ""},
-            "vllm_version means something for the backends vllm and vllm-omni only",
+            "vllm_version applies to the backends vllm and vllm-omni only",
         ),
     ],
 )
@@ -297,7 +297,7 @@ def test_two_different_projects() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve_project("a", "b", "a")
     assert str(caught.value) == (
-        "configuration error: project='a' was passed, but the spec says project='b'; drop one of them."
+        "configuration error: project='a' was passed, but the spec has project='b'; remove one of them."
     )
     with pytest.raises(ConfigurationError) as caught:
         resolve_project("a", TOKEN, None)
@@ -335,7 +335,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
         check_spec(wrong)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "validation error: 5 things are wrong with the spec:"
+    assert lines[0] == "validation error: 5 problems in the spec:"
     assert lines[1:3] == ["  - name must not be empty", "  - model must be a string; got int"]
     assert len(lines) == 6
 
@@ -464,9 +464,9 @@ def test_credentials_of_others_are_told_and_not_shown(secret: str, kind: str) ->
         config={"env": {"A": secret}, "args": ["x", f"a={secret}"]},
     )
     check_spec(wanted)
-    advice = "a spec is stored and shown in plans: put the credential where the engine runs"
+    advice = "a spec is stored and shown in plans: put the credential into the engine's environment"
     assert spec_warnings(wanted) == tuple(
-        f"{where} seems to hold {kind}; {advice}"
+        f"{where} seems to contain {kind}; {advice}"
         for where in ("command", "config.env.A", "config.args.1")
     )
 

@@ -117,7 +117,7 @@ def test_an_answer_without_what_the_contract_requires_names_it(sent: bytes, text
             "api error: m",
             None,
         ),
-        (b'{"error": {}}', "api error: the engine reported an error without words", None),
+        (b'{"error": {}}', "api error: the engine reported an error without a message", None),
         (b'{"error": ""}', 'api error: {"error":""}', None),
     ],
 )
@@ -138,7 +138,7 @@ def test_an_engine_that_gave_up(reason: str) -> None:
     with pytest.raises(GenerationFailed) as caught:
         text_result(sent, request_id="r-1")
     assert str(caught.value) == (
-        f"api error: the engine gave up (finish_reason '{reason}'); 2 characters had arrived, see .partial_text"
+        f"api error: the engine stopped with an error (finish_reason '{reason}'); 2 characters had arrived, see .partial_text"
     )
     assert (caught.value.code, caught.value.partial_text, caught.value.request_id) == (
         reason,

@@ -160,7 +160,7 @@ IN_BAND = [
     (b'{"error": true, "message": "broken"}', "broken", None, None),
     (b'{"error": ["a", 1]}', '["a",1]', None, None),
     (b'{"error": 5}', "5", None, None),
-    (b'{"error": {}}', "the engine reported an error without words", None, None),
+    (b'{"error": {}}', "the engine reported an error without a message", None, None),
     (b'{"error": {"type": "internal"}}', "internal", "internal", None),
     (b'{"error": {"foo": 1}}', '{"foo":1}', None, None),
     (b'{"error": {"detail": [{"loc": ["body", 0], "msg": "bad"}]}}', "body.0: bad", None, None),
@@ -195,8 +195,8 @@ def test_an_error_in_the_stream_raises_with_the_servers_words(
         (b'"out of memory"', "out of memory"),
         (b'{"message": "m"}', "m"),
         (b'{"detail": "d"}', "d"),
-        (b"null", "the engine reported an error without words"),
-        (b"", "the engine reported an error without words"),
+        (b"null", "the engine reported an error without a message"),
+        (b"", "the engine reported an error without a message"),
         (b"\xff\xff", "�" * 2),
         (b"[1]", "[1]"),
         (b'{"choices": []}', '{"choices":[]}'),
@@ -224,7 +224,7 @@ def test_an_engine_that_gives_up(reason: str) -> None:
         stream.take(chunk("l", reason))
     error = caught.value
     assert str(error) == (
-        f"api error: the engine gave up (finish_reason '{reason}'); 3 characters had arrived, see .partial_text"
+        f"api error: the engine stopped with an error (finish_reason '{reason}'); 3 characters had arrived, see .partial_text"
     )
     assert (error.partial_text, error.code, error.request_id) == ("Hol", reason, "r-1")
 

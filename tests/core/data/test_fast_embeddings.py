@@ -84,5 +84,5 @@ def test_long_answers_come_this_way_and_are_the_same() -> None:
     result = embedding_result(body, 32)
     assert result.embeddings == [item["embedding"] for item in data]
     assert result.raw == orjson.loads(body)
-    with pytest.raises(ResponseFormatError, match="the embeddings is not JSON"):
+    with pytest.raises(ResponseFormatError, match="the embeddings response is not JSON"):
         embedding_result(body[:-1], 32)

@@ -77,39 +77,39 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
 @pytest.mark.parametrize(
     ("sent", "text"),
     [
-        (b"no", "the reranking is not JSON"),
-        (b"[]", "the reranking has no list results"),
-        (b"{}", "the reranking has no list results"),
-        (b'{"results": {}}', "the reranking has no list results"),
-        (b'{"results": [5]}', "the reranking has no index of a document in results[0]"),
+        (b"no", "the rerank response is not JSON"),
+        (b"[]", "the rerank response has no list named results"),
+        (b"{}", "the rerank response has no list named results"),
+        (b'{"results": {}}', "the rerank response has no list named results"),
+        (b'{"results": [5]}', "the rerank response has no valid index in results[0]"),
         (
             b'{"results": [{"relevance_score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": 2, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": -1, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": true, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
-        (b'{"results": [{"index": 0}]}', "the reranking has no relevance_score in results[0]"),
+        (b'{"results": [{"index": 0}]}', "the rerank response has no relevance_score in results[0]"),
         (
             b'{"results": [{"index": 0, "score": "1"}]}',
-            "the reranking has no relevance_score in results[0]",
+            "the rerank response has no relevance_score in results[0]",
         ),
         (
             b'{"results": [{"index": 0, "score": true}]}',
-            "the reranking has no relevance_score in results[0]",
+            "the rerank response has no relevance_score in results[0]",
         ),
         (
             b'{"results": [{"index": 0, "score": 1}, {"index": 1}]}',
-            "the reranking has no relevance_score in results[1]",
+            "the rerank response has no relevance_score in results[1]",
         ),
     ],
 )
