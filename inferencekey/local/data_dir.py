@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import attrs
 
+from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.errors import PlatformError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "is_locked",
     "read_run_file",
     "remove_run_file",
+    "resolve_data_dir",
     "write_run_file",
 ]
 
@@ -37,6 +39,13 @@ class RunFile:
     pid: int
     base_url: str
     started_at: str
+
+
+def resolve_data_dir(data_dir: Path | str | None) -> Path:
+    """Return the data directory as an absolute path; ``None`` is this user's."""
+    if data_dir is None:
+        return default_data_dir()
+    return Path(data_dir).expanduser().absolute()
 
 
 def create_private(directory: Path) -> None:

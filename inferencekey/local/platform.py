@@ -24,6 +24,12 @@ from inferencekey.local.data_dir import (
     DirectoryLock,
     create_private,
     remove_run_file,
+    resolve_data_dir,
+    write_run_file,
+)
+    DirectoryLock,
+    create_private,
+    remove_run_file,
     write_run_file,
 )
 from inferencekey.local.data_plane.engine_connection import EngineConnector
@@ -35,7 +41,6 @@ from inferencekey.local.defaults import (
     DEFAULT_PORT,
     DRAIN_SECONDS,
     HOLD_SECONDS,
-    default_data_dir,
 )
 from inferencekey.local.engines.choose import Choose, Engines
 from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
@@ -91,9 +96,7 @@ class LocalPlatform:
         max_replicas: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._data_dir = (
-            Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-        )
+        self._data_dir = resolve_data_dir(data_dir)
         self._host = host
         self._port = port
         self._cache_dir = cache_dir

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from inferencekey.local.data_dir import is_locked, read_run_file
-from inferencekey.local.defaults import default_data_dir
+from inferencekey.local.data_dir import is_locked, read_run_file, resolve_data_dir
 from inferencekey.local.engines.reap import still_running
 from inferencekey.local.records import Status
 from inferencekey.local.store import Store, store_path
@@ -48,11 +47,9 @@ class WorkloadStatus:
     @property
     def line(self) -> str:
         """The phase, with the engines that answer of those that there are to be: ``ready 2/2``."""
-        return (
-            f"{self.phase} {self.running}/{self.wanted}"
-            if self.running or self.wanted
-            else self.phase
-        )
+        if not self.running and not self.wanted:
+            return self.phase
+        return f"{self.phase} {self.running}/{self.wanted}"
 
 
 @attrs.frozen(kw_only=True)
@@ -84,36 +81,38 @@ def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
     Raises:
         StoreError: the store is there and cannot be read.
     """
-    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-    running = is_locked(where)
-    run = read_run_file(where) if running else None
+    directory = resolve_data_dir(data_dir)
+    running = is_locked(directory)
+    # A platform that was killed leaves its run file behind.
+    run_file = read_run_file(directory) if running else None
     workloads: tuple[WorkloadStatus, ...] = ()
     engines: tuple[int, ...] = ()
-    path = store_path(where)
+    path = store_path(directory)
     if path.is_file():
         with Store(path) as store:
             workloads = _workloads(store, running)
             engines = tuple(engine.pid for engine in store.engines() if still_running(engine))
     return PlatformStatus(
         running=running,
-        pid=run.pid if run else None,
-        base_url=run.base_url if run else None,
-        started_at=run.started_at if run else None,
-        data_dir=where,
+        pid=run_file.pid if run_file else None,
+        base_url=run_file.base_url if run_file else None,
+        started_at=run_file.started_at if run_file else None,
+        data_dir=directory,
         workloads=workloads,
         engines=engines,
     )
 
 
 def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
-    known = store.statuses()
-    stopped = Status(phase="stopped", message="the platform is not running")
-    unheard = Status(phase="scheduling", message="")
-    found: list[WorkloadStatus] = []
+    stored = store.statuses() if running else {}
+    missing = Status(phase="scheduling", message="")
+    if not running:
+        # The status that a platform stored before it ended is no longer true.
+        missing = Status(phase="stopped", message="the platform is not running")
+    statuses: list[WorkloadStatus] = []
     for workload in store.workloads():
-        # What a platform that is gone said last is no longer true.
-        status = known.get(workload.id, unheard) if running else stopped
-        found.append(
+        status = stored.get(workload.id, missing)
+        statuses.append(
             WorkloadStatus(
                 project=workload.project,
                 slug=workload.slug,
@@ -128,4 +127,4 @@ def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
                 updated_at=status.updated_at or workload.updated_at,
             )
         )
-    return tuple(found)
+    return tuple(statuses)

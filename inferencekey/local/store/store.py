@@ -20,8 +20,7 @@ import attrs
 
 from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
-from inferencekey.local.data_dir import create_private
-from inferencekey.local.defaults import default_data_dir
+from inferencekey.local.data_dir import create_private, resolve_data_dir
 from inferencekey.local.errors import StoreError
 from inferencekey.local.records import EngineRecord, MintedToken, Status, StoredWorkload, Token
 from inferencekey.local.store import tokens
@@ -276,9 +275,9 @@ def open_store(data_dir: Path | str | None = None) -> Store:
         PlatformError: the directory cannot be created or written to.
         StoreError: the store cannot be read, or was written by a newer version.
     """
-    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-    create_private(where)
-    return Store(store_path(where))
+    directory = resolve_data_dir(data_dir)
+    create_private(directory)
+    return Store(store_path(directory))
 
 
 def _token(row: sqlite3.Row) -> Token:
