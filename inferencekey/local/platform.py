@@ -27,11 +27,6 @@ from inferencekey.local.data_dir import (
     resolve_data_dir,
     write_run_file,
 )
-    DirectoryLock,
-    create_private,
-    remove_run_file,
-    write_run_file,
-)
 from inferencekey.local.data_plane.engine_connection import EngineConnector
 from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
