@@ -29,6 +29,7 @@ __all__ = [
     "check_spec",
     "holds_secret",
     "resolve_project",
+    "secret_problems",
     "spec_problems",
 ]
 
@@ -92,6 +93,20 @@ def holds_secret(text: str) -> bool:
     return _is_or_has_token(text) or _CREDENTIAL.search(text) is not None
 
 
+def secret_problems(field: str, value: object) -> Iterator[SpecProblem]:
+    """Yield where the value of a field, opened from JSON, is or holds a credential.
+
+    The local platform asks as well, so that it refuses what the client refuses.
+    """
+    if isinstance(value, str):
+        # Prose may mention a token's prefix, with a few characters behind it.
+        if _is_or_has_token(value):
+            yield _secret(field)
+    else:
+        for path in _secrets_inside(value, (field,)):
+            yield _secret(field, path)
+
+
 def _is_or_has_token(text: str) -> bool:
     return is_secret(text) or _WHOLE.search(text) is not None
 
@@ -138,7 +153,7 @@ def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         yield from (
             SpecProblem(field, message, path) for path, message in not_finite(value, (field,))
         )
-        yield from (_secret(field, path) for path in _secrets_inside(opened, (field,)))
+        yield from secret_problems(field, opened)
         if field == "config":
             yield from _launch(opened)
 

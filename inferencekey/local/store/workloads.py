@@ -17,21 +17,13 @@ from typing import Any, Final
 from inferencekey.local.defaults import IDEMPOTENCY_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
 from inferencekey.local.records import StoredWorkload
+from inferencekey.models.workload_fields import CREATE_FIELDS, UPDATE_FIELDS
 
 __all__ = ["insert_workload", "read_workload", "timestamp", "update_workload"]
 
-_MAPPINGS: Final = frozenset({"config", "execution_policy_config"})
-_UPDATABLE: Final = (
-    "name",
-    "description",
-    "backend",
-    "model_name",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+# The columns have the fields' wire names; a migration in `schema` adds the column of a new field.
+_MAPPINGS: Final = frozenset(field.wire for field in CREATE_FIELDS if field.kind == "mapping")
+_UPDATABLE: Final = frozenset(field.wire for field in UPDATE_FIELDS)
 
 
 def insert_workload(

@@ -138,7 +138,7 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"config": {"command": 5}}, "config.command must be a string"),
     (
         {"config": {"command": "vllm 'serve"}},
-        "config.command cannot be split into words: No closing quotation",
+        "config.command cannot be split into words as a shell does: No closing quotation",
     ),
     ({"config": {"command": "  "}}, "config.command must not be empty"),
     ({"config": {"command": "a\0b"}}, "NUL"),

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from inferencekey.local.errors import IdempotencyConflict, StoreError
@@ -89,6 +91,13 @@ def test_the_wire_form_has_the_contracts_fields(store: Store) -> None:
     }
     assert wire["project_id"] == add(store, "other").to_wire()["project_id"] != wire["id"]
     assert (wire["project_slug"], wire["workload_slug"], wire["slug"]) == ("acme", "bot", "bot")
+
+
+def test_the_table_has_a_column_for_every_attribute_of_a_workload(path: Path, store: Store) -> None:
+    """A new field of a workload needs a migration; this test fails without one."""
+    with closing(sqlite3.connect(path)) as connection:
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(workloads)")}
+    assert columns == set(attrs.fields_dict(StoredWorkload))
 
 
 def test_a_taken_slug_gets_the_first_free_number(store: Store) -> None:
