@@ -176,7 +176,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(PlatformError) as raised:
             await LocalPlatform(data_dir=tmp_path / "data", port=port).__aenter__()
     assert str(raised.value) == (
-        f"cannot listen on 127.0.0.1 port {port}: something else listens there; stop it, or choose another port"
+        f"cannot listen on 127.0.0.1 port {port}: another program listens there; stop it, or choose another port"
     )
     assert not is_locked(tmp_path / "data")
 
@@ -186,7 +186,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     [
         ({"host": "203.0.113.7"}, "cannot listen on 203.0.113.7"),
         ({"host": "no-such-host.invalid"}, "choose another host"),
-        ({"port": 70000}, "a port is a number from 0 to 65535"),
+        ({"port": 70000}, "a port must be an integer from 0 to 65535"),
     ],
 )
 async def test_a_host_or_port_that_cannot_be_is_one_clear_line(
