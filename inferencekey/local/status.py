@@ -1,4 +1,4 @@
-"""What a local platform is doing, read from its data directory alone: it need not run, and is not asked."""
+"""The status of a local platform, read from its data directory, whether it runs or not."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
 
 @attrs.frozen(kw_only=True)
 class WorkloadStatus:
-    """One workload as of the last word about it.
+    """The last known status of one workload.
 
     Args:
         project: the project's slug.
         slug: the workload's slug.
-        task_type: as declared.
-        backend: as declared.
-        model_name: the model that was asked for.
-        phase: ``scheduling``, ``provisioning``, ``bootstrapping``, ``ready`` or ``error``; ``stopped`` while no platform runs.
+        task_type: the task type of the workload.
+        backend: the backend of the workload.
+        model_name: the model that the workload names.
+        phase: ``scheduling``, ``provisioning``, ``bootstrapping``, ``ready`` or ``error``;
+            ``stopped`` if no platform is running.
         message: one line for people.
-        served_by: the model that really answers; ``None`` while none does.
-        running: engines that answer.
-        wanted: engines that there are to be: the policy's word, its schedule's or the load's.
+        served_by: the model that answers, which may be a stand-in; ``None`` if there is none.
+        running: how many engines answer.
+        wanted: how many engines there should be, by the workload's policy, schedule and load.
         updated_at: RFC 3339, UTC.
     """
 
@@ -46,7 +47,7 @@ class WorkloadStatus:
 
     @property
     def line(self) -> str:
-        """The phase, with the engines that answer of those that there are to be: ``ready 2/2``."""
+        """The phase with the numbers of running and wanted engines, such as ``ready 2/2``."""
         if not self.running and not self.wanted:
             return self.phase
         return f"{self.phase} {self.running}/{self.wanted}"
@@ -54,16 +55,17 @@ class WorkloadStatus:
 
 @attrs.frozen(kw_only=True)
 class PlatformStatus:
-    """A data directory's platform.
+    """The status of the platform of one data directory.
 
     Args:
-        running: whether a platform holds the directory now.
-        pid: its process; ``None`` while none runs.
-        base_url: where it answers; ``None`` while none runs.
-        started_at: RFC 3339, UTC; ``None`` while none runs.
-        data_dir: the directory.
-        workloads: all of them, oldest first.
-        engines: the pids of the engines that run, those that a killed platform left behind included.
+        running: whether a platform is running.
+        pid: its process id; ``None`` if it is not running.
+        base_url: its URL; ``None`` if it is not running.
+        started_at: RFC 3339, UTC; ``None`` if it is not running.
+        data_dir: the data directory.
+        workloads: all its workloads, oldest first.
+        engines: the process ids of the running engines, including engines that a killed platform
+            left behind.
     """
 
     running: bool
@@ -76,10 +78,13 @@ class PlatformStatus:
 
 
 def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
-    """Return the status of the platform of *data_dir* (default: this user's).
+    """Return the status of a platform.
+
+    Args:
+        data_dir: its data directory; default: this user's.
 
     Raises:
-        StoreError: the store is there and cannot be read.
+        StoreError: the store exists and cannot be read.
     """
     directory = resolve_data_dir(data_dir)
     running = is_locked(directory)

@@ -1,4 +1,4 @@
-"""What the body of a create or an update may hold, decided before anything is stored."""
+"""The checks of the body of a create or an update, before anything is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from inferencekey._core.control.commands import command_problem
 from inferencekey._core.control.policies import check_policy
 from inferencekey._core.control.specs import secret_problems
-from inferencekey._core.slugs import canonical_slug
+from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey.errors import ValidationError
 from inferencekey.local.records import StoredWorkload
 from inferencekey.models import member
@@ -32,7 +32,7 @@ def parse_create(body: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
     """Return the canonical slug and the fields to store.
 
     Raises:
-        ValidationError: a field is missing, unknown, or wrong; the message names it.
+        ValidationError: a field is missing, unknown or invalid; the message names it.
     """
     _refuse_unknown(body, _CREATABLE)
     for field in REQUIRED_FIELDS:
@@ -44,10 +44,7 @@ def parse_create(body: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
         cast("Mapping[str, Any] | None", body.get("execution_policy_config")),
     )
     fields = dict(body)
-    given = cast("str", fields.pop("slug"))
-    slug = canonical_slug(given)
-    if not slug:
-        raise ValidationError.of(f"slug must hold a letter or a digit; got {given!r}")
+    slug = checked_slug(cast("str", fields.pop("slug")))
     return slug, fields
 
 
@@ -55,11 +52,12 @@ def parse_update(body: Mapping[str, object], current: StoredWorkload) -> dict[st
     """Return the changes to store.
 
     Args:
-        body: the fields sent.
-        current: the workload as it is; a policy is checked as it will be.
+        body: the fields that were sent.
+        current: the workload before the change. If only a part of the policy was sent, the policy
+            is checked together with the other part of the current one.
 
     Raises:
-        ValidationError: a field cannot be changed, is unknown, or wrong; the message names it.
+        ValidationError: a field is unknown, invalid, or cannot be changed; the message names it.
     """
     for name in body:
         if name in _FIXED:
@@ -70,7 +68,7 @@ def parse_update(body: Mapping[str, object], current: StoredWorkload) -> dict[st
     if "execution_policy" in changes or "execution_policy_config" in changes:
         kind = changes.get("execution_policy", current.execution_policy)
         if kind != current.execution_policy:
-            # A config belongs to its kind: one that was not sent along is gone.
+            # The config of another kind of policy is not valid for the new kind.
             changes.setdefault("execution_policy_config", None)
         check_policy(kind, changes.get("execution_policy_config", current.execution_policy_config))
     return changes
@@ -83,7 +81,7 @@ def _refuse_unknown(body: Iterable[str], known: Mapping[str, WorkloadField]) -> 
 
 
 def _check_values(body: Mapping[str, object]) -> None:
-    """Check the fields that are there, in the order of the contract."""
+    """Check the fields of a body, in the order of the contract."""
     for field in CREATE_FIELDS:
         if field.wire in body:
             _check_value(field, body[field.wire])
@@ -122,7 +120,7 @@ def _check_backend(backend: str) -> None:
 
 
 def _check_config(config: Mapping[str, object]) -> None:
-    """Check the keys of ``config`` that the fields of a spec are stored under."""
+    """Check the keys of ``config`` that store fields of a spec."""
     for field in CONFIG_FIELDS:
         value = config.get(field.wire)
         if value is None:

@@ -173,7 +173,7 @@ async def test_who_may_read_a_log_and_what_of(tmp_path: Path) -> None:
         ):
             answer = await logs(local, **query)
             assert answer.status == 400, query
-            assert "must be a number from" in answer.body["error"]
+            assert "must be an integer from" in answer.body["error"]
 
 
 NEVER = {

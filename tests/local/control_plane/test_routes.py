@@ -124,7 +124,7 @@ async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running
 BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"name": None}, "name must be a string"),
     ({"name": "  "}, "name must not be empty"),
-    ({"slug": "---"}, "slug must hold a letter or a digit"),
+    ({"slug": "---"}, "a letter (a to z) or a digit; got '---'"),
     ({"slug": ""}, "slug must not be empty"),
     ({"slug": 5}, "slug must be a string"),
     ({"model_name": ""}, "model_name must not be empty"),

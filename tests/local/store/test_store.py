@@ -204,7 +204,7 @@ def test_the_same_key_with_another_body_is_refused(store: Store) -> None:
 
 def test_a_late_create_does_not_bring_back_what_was_deleted(store: Store) -> None:
     store.delete_workload(add(store, key="k").id)
-    with pytest.raises(IdempotencyConflict, match="deleted since"):
+    with pytest.raises(IdempotencyConflict, match="has been deleted"):
         add(store, key="k")
 
 
