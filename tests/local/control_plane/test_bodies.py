@@ -1,4 +1,4 @@
-"""What a create or an update may hold, by the list of a workload's fields."""
+"""The checks of the bodies of creates and updates, for every field of a workload."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SECRETS = [
 
 
 def valid(field: WorkloadField) -> Any:
-    """Return a value that a create takes beside the fields of :func:`workload_body`."""
+    """Return a valid value for the field."""
     known: dict[str, Any] = {"task_type": "embedding", "execution_policy": None}
     return known.get(field.wire, {} if field.kind == "mapping" else "a-value")
 
@@ -96,7 +96,7 @@ def test_client_and_platform_refuse_the_same_secrets(field: WorkloadField, value
     assert TOKEN not in client + platform
 
 
-def test_a_platform_says_where_a_secret_is_and_not_what_it_is() -> None:
+def test_the_message_names_the_place_of_a_secret_without_its_text() -> None:
     with pytest.raises(ValidationError) as raised:
         parse_create(workload_body(config={"env": [{"KEY": TOKEN}]}))
     expected = "config.env.0.KEY holds a token; secrets must never go in specs"
