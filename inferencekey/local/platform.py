@@ -32,10 +32,12 @@ from inferencekey.local.defaults import (
     HOLD_SECONDS,
     default_data_dir,
 )
-from inferencekey.local.engines.choose import Choose, Engines
-from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
+from inferencekey.local.engines.choose import EngineChooser
+from inferencekey.local.engines.engine import Choose
+from inferencekey.local.engines.programs.pool import InstalledPrograms
+from inferencekey.local.engines.programs.selection import programs_allowed
 from inferencekey.local.engines.reap import reap
-from inferencekey.local.engines.stand_ins.engines import StandInEngines
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.http.guard import Guard, stamp
 from inferencekey.local.http.hosts import HostRules
@@ -189,7 +191,7 @@ class LocalPlatform:
             on_started=store.add_engine,
         )
         stack.push_async_callback(_stop_engines, engines, programs, store)
-        choose = Engines(engines, programs)
+        choose = EngineChooser(engines, programs)
         programs.keep_logs(workload.id for workload in store.workloads())
         session = await stack.enter_async_context(_engine_session())
         tasks = Background(log)

@@ -13,9 +13,8 @@ import orjson
 from aiohttp import web
 
 from inferencekey._core.slugs import canonical_slug
-from inferencekey.local.engines.choose import Choose
+from inferencekey.local.engines.engine import Choose
 from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
-from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
 from inferencekey.local.http.authorisation import Need, authorise
 from inferencekey.local.http.errors import Refused
@@ -68,7 +67,7 @@ class Logs:
                 choice = self._choose(workload)
             except EngineError:
                 return _answer(LogPart((), 0), None)  # nothing serves it: nobody wrote
-            place, secrets = choice.log(replica), secrets_of(workload)
+            place = choice.log(replica)
             if place is None:
                 return _answer(LogPart((), 0), None)
             engine = (
@@ -78,10 +77,11 @@ class Logs:
             )
             if after < 0:
                 return _answer(
-                    read_tail(place.path, lines, start=place.start, secrets=secrets), engine
+                    read_tail(place.path, lines, start=place.start, secrets=place.secrets), engine
                 )
             return _answer(
-                read_after(place.path, after, lines, start=place.start, secrets=secrets), engine
+                read_after(place.path, after, lines, start=place.start, secrets=place.secrets),
+                engine,
             )
 
         return await anyio.to_thread.run_sync(read)

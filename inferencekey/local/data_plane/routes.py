@@ -13,7 +13,7 @@ from inferencekey.local.data_plane.engine_client import Unreached, died
 from inferencekey.local.data_plane.programs import Forward
 from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
 from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
-from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.authorisation import Need, authorise
 from inferencekey.local.http.errors import Refused, json_answer
 from inferencekey.local.http.guard import as_json, bearer, read_body

@@ -17,7 +17,7 @@ import anyio.to_thread
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock, SystemClock
 from inferencekey.local.defaults import DRAIN_SECONDS
-from inferencekey.local.engines.choose import Choose, RunningEngine
+from inferencekey.local.engines.engine import Choose, RunningEngine
 from inferencekey.local.manager.events import Stage
 from inferencekey.local.manager.policy import most_replicas
 from inferencekey.local.manager.refusal import NotServing

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 
 from inferencekey.local.clock import Clock
-from inferencekey.local.engines.choose import Choice, RunningEngine
+from inferencekey.local.engines.engine import Choice, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.events import Headline
 from inferencekey.models import Phase
@@ -110,7 +110,7 @@ class Replica:
             self._told()
 
     async def _serve_once(self) -> None:
-        async with self._choice.hold(self._step, self.number) as engine:
+        async with self._choice.acquire(self._step, self.number) as engine:
             serving = self.serving = InService(engine)
             self._told()
             died = await self._serve(serving)

@@ -13,7 +13,7 @@ import attrs
 from inferencekey.errors import InferenceKeyError
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock
-from inferencekey.local.engines.choose import Choice, Choose, RunningEngine
+from inferencekey.local.engines.engine import Choice, Choose, RunningEngine
 from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.decide import Desired, Seen, desire, pressure
 from inferencekey.local.manager.events import Headline, Stages
@@ -471,7 +471,7 @@ class Managed:
         return Headline(Phase.READY, f"scaled to zero; the next call starts it{failed}")
 
     def _ready(self, live: _Launch) -> str:
-        parts = [live.choice.ready(self._in_service[0].engine.model_name)]
+        parts = [live.choice.ready_message(self._in_service[0].engine.model_name)]
         wanted = self._desired.replicas
         if wanted > 1 or len(self._in_service) != wanted:
             failed = "" if live.failure is None else f" ({live.failure})"

@@ -15,8 +15,7 @@ import pytest
 
 from inferencekey.local.background import Background
 from inferencekey.local.clock import ManualClock
-from inferencekey.local.engines.choose import Choice, RunningEngine
-from inferencekey.local.engines.stand_ins.engines import OnStep
+from inferencekey.local.engines.engine import Choice, OnStep, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import Lifecycle, NotServing, Stage
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
