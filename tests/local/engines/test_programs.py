@@ -324,7 +324,7 @@ def test_what_is_not_installed_has_a_stand_in(
         ({"backend": "my-own"}, "nothing is known to launch for my-own here"),
         ({"command": "A=1"}, "nothing is known to launch for vllm here"),
     ):
-        assert choose(workload(**fields)).ready("Smol").startswith(f"{why}: Smol answers")
+        assert choose(workload(**fields)).ready_message("Smol").startswith(f"{why}: Smol answers")
     with pytest.raises(
         EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"
     ):
