@@ -47,7 +47,7 @@ from inferencekey.local.errors import PlatformError
 from inferencekey.local.http.guard import Guard, add_request_id
 from inferencekey.local.http.hosts import HostRules
 from inferencekey.local.http.listen import BACKLOG, base_url, open_listener
-from inferencekey.local.manager.manager import Lifecycle
+from inferencekey.local.manager.manager import WorkloadManager
 from inferencekey.local.platform_log import open_platform_log
 from inferencekey.local.store import Store, store_path
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
@@ -201,7 +201,7 @@ class LocalPlatform:
         session = await stack.enter_async_context(_engine_session())
         tasks = Background(log)
         stack.push_async_callback(tasks.aclose)
-        lifecycle = Lifecycle(
+        manager = WorkloadManager(
             tasks,
             choose,
             store.set_statuses,
@@ -211,8 +211,8 @@ class LocalPlatform:
             max_replicas=self._max_replicas,
             on_forgotten=choose.forget,
         )
-        lifecycle.start(store.workloads())
-        app = self._application(store, Writer(tasks), lifecycle, choose, session, log)
+        manager.start(store.workloads())
+        app = self._application(store, Writer(tasks), manager, choose, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
         self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
@@ -224,7 +224,7 @@ class LocalPlatform:
         self,
         store: Store,
         write: Writer,
-        lifecycle: Lifecycle,
+        manager: WorkloadManager,
         choose: Choose,
         session: aiohttp.ClientSession,
         log: logging.Logger,
@@ -233,12 +233,12 @@ class LocalPlatform:
         app = web.Application(middlewares=[guard.middleware], client_max_size=DATA_BODY_BYTES)
         app.on_response_prepare.append(add_request_id)
         app.add_routes([web.get("/healthz", _healthz)])
-        app.add_routes(ControlPlane(store, write, lifecycle).routes())
+        app.add_routes(ControlPlane(store, write, manager).routes())
         app.add_routes(EngineLogs(store, choose).routes())
-        app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
+        app.add_routes(Gateway(store, manager, session, hold=self._hold).routes())
 
         async def let_finish(_: web.Application) -> None:
-            lifecycle.close()
+            manager.close()
             with anyio.move_on_after(self._close_seconds):
                 await guard.wait_until_idle()
 
