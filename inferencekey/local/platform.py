@@ -37,15 +37,17 @@ from inferencekey.local.defaults import (
     DRAIN_SECONDS,
     HOLD_SECONDS,
 )
-from inferencekey.local.engines.choose import Choose, Engines
-from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
+from inferencekey.local.engines.choose import EngineChooser
+from inferencekey.local.engines.engine import Choose
+from inferencekey.local.engines.programs.pool import InstalledPrograms
+from inferencekey.local.engines.programs.selection import programs_allowed
 from inferencekey.local.engines.reap import reap
-from inferencekey.local.engines.stand_ins.engines import StandInEngines
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.http.guard import Guard, add_request_id
 from inferencekey.local.http.hosts import HostRules
 from inferencekey.local.http.listen import BACKLOG, base_url, open_listener
-from inferencekey.local.manager.manager import Lifecycle
+from inferencekey.local.manager.manager import WorkloadManager
 from inferencekey.local.platform_log import open_platform_log
 from inferencekey.local.store import Store, store_path
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
@@ -192,12 +194,12 @@ class LocalPlatform:
             on_started=store.add_engine,
         )
         stack.push_async_callback(_stop_engines, engines, programs, store)
-        choose = Engines(engines, programs)
+        choose = EngineChooser(engines, programs)
         programs.keep_logs(workload.id for workload in store.workloads())
         session = await stack.enter_async_context(_engine_session())
         tasks = Background(log)
         stack.push_async_callback(tasks.aclose)
-        lifecycle = Lifecycle(
+        manager = WorkloadManager(
             tasks,
             choose,
             store.set_statuses,
@@ -207,8 +209,8 @@ class LocalPlatform:
             max_replicas=self._max_replicas,
             on_forgotten=choose.forget,
         )
-        lifecycle.start(store.workloads())
-        app = self._application(store, Writer(tasks), lifecycle, choose, session, log)
+        manager.start(store.workloads())
+        app = self._application(store, Writer(tasks), manager, choose, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
         self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
@@ -220,7 +222,7 @@ class LocalPlatform:
         self,
         store: Store,
         write: Writer,
-        lifecycle: Lifecycle,
+        manager: WorkloadManager,
         choose: Choose,
         session: aiohttp.ClientSession,
         log: logging.Logger,
@@ -229,12 +231,12 @@ class LocalPlatform:
         app = web.Application(middlewares=[guard.middleware], client_max_size=DATA_BODY_BYTES)
         app.on_response_prepare.append(add_request_id)
         app.add_routes([web.get("/healthz", _healthz)])
-        app.add_routes(ControlPlane(store, write, lifecycle).routes())
+        app.add_routes(ControlPlane(store, write, manager).routes())
         app.add_routes(EngineLogs(store, choose).routes())
-        app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
+        app.add_routes(Gateway(store, manager, session, hold=self._hold).routes())
 
         async def let_finish(_: web.Application) -> None:
-            lifecycle.close()
+            manager.close()
             with anyio.move_on_after(self._close_seconds):
                 await guard.wait_until_idle()
 

@@ -11,9 +11,8 @@ from typing import Final
 import anyio.to_thread
 from aiohttp import web
 
-from inferencekey.local.engines.choose import Choose
+from inferencekey.local.engines.engine import Choose
 from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
-from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
 from inferencekey.local.http.admission import Admission
 from inferencekey.local.http.authorisation import READERS
@@ -73,15 +72,17 @@ class EngineLogs:
             choice = self._choose(workload)
         except EngineError:
             return LogPart((), 0), None  # No engine can serve the workload, so there is no log.
-        place, secrets = choice.log(replica), secrets_of(workload)
+        place = choice.log(replica)
         if place is None:
             return LogPart((), 0), None
         engine = choice.engine
         if not choice.installed:
             engine = f"{engine} (shared with other workloads)"
         if after is None:
-            return read_tail(place.path, lines, start=place.start, secrets=secrets), engine
-        return read_after(place.path, after, lines, start=place.start, secrets=secrets), engine
+            part = read_tail(place.path, lines, start=place.start, secrets=place.secrets)
+        else:
+            part = read_after(place.path, after, lines, start=place.start, secrets=place.secrets)
+        return part, engine
 
 
 def _integer(request: web.Request, name: str, *, minimum: int, maximum: int) -> int | None:

@@ -18,7 +18,7 @@ from inferencekey.local.http.authorisation import ASSIGNERS, READERS, WRITERS, N
 from inferencekey.local.http.bodies import read_object
 from inferencekey.local.http.errors import HTTPRefusal, json_response
 from inferencekey.local.manager.cron import check_schedule
-from inferencekey.local.manager.manager import Lifecycle
+from inferencekey.local.manager.manager import WorkloadManager
 from inferencekey.local.records import StoredWorkload
 from inferencekey.local.store import Store
 from inferencekey.local.store.writer import Writer
@@ -32,7 +32,7 @@ class ControlPlane:
     Args:
         store: where workloads and tokens are read.
         write: runs the writes to the store.
-        lifecycle: starts, changes and stops the workloads.
+        manager: starts, changes and stops the workloads.
         heartbeat: seconds without a readiness event after which a comment is sent.
     """
 
@@ -40,14 +40,14 @@ class ControlPlane:
         self,
         store: Store,
         write: Writer,
-        lifecycle: Lifecycle,
+        manager: WorkloadManager,
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._store = store
         self._admission = Admission(store)
         self._write = write
-        self._lifecycle = lifecycle
+        self._manager = manager
         self._heartbeat = heartbeat
 
     def routes(self) -> list[web.RouteDef]:
@@ -89,8 +89,8 @@ class ControlPlane:
 
         def launch(workload: StoredWorkload) -> None:
             # A workload that an idempotency key created before has been launched already.
-            if self._lifecycle.stage(workload.id) is None:
-                self._lifecycle.apply(workload)
+            if self._manager.current_event(workload.id) is None:
+                self._manager.apply(workload)
 
         try:
             workload = await self._write(create, launch)
@@ -114,7 +114,7 @@ class ControlPlane:
 
         def apply(change: tuple[StoredWorkload, StoredWorkload] | None) -> None:
             if change is not None:
-                self._lifecycle.apply(change[1])
+                self._manager.apply(change[1])
 
         try:
             change = await self._write(
@@ -131,7 +131,7 @@ class ControlPlane:
         workload = self._admission.admit_to_workload(request, WRITERS)
         existed = await self._write(
             lambda: self._store.delete_workload(workload.id),
-            lambda _: self._lifecycle.forget(workload.id),
+            lambda _: self._manager.forget(workload.id),
         )
         if not existed:
             raise no_workload_with_id(workload.id)
@@ -148,13 +148,13 @@ class ControlPlane:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
         await response.prepare(request)
-        async with aclosing(self._lifecycle.stages(workload.id, self._heartbeat)) as stages:
-            async for stage in stages:
-                if stage is None:
+        async with aclosing(self._manager.follow_events(workload.id, self._heartbeat)) as events:
+            async for event in events:
+                if event is None:
                     # A comment, which clients ignore; it shows that the connection is alive.
                     await response.write(b": still here\n\n")
                 else:
-                    await response.write(b"data: " + orjson.dumps(stage.to_wire()) + b"\n\n")
+                    await response.write(b"data: " + orjson.dumps(event.to_wire()) + b"\n\n")
         return response
 
     async def custom_backends(self, request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal
 
 __all__ = ["ERROR_BYTES", "Unreached", "died", "error_body_of", "post_json", "send"]

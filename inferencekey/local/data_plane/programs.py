@@ -13,7 +13,7 @@ from inferencekey.local.data_plane.engine_client import died, error_body_of, sen
 from inferencekey.local.data_plane.multipart import with_field
 from inferencekey.local.data_plane.relay import relay
 from inferencekey.local.data_plane.whole import as_stream, assembled
-from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal, json_response
 
 __all__ = ["Forward"]

@@ -12,7 +12,7 @@ from inferencekey.local.data_plane.engine_client import Unreached, died
 from inferencekey.local.data_plane.programs import Forward
 from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
 from inferencekey.local.defaults import HOLD_SECONDS
-from inferencekey.local.engines.choose import RunningEngine
+from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.admission import Admission, no_workload
 from inferencekey.local.http.bodies import parse_object, read_body
 from inferencekey.local.http.errors import HTTPRefusal, json_response

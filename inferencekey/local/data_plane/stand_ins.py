@@ -24,8 +24,8 @@ from inferencekey.local.data_plane.engine_client import died, error_body_of, pos
 from inferencekey.local.data_plane.relay import relay
 from inferencekey.local.data_plane.rerank import ranked
 from inferencekey.local.data_plane.whole import as_stream, assembled
-from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.engines.stand_ins.engines import SLOTS
+from inferencekey.local.engines.engine import RunningEngine
+from inferencekey.local.engines.stand_ins.kinds import DIMENSIONS, SLOTS
 from inferencekey.local.http.errors import RETRY_AFTER, HTTPRefusal, json_response
 
 __all__ = ["Checked", "StandInCalls", "check"]
