@@ -11,7 +11,7 @@ import attrs
 
 from inferencekey.config import TokenKind
 
-__all__ = ["EngineRecord", "MintedToken", "Status", "StoredWorkload", "Token"]
+__all__ = ["EngineRecord", "MintedToken", "StoredStatus", "StoredWorkload", "Token"]
 
 
 _PROJECT_IDS: Final = uuid.UUID("0b4f5ff6-52f1-4a7c-9a53-0f6f0f1c9d11")
@@ -60,7 +60,7 @@ class StoredWorkload:
 
 
 @attrs.frozen(kw_only=True)
-class Status:
+class StoredStatus:
     """The stored status of a workload.
 
     Args:

@@ -8,7 +8,7 @@ import attrs
 
 from inferencekey.local.data_dir import is_locked, read_run_file, resolve_data_dir
 from inferencekey.local.engines.reap import still_running
-from inferencekey.local.records import Status
+from inferencekey.local.records import StoredStatus
 from inferencekey.local.store import Store, store_path
 
 __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
@@ -110,10 +110,10 @@ def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
 
 def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
     stored = store.statuses() if running else {}
-    missing = Status(phase="scheduling", message="")
+    missing = StoredStatus(phase="scheduling", message="")
     if not running:
         # The status that a platform stored before it ended is no longer true.
-        missing = Status(phase="stopped", message="the platform is not running")
+        missing = StoredStatus(phase="stopped", message="the platform is not running")
     statuses: list[WorkloadStatus] = []
     for workload in store.workloads():
         status = stored.get(workload.id, missing)

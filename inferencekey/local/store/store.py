@@ -23,7 +23,13 @@ from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
 from inferencekey.local.data_dir import create_private, resolve_data_dir
 from inferencekey.local.errors import StoreError
-from inferencekey.local.records import EngineRecord, MintedToken, Status, StoredWorkload, Token
+from inferencekey.local.records import (
+    EngineRecord,
+    MintedToken,
+    StoredStatus,
+    StoredWorkload,
+    Token,
+)
 from inferencekey.local.store import tokens
 from inferencekey.local.store.schema import connect, prepare
 from inferencekey.local.store.workloads import (
@@ -141,7 +147,7 @@ class Store:
 
     # Status
 
-    def set_statuses(self, statuses: Mapping[str, Status]) -> None:
+    def set_statuses(self, statuses: Mapping[str, StoredStatus]) -> None:
         """Store the status of workloads, by their id. Ids of deleted workloads are ignored."""
         rows = [
             {**attrs.asdict(status), "workload_id": workload_id, "updated_at": timestamp()}
@@ -150,13 +156,13 @@ class Store:
         with self._transaction() as write:
             write.executemany(_SET_STATUS, rows)
 
-    def statuses(self) -> dict[str, Status]:
+    def statuses(self) -> dict[str, StoredStatus]:
         """Return the stored status of each workload, by its id."""
-        found: dict[str, Status] = {}
+        found: dict[str, StoredStatus] = {}
         for row in self._rows("SELECT * FROM status"):
             fields = dict(row)
             workload_id: str = fields.pop("workload_id")
-            found[workload_id] = Status(**fields)
+            found[workload_id] = StoredStatus(**fields)
         return found
 
     # Tokens

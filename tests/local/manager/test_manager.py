@@ -19,7 +19,7 @@ from inferencekey.local.engines.engine import Choice, OnStep, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import NotServing, ReadinessEvent, WorkloadManager
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
-from inferencekey.local.records import Status, StoredWorkload
+from inferencekey.local.records import StoredStatus, StoredWorkload
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ def shop() -> Workshop:
 
 
 @pytest.fixture
-def saved() -> dict[str, Status]:
+def saved() -> dict[str, StoredStatus]:
     return {}
 
 
@@ -143,7 +143,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def manager(
-    shop: Workshop, saved: dict[str, Status], clock: ManualClock, anyio_backend: str
+    shop: Workshop, saved: dict[str, StoredStatus], clock: ManualClock, anyio_backend: str
 ) -> AsyncIterator[WorkloadManager]:
     log = logging.Logger("test")
     tasks = Background(log)
@@ -194,7 +194,7 @@ async def watch(
 
 
 async def test_the_way_to_ready(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload())
     stages = [stage for stage in await watch(manager) if stage is not None]
@@ -214,7 +214,7 @@ async def test_the_way_to_ready(
     assert stages[-1].message == "real-model answers"
     assert await borrowed(manager) is shop.made[0]
     await until(lambda: saved.get("w1") and saved["w1"].phase == "ready")
-    assert saved["w1"] == Status(
+    assert saved["w1"] == StoredStatus(
         phase="ready", message="real-model answers", served_by="real-model", running=1, wanted=1
     )
 
@@ -406,7 +406,7 @@ async def test_a_drain_does_not_take_for_ever(
 
 
 async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload(model_name="old"))
     await borrowed(manager)
@@ -534,7 +534,7 @@ async def test_calls_go_to_the_engine_with_the_fewest(
 
 
 async def test_a_change_of_their_number_leaves_the_others_alone(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(fixed(1))
     await borrowed(manager)
@@ -687,7 +687,7 @@ async def test_a_failed_start_is_tried_again_at_the_next(
 
 
 async def test_a_workload_at_rest_is_started_by_a_call(
-    manager: WorkloadManager, shop: Workshop, clock: ManualClock, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, clock: ManualClock, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(scaled(0, 3))
     await until(lambda: now(manager).phase == "ready")

@@ -19,7 +19,7 @@ import attrs
 import pytest
 
 from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.records import EngineRecord, Status, StoredWorkload
+from inferencekey.local.records import EngineRecord, StoredStatus, StoredWorkload
 from inferencekey.local.store import Store
 from inferencekey.local.store.schema import MIGRATIONS
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
@@ -151,7 +151,7 @@ def test_an_exception_during_an_update_changes_nothing(store: Store) -> None:
 
 def test_deleting_a_workload_deletes_its_status(store: Store) -> None:
     made = add(store)
-    store.set_statuses({made.id: Status(phase="ready", message="m")})
+    store.set_statuses({made.id: StoredStatus(phase="ready", message="m")})
     assert store.delete_workload(made.id)
     assert not store.delete_workload(made.id)
     assert store.workload("acme", "bot") is None
@@ -160,11 +160,11 @@ def test_deleting_a_workload_deletes_its_status(store: Store) -> None:
 
 def test_the_latest_status_is_kept(store: Store) -> None:
     made = add(store)
-    store.set_statuses({made.id: Status(phase="provisioning", message="1", step="10 %")})
+    store.set_statuses({made.id: StoredStatus(phase="provisioning", message="1", step="10 %")})
     store.set_statuses(
         {
-            made.id: Status(phase="ready", message="2", served_by="real"),
-            "gone": Status(phase="x", message=""),
+            made.id: StoredStatus(phase="ready", message="2", served_by="real"),
+            "gone": StoredStatus(phase="x", message=""),
         }
     )
     status = store.statuses()[made.id]
