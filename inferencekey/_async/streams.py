@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Generic, NoReturn, Self, TypeVar
 
-from inferencekey._core import json as jsonval
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.http_errors import in_band_error
+from inferencekey._core.json import as_mapping, loads, preview
 from inferencekey._http.responses import ByteStream, EventReader
 from inferencekey.errors import (
     InferenceKeyError,
@@ -258,10 +258,10 @@ async def _not_a_stream(body: ByteStream) -> NoReturn:
         body.close()
     if body.content_type == "text/html":
         raise ResponseFormatError.of(
-            f"a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
+            f"a stream was asked for, but the server answered a page: {preview(whole)}"
         )
-    raw = jsonval.loads(whole, "the answer to a streaming request")
-    answer = jsonval.as_mapping(raw)
+    raw = loads(whole, "the answer to a streaming request")
+    answer = as_mapping(raw)
     if answer is not None and answer.get("error"):
         raise in_band_error(raw)
     raise ResponseFormatError.of(

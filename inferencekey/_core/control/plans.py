@@ -16,13 +16,21 @@ from typing import Any, Final, cast
 import orjson
 
 from inferencekey._core.json import plain
-from inferencekey._core.slugs import canonical_slug
+from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
 from inferencekey.models.plan_text import same
+from inferencekey.models.workload_fields import (
+    CONFIG_FIELDS,
+    CREATE_FIELDS,
+    REQUIRED_FIELDS,
+    UPDATE_FIELDS,
+    WorkloadField,
+)
 
 __all__ = [
     "ORDER",
+    "check_plan",
     "create_body",
     "declared",
     "drift_error",
@@ -34,17 +42,11 @@ __all__ = [
     "state_of",
 ]
 
-ORDER: Final = (
-    "name",
-    "backend",
-    "model_name",
-    "description",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+REQUIRED: Final = tuple(field.wire for field in REQUIRED_FIELDS)
+"""The wire names of the fields that a create must have."""
+
+ORDER: Final = tuple(field.wire for field in UPDATE_FIELDS)
+"""The wire names of the fields that can drift, in the order in which they are compared."""
 
 
 def declared(spec: WorkloadSpec) -> dict[str, Any]:
@@ -53,34 +55,39 @@ def declared(spec: WorkloadSpec) -> dict[str, Any]:
     Raises:
         ValidationError: a mapping holds something JSON cannot carry.
     """
-    config = cast("dict[str, Any] | None", plain(spec.config, "config"))
-    for key in ("command", "vllm_version"):
-        value = getattr(spec, key)
+    values: dict[str, Any] = {}
+    for field in UPDATE_FIELDS:
+        value = _sent(spec, field)
+        if field.name == "config":
+            value = _with_config_fields(value, spec)
         if value is not None:
-            config = {**(config or {}), key: value}
-    values: dict[str, Any] = {
-        "name": spec.name,
-        "backend": str(spec.backend),
-        "model_name": spec.model,
-        "description": spec.description,
-        "config": config,
-        "worker_id": spec.worker_id,
-        "gpu_resource_id": spec.gpu_resource_id,
-        "execution_policy": None if spec.execution_policy is None else str(spec.execution_policy),
-        "execution_policy_config": plain(spec.execution_policy_config, "execution_policy_config"),
-    }
-    return {field: values[field] for field in ORDER if values[field] is not None}
+            values[field.wire] = value
+    return values
+
+
+def _sent(spec: WorkloadSpec, field: WorkloadField) -> Any:
+    """Return the value of a field as JSON carries it; ``None`` if the spec leaves it out."""
+    value: object = getattr(spec, field.name)
+    if field.kind == "mapping":
+        return plain(value, field.name)
+    return None if value is None else str(value)
+
+
+def _with_config_fields(config: dict[str, Any] | None, spec: WorkloadSpec) -> dict[str, Any] | None:
+    """Return the config with the fields over it that a spec has by themselves, such as the command."""
+    given = {field.wire: getattr(spec, field.name) for field in CONFIG_FIELDS}
+    declared = {name: value for name, value in given.items() if value is not None}
+    return {**(config or {}), **declared} if declared else config
 
 
 def create_body(spec: WorkloadSpec) -> dict[str, Any]:
     """Return the body that creates the workload."""
-    fields = declared(spec)
-    head = {
-        "name": fields.pop("name"),
-        "slug": canonical_slug(spec.slug),
-        "task_type": str(spec.task_type),
-    }
-    return {**head, **fields}
+    values = declared(spec)
+    for field in CREATE_FIELDS:
+        if not field.updatable:
+            values[field.wire] = _sent(spec, field)
+    values["slug"] = canonical_slug(spec.slug)
+    return {field.wire: values[field.wire] for field in CREATE_FIELDS if field.wire in values}
 
 
 def patch_body(plan: Plan) -> dict[str, Any]:
@@ -221,3 +228,45 @@ def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             else value
         )
     return merged
+
+
+def check_plan(plan: Plan) -> None:
+    """Check that a plan is one that ``plan`` makes: a create of a whole workload, an update of a known one, or nothing.
+
+    Raises:
+        ValidationError: it is not.
+    """
+    if not isinstance(cast("object", plan), Plan):
+        raise ValidationError.of(f"plan must be a Plan; got {type(plan).__name__}")
+    why = _wrong(plan)
+    if why is not None:
+        raise ValidationError.of(f"this is no plan to apply: {why}; make it with plan(spec)")
+    checked_project(plan.project_slug)
+
+
+def _wrong(plan: Plan) -> str | None:
+    fields = [change.field for change in plan.changes]
+    if not plan.workload_slug or canonical_slug(plan.workload_slug) != plan.workload_slug:
+        return f"{plan.workload_slug!r} is no slug as the platform stores it"
+    if plan.action == "create":
+        body = {change.field: change.after for change in plan.changes}
+        missing = [field for field in REQUIRED if not body.get(field)]
+        if missing:
+            return f"it creates a workload without {', '.join(missing)}"
+        if body["slug"] != plan.workload_slug:
+            return f"it creates {body['slug']!r}, but is of {plan.workload_slug!r}"
+        consistent = plan.workload_id is None and plan.state is None
+        allowed: tuple[str, ...] = (*REQUIRED, *ORDER)
+    else:
+        consistent = bool(plan.workload_id and plan.state)
+        allowed = ORDER if plan.action == "update" else ()
+    if not consistent:
+        return "its action and what it says of the live workload contradict each other"
+    if plan.action == "update" and not fields:
+        return "it updates nothing"
+    strange = [field for field in fields if field not in allowed]
+    if strange or len(set(fields)) < len(fields):
+        return (
+            f"its changes are of fields that it cannot change, or twice of one: {', '.join(fields)}"
+        )
+    return None
