@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 import attrs
 
 from inferencekey._core.control.spec_warnings import spec_advice
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
 from inferencekey._core.slugs import canonical_slug, checked_project
+from inferencekey.credentials import contains_token_start
 from inferencekey.errors import ValidationError
 from inferencekey.manifest.entry import FIELDS, Table, Workload, default_problems, unknown_keys
 from inferencekey.manifest.expand import expanded_source
@@ -207,7 +208,7 @@ class _Load:
         message = None
         if table.spoiled(("project",)):
             return
-        if isinstance(value, str) and holds_secret(value):
+        if isinstance(value, str) and contains_token_start(value):
             message = f"project holds a token; {SECRET}"
         else:
             try:
