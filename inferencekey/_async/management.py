@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl as ssl_module
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Self
 
 from inferencekey import config
 from inferencekey._async.bulk import converge_all
 from inferencekey._async.callbacks import run_callback, warn
-from inferencekey._async.control_api import Control
+from inferencekey._async.client import BaseClient
+from inferencekey._async.control_api import ControlApi
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._async.waiting import Watch, wait
@@ -32,7 +32,6 @@ from inferencekey._core.slugs import checked_slug
 from inferencekey._http.credential import Credential
 from inferencekey._http.log import logger
 from inferencekey._http.sessions import SessionFactory
-from inferencekey._http.transport import Transport
 from inferencekey.errors import (
     ApiError,
     DriftError,
@@ -57,7 +56,7 @@ from inferencekey.models import (
 __all__ = ["AsyncManagementClient"]
 
 
-class AsyncManagementClient:
+class AsyncManagementClient(BaseClient):
     """Provisions workloads with an ``ik_sdk_`` token. It never calls inference.
 
     Args:
@@ -89,10 +88,10 @@ class AsyncManagementClient:
         ssl: ssl_module.SSLContext | bool = True,
         session_factory: SessionFactory | None = None,
     ) -> None:
-        self._project = config.setting(project, "", {})
-        self._credential = Credential(config.check_sdk_token(config.setting(sdk_token, "", {})))
-        self._transport = Transport(
-            base_url=config.base_url(base_url, {}),
+        credential = Credential(config.check_sdk_token(config.setting(sdk_token, "", {})))
+        super().__init__(
+            base_url=base_url,
+            project=project,
             timeout=timeout,
             retry=retry,
             headers=headers,
@@ -100,7 +99,7 @@ class AsyncManagementClient:
             ssl=ssl,
             session_factory=session_factory,
         )
-        self._control = Control(self._transport, self._credential)
+        self._control = ControlApi(self._transport, credential)
 
     @classmethod
     def from_env(
@@ -120,9 +119,9 @@ class AsyncManagementClient:
 
         An explicit argument beats its variable; a blank variable counts as absent. The arguments are the constructor's.
         """
-        return cls(
-            base_url=config.base_url(base_url),
-            project=config.setting(project, config.PROJECT_VARIABLE),
+        return cls._from_env(
+            base_url=base_url,
+            project=project,
             sdk_token=config.setting(sdk_token, config.SDK_TOKEN_VARIABLE),
             timeout=timeout,
             retry=retry,
@@ -131,19 +130,6 @@ class AsyncManagementClient:
             ssl=ssl,
             session_factory=session_factory,
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r}, project={self.project!r})"
-
-    @property
-    def base_url(self) -> str:
-        """The platform's URL, without a trailing slash."""
-        return self._transport.base_url
-
-    @property
-    def project(self) -> str | None:
-        """The project, where neither the call nor the spec names one."""
-        return self._project
 
     async def ensure(
         self,
@@ -172,10 +158,10 @@ class AsyncManagementClient:
         """
         mode = member(OnDrift, on_drift, "on_drift")
         check_spec(spec)
-        where = resolve_project(project, spec.project, self._project)
+        project = resolve_project(project, spec.project, self._project)
         await self._warn_of(spec)
         return await self._finish(
-            where, await self._control.converge(Converge(spec, mode, where), where)
+            project, await self._control.converge(Converge(spec, mode, project), project)
         )
 
     async def ensure_all(
@@ -206,13 +192,15 @@ class AsyncManagementClient:
             InferenceKeyError: the workloads of the one project could not be listed. Nothing was done.
         """
         mode = member(OnDrift, on_drift, "on_drift")
-        at_once = check_concurrency(max_concurrency)
+        max_concurrency = check_concurrency(max_concurrency)
         targets = check_all(specs, project, self._project)
         for target in targets:
             await self._warn_of(target.spec)
         results: list[EndpointRef | None] = [None] * len(targets)
         errors: list[Exception | None] = [None] * len(targets)
-        for number, outcome in enumerate(await converge_all(self._control, targets, mode, at_once)):
+        for number, outcome in enumerate(
+            await converge_all(self._control, targets, mode, max_concurrency)
+        ):
             try:
                 if isinstance(outcome, Exception):
                     raise outcome
@@ -235,12 +223,12 @@ class AsyncManagementClient:
             InferenceKeyError: as for ``ensure``.
         """
         slug = check_spec(spec)
-        where = resolve_project(project, spec.project, self._project)
+        project = resolve_project(project, spec.project, self._project)
         await self._warn_of(spec)
-        live = await self._control.find(where, slug)
+        live = await self._control.find(project, slug)
         for text in plan_warnings(spec, live):
             await warn(text, WorkloadSpecWarning)
-        return make_plan(spec, live, project=where)
+        return make_plan(spec, live, project=project)
 
     async def apply(self, plan: Plan) -> EndpointRef:
         """Carry out exactly what a plan says, in the project that it says.
@@ -262,8 +250,8 @@ class AsyncManagementClient:
             InferenceKeyError: what the platform answered, or that it did not.
         """
         check_plan(plan)
-        where = plan.project_slug
-        return await self._finish(where, await self._control.converge(Apply(plan), where))
+        project = plan.project_slug
+        return await self._finish(project, await self._control.converge(Apply(plan), project))
 
     async def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -275,8 +263,8 @@ class AsyncManagementClient:
             ConfigurationError: there is no project.
             InferenceKeyError: what the platform answered.
         """
-        where = resolve_project(project, None, self._project)
-        return (await self._control.list(where)).all()
+        project = resolve_project(project, None, self._project)
+        return (await self._control.list(project)).all()
 
     async def get_workload(self, slug: str, *, project: str | None = None) -> Workload:
         """Return one workload.
@@ -289,11 +277,11 @@ class AsyncManagementClient:
             NotFoundError: the project has none with this slug.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        found = await self._control.find(where, canonical)
+        found = await self._control.find(project, canonical)
         if found is None:
-            raise _no_workload(where, canonical)
+            raise _no_workload(project, canonical)
         return found
 
     async def delete(self, slug: str, *, project: str | None = None, id: str | None = None) -> bool:
@@ -311,9 +299,9 @@ class AsyncManagementClient:
             DriftError: the workload with this slug has another id than *id*. Nothing was deleted.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        found = await self._control.find(where, canonical)
+        found = await self._control.find(project, canonical)
         if found is None:
             return False
         if id is not None and found.id != id:
@@ -337,8 +325,8 @@ class AsyncManagementClient:
             ConfigurationError: there is no project.
             InferenceKeyError: on opening, what the platform answered.
         """
-        where = resolve_project(project, None, self._project)
-        return self._control.readiness(where, checked_slug(slug))
+        project = resolve_project(project, None, self._project)
+        return self._control.readiness(project, checked_slug(slug))
 
     async def wait_until_ready(
         self,
@@ -406,9 +394,9 @@ class AsyncManagementClient:
             InferenceKeyError: as for ``readiness_events``.
         """
         seconds = _ceiling(timeout)
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = check_slugs(slugs)
-        watches = {slug: self._watch(where, slug) for slug in canonical}
+        watches = {slug: self._watch(project, slug) for slug in canonical}
 
         async def tell(watch: Watch, event: ReadinessEvent) -> None:
             if on_progress is not None:
@@ -445,38 +433,23 @@ class AsyncManagementClient:
             ValidationError: *lines* or *after* is wrong.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
         check_log_range(lines, after)
         try:
-            return await self._control.log(where, canonical, lines, after)
+            return await self._control.log(project, canonical, lines, after)
         except ApiError as error:
             if error.status not in (404, 405, 501):
                 raise
             refusal = error
-        if await self._control.find(where, canonical) is None:
-            raise _no_workload(where, canonical)
+        if await self._control.find(project, canonical) is None:
+            raise _no_workload(project, canonical)
         raise NotFoundError.of(
             f"{self.base_url} offers no log of workload {canonical!r}; the local platform has logs, "
             f"the hosted one has not ({refusal})",
             status=refusal.status,
             request_id=refusal.request_id,
         )
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _watch(self, project: str, slug: str) -> Watch:
         return Watch(

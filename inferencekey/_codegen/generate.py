@@ -1,18 +1,25 @@
 """Writes ``inferencekey/_sync`` from ``inferencekey/_async``.
 
     python inferencekey/_codegen/generate.py            write
-    python inferencekey/_codegen/generate.py --check    exit 1 if what is there differs, by file set or by a byte
+    python inferencekey/_codegen/generate.py --check    exit 1 if a file or a byte differs
 
-Run it by path, so that a broken ``_sync`` cannot stop its own regeneration. It reads source text and imports nothing of
-the package. Every public method of a public async class becomes a delegation with the same signature and docstring.
+Run it by path, so that a broken ``_sync`` cannot stop its own regeneration. It reads source text
+and imports nothing of the package.
+
+Every class whose name begins with ``Async`` gets a sync class in a file of the same path. Each of
+its public methods, inherited ones included, becomes a delegation with the same signature and
+docstring.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import sys
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import libcst as cst
 
@@ -20,11 +27,10 @@ PACKAGE = Path(__file__).resolve().parent.parent
 SOURCE = PACKAGE / "_async"
 TARGET = PACKAGE / "_sync"
 
-# Which async files have classes that users hold; the others are machinery.
-FILES = ("data.py", "management.py", "readiness.py", "streams.py")
-
 BASE = "AsyncStream"
-HEADER = "# Generated from {source} by inferencekey/_codegen/generate.py: edit the source, then run it.\n"
+"""The base of the streams. Its sync counterpart, ``SyncStream``, is written by hand in ``_bridge``."""
+
+HEADER = "# Generated from {source} by inferencekey/_codegen/generate.py.\n"
 
 WORDS = (
     (re.compile(r"\bAsync(?=[A-Z])"), ""),
@@ -54,13 +60,41 @@ def code(node: cst.CSTNode) -> str:
     return cst.Module(body=[]).code_for_node(node)
 
 
-def public_classes(module: cst.Module) -> list[cst.ClassDef]:
+@dataclass(frozen=True)
+class Source:
+    """One module of ``_async``."""
+
+    path: PurePosixPath
+    tree: cst.Module
+
+    @property
+    def module(self) -> str:
+        """Its name below ``_async``, such as ``endpoint.text``."""
+        parts = self.path.with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
+    def classes(self) -> list[cst.ClassDef]:
+        return [item for item in self.tree.body if isinstance(item, cst.ClassDef)]
+
+    @property
+    def public_classes(self) -> list[cst.ClassDef]:
+        names = [node.name.value for node in self.classes]
+        return [
+            node
+            for node, name in zip(self.classes, names, strict=True)
+            if name.startswith("Async") and name != BASE
+        ]
+
+
+def sources() -> list[Source]:
+    """Return every module of ``_async``."""
     return [
-        item
-        for item in module.body
-        if isinstance(item, cst.ClassDef)
-        and item.name.value.startswith("Async")
-        and item.name.value != BASE
+        Source(
+            PurePosixPath(path.relative_to(SOURCE).as_posix()),
+            cst.parse_module(path.read_text(encoding="utf-8")),
+        )
+        for path in sorted(SOURCE.rglob("*.py"))
     ]
 
 
@@ -73,8 +107,19 @@ def docstring(node: cst.ClassDef | cst.FunctionDef, indent: str) -> str:
     return "" if text is None else f'{indent}"""{sync_text(text)}"""\n'
 
 
-def methods(node: cst.ClassDef) -> list[cst.FunctionDef]:
+def own_methods(node: cst.ClassDef) -> list[cst.FunctionDef]:
     return [item for item in node.body.body if isinstance(item, cst.FunctionDef)]
+
+
+def lineage(node: cst.ClassDef, known: Mapping[str, cst.ClassDef]) -> list[cst.ClassDef]:
+    """Return a class and its bases in ``_async``, in the order in which Python looks methods up."""
+    found = [node]
+    for base in node.bases:
+        parent = known.get(code(base.value))
+        if parent is not None:
+            found += lineage(parent, known)
+    # A base that several classes share comes after all of them.
+    return [item for index, item in enumerate(found) if item not in found[index + 1 :]]
 
 
 def is_stream(node: cst.ClassDef) -> bool:
@@ -86,6 +131,8 @@ def arguments(function: cst.FunctionDef) -> list[str]:
     parameters = function.params
     passed = [p.name.value for p in (*parameters.posonly_params, *parameters.params)][1:]
     passed += [f"{p.name.value}={p.name.value}" for p in parameters.kwonly_params]
+    if parameters.star_kwarg is not None:
+        passed.append(f"**{parameters.star_kwarg.name.value}")
     return passed
 
 
@@ -111,10 +158,24 @@ def indented(text: str) -> str:
 
 
 class Generated:
-    """One generated class."""
+    """One generated class.
 
-    def __init__(self, node: cst.ClassDef, streams: set[str], wrapped: set[str]) -> None:
+    Args:
+        node: the async class.
+        methods: its methods, inherited ones included.
+        streams: the names of the async streams.
+        wrapped: the names of other async classes that methods return.
+    """
+
+    def __init__(
+        self,
+        node: cst.ClassDef,
+        methods: Sequence[cst.FunctionDef],
+        streams: set[str],
+        wrapped: set[str],
+    ) -> None:
         self.node = node
+        self.methods = methods
         self.original = node.name.value
         self.name = sync_text(self.original)
         self.streams = streams
@@ -132,7 +193,7 @@ class Generated:
             head = (
                 f"class {self.name}:\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
             )
-        parts = [part for method in methods(self.node) if (part := self.method(method))]
+        parts = [part for method in self.methods if (part := self.method(method))]
         return "\n".join([head, *parts])
 
     def method(self, function: cst.FunctionDef) -> str:
@@ -199,79 +260,99 @@ class Generated:
         return head + f"        {'return ' if gives else ''}{call}\n"
 
 
+def inherited(nodes: Sequence[cst.ClassDef]) -> list[cst.FunctionDef]:
+    """Return the methods of a class and its bases, the constructor first."""
+    found: dict[str, cst.FunctionDef] = {}
+    for node in nodes:
+        for method in own_methods(node):
+            found.setdefault(method.name.value, method)
+    return sorted(found.values(), key=lambda method: method.name.value != "__init__")
+
+
+def local_name(alias: cst.ImportAlias) -> str:
+    return alias.evaluated_alias or alias.evaluated_name
+
+
 def renamed(alias: cst.ImportAlias) -> str:
     own = alias.evaluated_alias
     return alias.evaluated_name if own is None else f"{alias.evaluated_name} as {own}"
 
 
-def imports(module: cst.Module, body: str, own: list[str], elsewhere: dict[str, str]) -> str:
-    """Return the source's imports that the generated body still uses, and those of the async originals."""
-    lines: list[str] = []
-    for statement in module.body:
+def used_names(body: str) -> set[str]:
+    """Return the names that code refers to; what only a docstring mentions is not among them."""
+    return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+
+
+def imports_of(source: Source, used: set[str]) -> set[str]:
+    """Return the imports of a source whose names the generated body uses."""
+    lines: set[str] = set()
+    for statement in source.tree.body:
         if not isinstance(statement, cst.SimpleStatementLine):
             continue
         for item in statement.body:
             if isinstance(item, cst.Import):
-                for alias in item.names:
-                    used = alias.evaluated_alias or alias.evaluated_name
-                    if re.search(rf"\b{re.escape(used)}\.", body):
-                        lines.append(f"import {renamed(alias)}")
-            elif isinstance(item, cst.ImportFrom) and not isinstance(item.names, cst.ImportStar):
-                assert item.module is not None
-                source = code(item.module)
-                if source.startswith("inferencekey._async"):
-                    continue
-                for alias in item.names:
-                    used = alias.evaluated_alias or alias.evaluated_name
-                    if source != "__future__" and re.search(rf"\b{re.escape(used)}\b", body):
-                        lines.append(f"from {source} import {renamed(alias)}")
-    for name in own:
-        lines.append(f"from inferencekey._async.{elsewhere[name]} import {name}")
-    for name, stem in elsewhere.items():
-        plain = sync_text(name)
-        if name not in own and re.search(rf"\b{plain}\b", body):
-            lines.append(f"from inferencekey._sync.{stem} import {plain}")
-    bridge = [name for name in ("SyncStream", "run") if re.search(rf"\b{name}\b", body)]
-    lines.append(f"from inferencekey._bridge import {', '.join(bridge)}")
-    return "\n".join(["from __future__ import annotations", "", *sorted(set(lines))])
+                head = "import"
+            elif isinstance(item, cst.ImportFrom) and item.module is not None:
+                head = f"from {code(item.module)} import"
+            else:
+                continue
+            assert not isinstance(item.names, cst.ImportStar)
+            lines |= {
+                f"{head} {renamed(alias)}" for alias in item.names if local_name(alias) in used
+            }
+    return lines
 
 
 def generate() -> dict[str, str]:
-    """Return the whole of ``_sync``: file names and contents, before formatting."""
-    modules = {
-        name: cst.parse_module((SOURCE / name).read_text(encoding="utf-8")) for name in FILES
-    }
-    elsewhere = {
-        node.name.value: name[:-3]
-        for name, module in modules.items()
-        for node in public_classes(module)
-    }
-    every = {
-        node.name.value: node for module in modules.values() for node in public_classes(module)
-    }
-    streams = {name for name, node in every.items() if is_stream(node)}
-    # Classes that a method hands out: they wrap what they are given instead of making it.
+    """Return the whole of ``_sync``: paths and contents, before formatting."""
+    read = sources()
+    home = {node.name.value: source for source in read for node in source.classes}
+    known = {node.name.value: node for source in read for node in source.classes}
+    public = {node.name.value: node for source in read for node in source.public_classes}
+    ancestors = {name: lineage(node, known) for name, node in public.items()}
+    methods = {name: inherited(nodes) for name, nodes in ancestors.items()}
+    streams = {name for name, node in public.items() if is_stream(node)}
+    # Classes that a method returns: they wrap what they are given instead of making it.
     returned = {
         code(method.returns.annotation)
-        for node in every.values()
-        for method in methods(node)
+        for of_class in methods.values()
+        for method in of_class
         if method.returns is not None
     }
-    wrapped = (returned & set(every)) - streams
+    wrapped = (returned & set(public)) - streams
     files = {
         "__init__.py": HEADER.format(source="inferencekey/_async")
         + '"""The async API\'s classes for code that does not await. Generated."""\n'
     }
-    for name, module in modules.items():
-        nodes = public_classes(module)
-        body = "\n\n".join(Generated(node, streams, wrapped).text() for node in nodes)
-        own = [node.name.value for node in nodes]
-        doc = module.get_docstring(clean=False) or ""
-        files[name] = "\n".join(
+    for source in read:
+        own = [node.name.value for node in source.public_classes]
+        if not own:
+            continue
+        body = "\n\n".join(
+            Generated(public[name], methods[name], streams, wrapped).text() for name in own
+        )
+        origins = {
+            home[node.name.value].path: home[node.name.value] for n in own for node in ancestors[n]
+        }
+        used = used_names(body)
+        lines: set[str] = set()
+        for origin in origins.values():
+            lines |= imports_of(origin, used)
+        for name in public:
+            plain, module = sync_text(name), home[name].module
+            if name in own:
+                lines.add(f"from inferencekey._async.{module} import {name}")
+            elif plain in used:
+                lines.add(f"from inferencekey._sync.{module} import {plain}")
+        bridge = sorted({"SyncStream", "run"} & used)
+        lines.add(f"from inferencekey._bridge import {', '.join(bridge)}")
+        doc = source.tree.get_docstring(clean=False) or ""
+        files[source.path.as_posix()] = "\n".join(
             [
-                HEADER.format(source=f"inferencekey/_async/{name}") + f'"""{sync_text(doc)}"""\n',
-                imports(module, body, own, elsewhere) + "\n",
-                f"__all__ = {sorted(sync_text(n) for n in own)!r}\n\n",
+                HEADER.format(source=f"inferencekey/_async/{source.path}")
+                + f'"""{sync_text(doc)}"""\n',
+                "\n".join(["from __future__ import annotations", "", *sorted(lines)]) + "\n",
+                f"__all__ = {sorted(sync_text(name) for name in own)!r}\n\n",
                 body,
             ]
         )
@@ -286,10 +367,11 @@ def formatted(files: dict[str, str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, text in files.items():
+            (root / name).parent.mkdir(exist_ok=True, parents=True)
             (root / name).write_text(text, encoding="utf-8", newline="\n")
         ruff = [sys.executable, "-m", "ruff"]
         config = ["--config", str(PACKAGE.parent / "pyproject.toml"), "--no-cache", "--quiet"]
-        subprocess.run([*ruff, "check", "--select", "I,F401", "--fix", *config, folder], check=True)  # noqa: S603
+        subprocess.run([*ruff, "check", "--select", "I", "--fix", *config, folder], check=True)  # noqa: S603
         subprocess.run([*ruff, "format", *config, folder], check=True)  # noqa: S603
         return {name: (root / name).read_text(encoding="utf-8") for name in files}
 
@@ -303,7 +385,11 @@ def main() -> int:
     )
     check: bool = parser.parse_args().check
     files = formatted(generate())
-    there = {path.name: path.read_bytes() for path in TARGET.glob("*") if path.is_file()}
+    there = {
+        path.relative_to(TARGET).as_posix(): path.read_bytes()
+        for path in TARGET.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     wanted = {name: text.encode() for name, text in files.items()}
     stale = sorted(
         name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)
@@ -316,10 +402,10 @@ def main() -> int:
             f"_sync differs from what _async gives: {', '.join(stale)}. Run {Path(__file__).name}."
         )
         return 1
-    TARGET.mkdir(exist_ok=True)
     for name in there.keys() - wanted.keys():
         (TARGET / name).unlink()
     for name, data in wanted.items():
+        (TARGET / name).parent.mkdir(exist_ok=True, parents=True)
         (TARGET / name).write_bytes(data)
     print(f"wrote {', '.join(stale)}")
     return 0

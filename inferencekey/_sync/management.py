@@ -1,4 +1,4 @@
-# Generated from inferencekey/_async/management.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+# Generated from inferencekey/_async/management.py by inferencekey/_codegen/generate.py.
 """The control plane: provisioning workloads."""
 
 from __future__ import annotations
@@ -105,19 +105,6 @@ class ManagementClient:
             session_factory=session_factory,
         )
         return made
-
-    def __repr__(self) -> str:
-        return repr(self._async).replace("Async", "", 1)
-
-    @property
-    def base_url(self) -> str:
-        """The platform's URL, without a trailing slash."""
-        return self._async.base_url
-
-    @property
-    def project(self) -> str | None:
-        """The project, where neither the call nor the spec names one."""
-        return self._async.project
 
     def ensure(
         self,
@@ -361,8 +348,21 @@ class ManagementClient:
         """
         return run(self._async.logs, slug, project=project, lines=lines, after=after)
 
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
+    @property
+    def base_url(self) -> str:
+        """The platform's URL, without a trailing slash."""
+        return self._async.base_url
+
+    @property
+    def project(self) -> str | None:
+        """The project of calls that name no other."""
+        return self._async.project
+
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Open streams end."""
         run(self._async.aclose)
 
     def __enter__(self) -> Self:

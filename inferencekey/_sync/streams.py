@@ -1,4 +1,4 @@
-# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py.
 """Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
 
 from __future__ import annotations
