@@ -364,11 +364,11 @@ class DeploymentError(InferenceKeyError):
         report: what was done with each workload, and why some of it was not.
     """
 
+    default_prefix = "not everything was done"
+
     report: Report | None
 
-    def __init__(
-        self, message: str = "", *, report: Report | None = None, **response: Any
-    ) -> None:
+    def __init__(self, message: str = "", *, report: Report | None = None, **response: Any) -> None:
         super().__init__(message, **response)
         self.report = report
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 
-from inferencekey._async.bulk import each
-from inferencekey._async.control_api import Control, Listing
+from inferencekey._async.bulk import run_each
+from inferencekey._async.control_api import ControlApi, Listing
 from inferencekey._core.control.converge import Finish, Machine
 from inferencekey._core.control.plans import make_plan, moved_error, plan_warnings
 from inferencekey.errors import DriftError
@@ -23,17 +23,17 @@ class Snapshot:
         listings: the list of each project, or the reason why it could not be listed.
     """
 
-    def __init__(self, control: Control, listings: Mapping[str, Listing | Exception]) -> None:
+    def __init__(self, control: ControlApi, listings: Mapping[str, Listing | Exception]) -> None:
         self._control = control
         self._listings = listings
 
     @classmethod
     async def take(
-        cls, control: Control, projects: Iterable[str], max_concurrency: int
+        cls, control: ControlApi, projects: Iterable[str], max_concurrency: int
     ) -> Snapshot:
         """List every project, each one once."""
         names = list(dict.fromkeys(projects))
-        outcomes = await each(names, max_concurrency, control.list)
+        outcomes = await run_each(names, max_concurrency, control.list)
         for outcome in outcomes:
             if isinstance(outcome, Listing):
                 outcome.index()

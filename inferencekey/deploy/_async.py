@@ -13,7 +13,7 @@ from inferencekey._async.snapshot import Snapshot
 from inferencekey.deploy.apply import ApplyRun
 from inferencekey.deploy.lock_file import check_lock_is_not_shared
 from inferencekey.deploy.plan import LeftAlone, ManifestPlan, Removal, drift_text
-from inferencekey.deploy.report import ApplyProgress, Report, step_names
+from inferencekey.deploy.report import ApplyProgress, Report
 from inferencekey.errors import ConfigurationError, DriftError, WorkloadDriftWarning
 from inferencekey.manifest import Lock, LockEntry, Manifest, load_manifest
 from inferencekey.models import OnDrift, Workload, member
@@ -109,9 +109,8 @@ class AsyncDeployment:
         live = await self._listed(projects)
         # Nothing counts as declared, so that every recorded workload is removed.
         records = _sort_records(lock, self._mgmt.base_url, live, projects)
-        mentioned = {
-            (one.project, one.slug) for one in (*records.removals, *records.left_alone)
-        }
+        mentioned = {(one.project, one.slug) for one in records.removals}
+        mentioned |= {(one.project, one.slug) for one in records.left_alone}
         not_created = tuple(
             LeftAlone(target.project, target.slug, "no apply of this manifest created it")
             for target in targets
@@ -158,9 +157,7 @@ class AsyncDeployment:
             now = live.find(removal.project, removal.slug)
             recorded = lock.ids(self._mgmt.base_url, removal.project)
             if now is None or now.id != removal.id:
-                texts.append(
-                    f"{removal.slug!r}, which was to be removed, is gone or another one."
-                )
+                texts.append(f"{removal.slug!r}, which was to be removed, is gone or another one.")
             elif recorded.get(removal.slug) != removal.id:
                 texts.append(
                     f"{removal.slug!r}, which was to be removed, is not recorded in "
@@ -231,9 +228,7 @@ class AsyncDeployment:
                     f"workload drifted from spec, left as it is: {drift_text(drifted)}",
                     WorkloadDriftWarning,
                 )
-        return await ApplyRun(
-            self._mgmt, resolved, max_concurrency, on_progress, should_stop
-        ).run()
+        return await ApplyRun(self._mgmt, resolved, max_concurrency, on_progress, should_stop).run()
 
     def _check_platform(self, plan: ManifestPlan) -> None:
         if plan.base_url != self._mgmt.base_url:

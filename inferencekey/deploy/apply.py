@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from inferencekey._async.bulk import each
+from inferencekey._async.bulk import run_each
 from inferencekey._async.callbacks import run_callback
 from inferencekey._async.management import AsyncManagementClient
 from inferencekey._async.snapshot import Snapshot
@@ -87,10 +87,10 @@ class ApplyRun:
             *(removal.project for removal in removals),
         )
         live = await self.mgmt._snapshot(projects, self.max_concurrency)
-        await each(changes, self.max_concurrency, lambda plan: self._change(plan, live))
+        await run_each(changes, self.max_concurrency, lambda plan: self._change(plan, live))
         # A workload is not removed before the ones that replace it are there.
         if not self._has_failures:
-            await each(removals, self.max_concurrency, lambda one: self._remove(one, live))
+            await run_each(removals, self.max_concurrency, lambda one: self._remove(one, live))
         if self._callback_error is not None:
             raise self._callback_error
         report = Report.from_progress(self.plan, self._progress)
@@ -181,7 +181,9 @@ class ApplyRun:
         else:
             self._network_errors = 0
         seconds = time.monotonic() - started
-        await self._report(attrs.evolve(step, seconds=seconds, **attrs.asdict(outcome, recurse=False)))
+        await self._report(
+            attrs.evolve(step, seconds=seconds, **attrs.asdict(outcome, recurse=False))
+        )
 
     async def _report(self, step: ApplyProgress) -> None:
         self._progress.append(step)
@@ -198,8 +200,9 @@ class ApplyRun:
             reason = "the platform cannot be reached any more"
         elif self.should_stop is not None and self.should_stop():
             reason = "stopped"
-        message = f"{reason}: {report}; {report.failures}. {_outlook(report)}"
-        return DeploymentError(message, report=report)
+        return DeploymentError.of(
+            f"{report}; {report.failures}. {_outlook(report)}", prefix=reason, report=report
+        )
 
 
 def _outlook(report: Report) -> str:
