@@ -1,4 +1,4 @@
-"""Writes ``inferencekey/_sync`` from ``inferencekey/_async``.
+"""Writes ``_sync`` beside every ``_async``: ``inferencekey/_sync``, ``inferencekey/deploy/_sync.py``.
 
     python inferencekey/_codegen/generate.py            write
     python inferencekey/_codegen/generate.py --check    exit 1 if a file or a byte differs
@@ -24,8 +24,6 @@ from pathlib import Path, PurePosixPath
 import libcst as cst
 
 PACKAGE = Path(__file__).resolve().parent.parent
-SOURCE = PACKAGE / "_async"
-TARGET = PACKAGE / "_sync"
 
 BASE = "AsyncStream"
 """The base of the streams. Its sync counterpart, ``SyncStream``, is written by hand in ``_bridge``."""
@@ -62,16 +60,30 @@ def code(node: cst.CSTNode) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """One module of ``_async``."""
+    """One async module.
+
+    Args:
+        path: its path below ``inferencekey``.
+        tree: its code.
+    """
 
     path: PurePosixPath
     tree: cst.Module
 
     @property
+    def target(self) -> PurePosixPath:
+        """The path of the sync module that is generated from it."""
+        return PurePosixPath(*(re.sub(r"^_async\b", "_sync", part) for part in self.path.parts))
+
+    @property
     def module(self) -> str:
-        """Its name below ``_async``, such as ``endpoint.text``."""
-        parts = self.path.with_suffix("").parts
-        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        """Its dotted name."""
+        return dotted(self.path)
+
+    @property
+    def sync_module(self) -> str:
+        """The dotted name of the sync module."""
+        return dotted(self.target)
 
     @property
     def classes(self) -> list[cst.ClassDef]:
@@ -87,14 +99,22 @@ class Source:
         ]
 
 
+def dotted(path: PurePosixPath) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(("inferencekey", *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def files_of(room: str) -> list[PurePosixPath]:
+    """Return the files of every package and module with this name, below ``inferencekey``."""
+    found = (PurePosixPath(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+    return sorted(path for path in found if room in path.with_suffix("").parts)
+
+
 def sources() -> list[Source]:
-    """Return every module of ``_async``."""
+    """Return every async module."""
     return [
-        Source(
-            PurePosixPath(path.relative_to(SOURCE).as_posix()),
-            cst.parse_module(path.read_text(encoding="utf-8")),
-        )
-        for path in sorted(SOURCE.rglob("*.py"))
+        Source(path, cst.parse_module((PACKAGE / path).read_text(encoding="utf-8")))
+        for path in files_of("_async")
     ]
 
 
@@ -112,7 +132,7 @@ def own_methods(node: cst.ClassDef) -> list[cst.FunctionDef]:
 
 
 def lineage(node: cst.ClassDef, known: Mapping[str, cst.ClassDef]) -> list[cst.ClassDef]:
-    """Return a class and its bases in ``_async``, in the order in which Python looks methods up."""
+    """Return a class and its bases in async modules, in the order in which Python looks methods up."""
     found = [node]
     for base in node.bases:
         parent = known.get(code(base.value))
@@ -165,6 +185,7 @@ class Generated:
         methods: its methods, inherited ones included.
         streams: the names of the async streams.
         wrapped: the names of other async classes that methods return.
+        public: the names of all async classes.
     """
 
     def __init__(
@@ -173,6 +194,7 @@ class Generated:
         methods: Sequence[cst.FunctionDef],
         streams: set[str],
         wrapped: set[str],
+        public: set[str],
     ) -> None:
         self.node = node
         self.methods = methods
@@ -180,6 +202,7 @@ class Generated:
         self.name = sync_text(self.original)
         self.streams = streams
         self.wrapped = wrapped
+        self.public = public
 
     def text(self) -> str:
         if is_stream(self.node):
@@ -229,6 +252,12 @@ class Generated:
         if self.original in self.wrapped:
             return f"    def __init__(self, endpoint: {self.original}) -> None:\n        self._async = endpoint\n"
         call = ", ".join(arguments(function))
+        # A class that works with a client takes a sync one, and gives the async one behind it on.
+        for parameter in (*function.params.params, *function.params.kwonly_params):
+            annotation = parameter.annotation
+            if annotation is not None and code(annotation.annotation) in self.public:
+                name = parameter.name.value
+                call = re.sub(rf"\b{name}$|\b{name}(?=,)", f"{name}._async", call)
         return (
             indented(signature(function, "__init__"))
             + f"        self._async = {self.original}({call})\n"
@@ -304,7 +333,7 @@ def imports_of(source: Source, used: set[str]) -> set[str]:
 
 
 def generate() -> dict[str, str]:
-    """Return the whole of ``_sync``: paths and contents, before formatting."""
+    """Return every sync module: paths below ``inferencekey`` and contents, before formatting."""
     read = sources()
     home = {node.name.value: source for source in read for node in source.classes}
     known = {node.name.value: node for source in read for node in source.classes}
@@ -321,7 +350,7 @@ def generate() -> dict[str, str]:
     }
     wrapped = (returned & set(public)) - streams
     files = {
-        "__init__.py": HEADER.format(source="inferencekey/_async")
+        "_sync/__init__.py": HEADER.format(source="inferencekey/_async")
         + '"""The async API\'s classes for code that does not await. Generated."""\n'
     }
     for source in read:
@@ -329,7 +358,8 @@ def generate() -> dict[str, str]:
         if not own:
             continue
         body = "\n\n".join(
-            Generated(public[name], methods[name], streams, wrapped).text() for name in own
+            Generated(public[name], methods[name], streams, wrapped, set(public)).text()
+            for name in own
         )
         origins = {
             home[node.name.value].path: home[node.name.value] for n in own for node in ancestors[n]
@@ -339,18 +369,17 @@ def generate() -> dict[str, str]:
         for origin in origins.values():
             lines |= imports_of(origin, used)
         for name in public:
-            plain, module = sync_text(name), home[name].module
+            plain = sync_text(name)
             if name in own:
-                lines.add(f"from inferencekey._async.{module} import {name}")
+                lines.add(f"from {home[name].module} import {name}")
             elif plain in used:
-                lines.add(f"from inferencekey._sync.{module} import {plain}")
+                lines.add(f"from {home[name].sync_module} import {plain}")
         bridge = sorted({"SyncStream", "run"} & used)
         lines.add(f"from inferencekey._bridge import {', '.join(bridge)}")
         doc = source.tree.get_docstring(clean=False) or ""
-        files[source.path.as_posix()] = "\n".join(
+        files[str(source.target)] = "\n".join(
             [
-                HEADER.format(source=f"inferencekey/_async/{source.path}")
-                + f'"""{sync_text(doc)}"""\n',
+                HEADER.format(source=f"inferencekey/{source.path}") + f'"""{sync_text(doc)}"""\n',
                 "\n".join(["from __future__ import annotations", "", *sorted(lines)]) + "\n",
                 f"__all__ = {sorted(sync_text(name) for name in own)!r}\n\n",
                 body,
@@ -377,36 +406,30 @@ def formatted(files: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Write inferencekey/_sync from inferencekey/_async."
-    )
+    parser = argparse.ArgumentParser(description="Write the sync modules from the async ones.")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if what is there differs"
     )
     check: bool = parser.parse_args().check
     files = formatted(generate())
-    there = {
-        path.relative_to(TARGET).as_posix(): path.read_bytes()
-        for path in TARGET.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    there = {str(path): (PACKAGE / path).read_bytes() for path in files_of("_sync")}
     wanted = {name: text.encode() for name, text in files.items()}
     stale = sorted(
         name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)
     )
     if not stale:
-        print(f"_sync is up to date ({len(wanted)} files)")
+        print(f"the sync modules are up to date ({len(wanted)} files)")
         return 0
     if check:
         print(
-            f"_sync differs from what _async gives: {', '.join(stale)}. Run {Path(__file__).name}."
+            f"the sync modules differ from what the async ones give: {', '.join(stale)}. Run {Path(__file__).name}."
         )
         return 1
     for name in there.keys() - wanted.keys():
-        (TARGET / name).unlink()
+        (PACKAGE / name).unlink()
     for name, data in wanted.items():
-        (TARGET / name).parent.mkdir(exist_ok=True, parents=True)
-        (TARGET / name).write_bytes(data)
+        (PACKAGE / name).parent.mkdir(exist_ok=True, parents=True)
+        (PACKAGE / name).write_bytes(data)
     print(f"wrote {', '.join(stale)}")
     return 0
 

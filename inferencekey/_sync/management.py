@@ -201,6 +201,29 @@ class ManagementClient:
         """
         return run(self._async.apply, plan)
 
+    def apply_all(self, plans: Iterable[Plan], *, max_concurrency: int = 8) -> list[EndpointRef]:
+        """Apply many plans at once. Each is carried out as with ``apply``.
+
+        A plan that fails does not stop the others. Every plan is checked before anything is sent.
+        The workloads of each project are listed once for all its plans.
+
+        Args:
+            plans: what ``plan`` returned; no two of the same workload.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the plans, as ``apply`` returns them.
+
+        Raises:
+            ValidationError: some plan or argument is wrong; the text lists all that is. Nothing was
+                sent.
+            ApplyAllError: some failed; ``.results`` has the handles of the others, ``.exceptions``
+                the error of each that failed (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was
+                changed.
+        """
+        return run(self._async.apply_all, plans, max_concurrency=max_concurrency)
+
     def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
 
