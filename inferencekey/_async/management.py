@@ -379,7 +379,7 @@ class AsyncManagementClient(BaseClient):
             slug: its slug, in any form.
             project: the project, instead of the client's.
             timeout: seconds; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with every event, in the caller's task or thread, instead of the display.
+            on_progress: called with every event, in the caller's task, instead of the display.
             silent: show nothing.
 
         Returns:
@@ -417,7 +417,7 @@ class AsyncManagementClient(BaseClient):
             slugs: their slugs, in any form.
             project: the project, instead of the client's.
             timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with the canonical slug and every event, in the caller's task or thread, one at a time,
+            on_progress: called with the canonical slug and every event, in the caller's task, one at a time,
                 instead of the display.
             silent: show nothing.
 

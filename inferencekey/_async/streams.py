@@ -146,8 +146,8 @@ class AsyncStream(ABC, Generic[T]):
 class AsyncTextStream(AsyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``async for chunk in stream``, with or without ``async with``; ``await`` opens it without reading. Leaving the block,
-    ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
+    ``async for chunk in stream`` reads it, with or without ``async with``. ``await`` opens it without
+    reading. Leaving the block, ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
     after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
 
     Raises:
