@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
 
 __all__ = ["EngineRecord", "MintedToken", "StoredStatus", "StoredWorkload", "Token"]
 

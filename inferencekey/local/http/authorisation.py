@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
 from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.records import Token
 

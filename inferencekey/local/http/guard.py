@@ -12,7 +12,7 @@ import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from inferencekey.config import redact, redact_token
+from inferencekey.credentials import redact, redact_token
 from inferencekey.local.http.admission import bearer_token
 from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.http.hosts import HostRules

@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 
 from inferencekey._core.slugs import checked_project
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
 from inferencekey.local.data_dir import create_private, resolve_data_dir
 from inferencekey.local.errors import StoreError
 from inferencekey.local.records import (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from attrs import frozen
 
 from inferencekey._core.control.commands import split_command
+from inferencekey.config import LOCAL_PROGRAMS
 from inferencekey.local.engines.environment import CREDENTIALS
 from inferencekey.local.engines.programs.command import (
     SECRET_OPTIONS,
@@ -22,7 +22,7 @@ from inferencekey.local.records import StoredWorkload
 
 __all__ = ["PROGRAMS_VARIABLE", "Selection", "programs_allowed", "secrets_of", "select_program"]
 
-PROGRAMS_VARIABLE: Final = "INFERENCEKEY_LOCAL_PROGRAMS"
+PROGRAMS_VARIABLE: Final = LOCAL_PROGRAMS.name
 
 
 @frozen
@@ -48,11 +48,8 @@ def programs_allowed(*, exposed: bool, environ: Mapping[str, str] | None = None)
         exposed: whether other machines can reach the platform.
         environ: default: `os.environ`.
     """
-    source = os.environ if environ is None else environ
-    value = source.get(PROGRAMS_VARIABLE, "").strip().lower()
-    if value:
-        return value not in ("0", "no", "false", "off")
-    return not exposed
+    allowed = LOCAL_PROGRAMS.read(environ)
+    return not exposed if allowed is None else allowed
 
 
 def select_program(workload: StoredWorkload, *, allowed: bool) -> Selection:
