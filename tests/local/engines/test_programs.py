@@ -380,7 +380,8 @@ def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform
     assert found.command is None
     assert found.why_not == "vllm is not launched here (INFERENCEKEY_LOCAL_PROGRAMS=1 allows it)"
     assert (
-        off.select(workload(command="/nowhere/vllm serve m")).why_not == "/nowhere/vllm is not there"
+        off.select(workload(command="/nowhere/vllm serve m")).why_not
+        == "/nowhere/vllm is not there"
     )
 
 
