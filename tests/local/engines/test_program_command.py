@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from inferencekey._core.control.commands import program_backends
 from inferencekey.local.engines.programs.binding import bind
 from inferencekey.local.engines.programs.command import (
     Command,
@@ -23,6 +24,7 @@ from inferencekey.local.engines.programs.table import (
     OLLAMA,
     PROGRAMS,
     SGLANG,
+    USUAL,
     VLLM,
     Program,
 )
@@ -274,3 +276,9 @@ def test_a_command_is_shown_without_its_key() -> None:
 )
 def test_the_model_that_answers(answer: object, name: str) -> None:
     assert choose_model(answer, "wanted") == name
+
+
+@pytest.mark.parametrize("backend", USUAL)
+def test_the_usual_program_of_a_backend_serves_that_backend(backend: str) -> None:
+    for command in usual_commands(backend, "acme/model", "text2text"):
+        assert backend in program_backends(command.program.name)
