@@ -19,6 +19,8 @@ from inferencekey.cli.commands.apply import apply
 from inferencekey.cli.commands.delete import delete
 from inferencekey.cli.commands.demo import demo
 from inferencekey.cli.commands.destroy import destroy
+from inferencekey.cli.commands.down import down
+from inferencekey.cli.commands.env import env
 from inferencekey.cli.commands.export import export
 from inferencekey.cli.commands.get import get
 from inferencekey.cli.commands.init import init
@@ -67,6 +69,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "logs": logs,
     "demo": demo,
     "up": up,
+    "down": down,
+    "env": env,
     "status": status,
 }
 for name, command in COMMANDS.items():
