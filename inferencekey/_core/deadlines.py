@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
 import attrs
 
 from inferencekey.errors import ValidationError
 from inferencekey.models import Timeouts
+from inferencekey.models.numbers import is_number
 
 __all__ = ["for_stream", "for_unary"]
 
@@ -54,8 +55,8 @@ def _without_total(given: Timeouts) -> Timeouts:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ValidationError.of(
             f"timeout must be more than 0 seconds, or a Timeouts; got {value!r}"
         )
-    return cast("float", value)
+    return value

@@ -6,15 +6,14 @@ are demanded only where there are none to come: in a file with ``project`` and w
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from inferencekey._core.control.specs import ENUMS, MAPPINGS
 from inferencekey.manifest.entry import DEFAULTS, FIELDS
-from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec
+from inferencekey.models import ExecutionPolicy
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS, WorkloadField
 
 __all__ = ["manifest_schema"]
 
@@ -69,33 +68,28 @@ def _needs(*names: str) -> list[Schema]:
 
 
 def _fields() -> dict[str, Schema]:
-    described = _descriptions()
-    return {name: {"description": described[name], **_field(name)} for name in FIELDS}
+    fields = {field.name: field for field in WORKLOAD_FIELDS}
+    return {
+        name: {"description": _sentence(fields[name].doc), **_field(fields[name])}
+        for name in FIELDS
+    }
 
 
-def _field(name: str) -> Schema:
-    if name in ENUMS:
-        return {"anyOf": [*_one_of(ENUMS[name]), {"type": "null"}]}
-    if name == "backend":
-        # Any other slug is a custom backend; the known ones are there to be offered.
-        return {
-            "anyOf": [*_one_of(Backend), {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}]
-        }
-    if name in MAPPINGS:
+def _field(field: WorkloadField) -> Schema:
+    if field.kind == "mapping":
         return {"type": ["object", "null"]}
-    # What may be left out may be null: that takes a default away.
-    return _FULL if name in ("name", "slug", "model") else {"type": ["string", "null"]}
+    if field.values is None:
+        # What may be left out may be null: that takes a default away.
+        return _FULL if field.required_in_spec else {"type": ["string", "null"]}
+    if field.kind == "enum":
+        return {"anyOf": [*_one_of(field.values), {"type": "null"}]}
+    # Any other slug is a custom backend; the known ones are there to be offered.
+    slug = {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}
+    return {"anyOf": [*_one_of(field.values), slug]}
 
 
 def _one_of(kind: type[StrEnum]) -> list[Schema]:
     return [{"enum": [str(one) for one in kind]}, _VARIABLE]
-
-
-def _descriptions() -> dict[str, str]:
-    """Return what the class's docstring says of each field, as plain text."""
-    lines = inspect.cleandoc(WorkloadSpec.__doc__ or "").partition("Args:\n")[2].splitlines()
-    found = (re.match(r" {4}(\w+): (.*)", line) for line in lines)
-    return {match[1]: _sentence(match[2]) for match in found if match}
 
 
 def _sentence(text: str) -> str:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
 from inferencekey.errors import ValidationError
+from inferencekey.models.numbers import checked_integer, is_number
 
 __all__ = ["RetryPolicy", "Timeouts"]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and (not _is_number(value) or not value > 0):
+    if value is not None and (not is_number(value) or not value > 0):
         raise ValidationError.of(
             f"{attribute.name} must be more than 0 seconds, or None; got {value!r}"
         )
@@ -65,14 +62,10 @@ class RetryPolicy:
     budget_gain: float = attrs.field(default=0.2)
 
     def __attrs_post_init__(self) -> None:
-        attempts = cast("object", self.max_attempts)
-        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-            raise ValidationError.of(
-                f"max_attempts must be an integer of at least 1; got {attempts!r}"
-            )
+        checked_integer(self.max_attempts, "max_attempts", at_least=1)
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)
-            if not _is_number(value) or not value >= 0:
+            if not is_number(value) or not value >= 0:
                 raise ValidationError.of(
                     f"{name} must be a number that is not negative; got {value!r}"
                 )

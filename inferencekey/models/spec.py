@@ -11,8 +11,9 @@ from inferencekey.errors import ValidationError
 from inferencekey.models.enums import Backend, ExecutionPolicy, TaskType, known_or_text
 from inferencekey.models.nearest import one_of_these
 from inferencekey.models.toml import toml_text
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS, WorkloadField
 
-__all__ = ["SpecChanges", "WorkloadSpec"]
+__all__ = ["SPEC_FIELDS", "SpecChanges", "WorkloadSpec"]
 
 
 class SpecChanges(TypedDict, total=False):
@@ -57,7 +58,8 @@ class WorkloadSpec:
         slug: the idempotency key; canonicalised (``"Support Bot"`` is ``support-bot``).
         model: the model to serve, e.g. ``meta-llama/Llama-3.1-8B-Instruct``.
         backend: a :class:`Backend`, its wire string, or the slug of a custom backend.
-        task_type: a :class:`TaskType` or its wire string. Not changeable afterwards, hence never compared.
+        task_type: a :class:`TaskType` or its wire string. Not changeable afterwards, hence never
+            compared.
         description: free text.
         command: how the backend launches the model; stored inside ``config``.
         vllm_version: for ``vllm`` and ``vllm-omni``; stored inside ``config``.
@@ -97,7 +99,7 @@ class WorkloadSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declared fields as plain values: enums as wire strings, mappings as dicts, what is ``None`` left out."""
-        values = {name: _plain(getattr(self, name)) for name in _NAMES}
+        values = {field.name: _plain(getattr(self, field.name)) for field in SPEC_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
@@ -113,11 +115,12 @@ class WorkloadSpec:
         if not isinstance(cast("object", values), Mapping):
             raise ValidationError.of(f"a spec must be a mapping; got {type(values).__name__}")
         wrong = _unknown(values)
-        wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
+        for field in SPEC_FIELDS:
+            if field.required_in_spec and values.get(field.name) is None:
+                wrong.append(f"{field.name} is required")
         for name, value in values.items():
-            kind, what = (Mapping, "mapping") if name in _MAPPINGS else (str, "string")
-            if name in _NAMES and value is not None and not isinstance(value, kind):
-                wrong.append(f"{name} must be a {what}; got {type(value).__name__}")
+            if name in _FIELD_OF and value is not None:
+                wrong += _wrong_type(_FIELD_OF[name], value)
         _refuse(wrong)
         return cls(**{name: value for name, value in values.items() if value is not None})
 
@@ -145,17 +148,26 @@ class WorkloadSpec:
         return cls.from_dict(values)
 
 
-_FIELDS: Final[tuple[attrs.Attribute[Any], ...]] = attrs.fields(WorkloadSpec)
-_NAMES: Final = tuple(field.name for field in _FIELDS)
-_REQUIRED: Final = tuple(field.name for field in _FIELDS if field.default is attrs.NOTHING)
-_MAPPINGS: Final = ("config", "execution_policy_config")
+_FIELD_OF: Final = {field.name: field for field in WORKLOAD_FIELDS}
+
+# A spec is written and printed in the order of its class, which people know; the wire has the contract's.
+SPEC_FIELDS: Final = tuple(_FIELD_OF[attribute.name] for attribute in attrs.fields(WorkloadSpec))
+"""The fields of a spec, in the order of the class."""
+
+
+def _wrong_type(field: WorkloadField, value: object) -> list[str]:
+    kind, what = (Mapping, "mapping") if field.kind == "mapping" else (str, "string")
+    if isinstance(value, kind):
+        return []
+    return [f"{field.name} must be a {what}; got {type(value).__name__}"]
 
 
 def _unknown(given: Iterable[object]) -> list[str]:
+    known = [field.name for field in SPEC_FIELDS]
     return [
-        f"{_shown(name)} is not a field of a spec{one_of_these(name, _NAMES)}"
+        f"{_shown(name)} is not a field of a spec{one_of_these(name, known)}"
         for name in given
-        if name not in _NAMES
+        if name not in _FIELD_OF
     ]
 
 

@@ -8,10 +8,11 @@ from inferencekey._core.control.plans import ORDER
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.errors import ValidationError
 from inferencekey.models import Plan
+from inferencekey.models.workload_fields import REQUIRED_FIELDS
 
 __all__ = ["check_plan"]
 
-REQUIRED: Final = ("name", "slug", "task_type", "backend", "model_name")
+REQUIRED: Final = tuple(field.wire for field in REQUIRED_FIELDS)
 
 
 def check_plan(plan: Plan) -> None:

@@ -17,6 +17,7 @@ from inferencekey.errors import (
     WaitAllError,
 )
 from inferencekey.models import EndpointRef, ReadinessEvent, WorkloadSpec
+from inferencekey.models.numbers import checked_integer
 
 __all__ = [
     "Target",
@@ -142,9 +143,7 @@ def check_concurrency(value: object) -> int:
     Raises:
         ValidationError: it is no whole number of at least 1.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError.of(f"max_concurrency must be an integer of at least 1; got {value!r}")
-    return value
+    return checked_integer(value, "max_concurrency", at_least=1)
 
 
 def ensure_all_error(

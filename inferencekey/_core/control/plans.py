@@ -20,6 +20,12 @@ from inferencekey._core.slugs import canonical_slug
 from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
 from inferencekey.models.plan_text import same
+from inferencekey.models.workload_fields import (
+    CONFIG_FIELDS,
+    CREATE_FIELDS,
+    UPDATE_FIELDS,
+    WorkloadField,
+)
 
 __all__ = [
     "ORDER",
@@ -34,17 +40,8 @@ __all__ = [
     "state_of",
 ]
 
-ORDER: Final = (
-    "name",
-    "backend",
-    "model_name",
-    "description",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+ORDER: Final = tuple(field.wire for field in UPDATE_FIELDS)
+"""The wire names of the fields that can drift, in the order in which they are compared."""
 
 
 def declared(spec: WorkloadSpec) -> dict[str, Any]:
@@ -53,34 +50,39 @@ def declared(spec: WorkloadSpec) -> dict[str, Any]:
     Raises:
         ValidationError: a mapping holds something JSON cannot carry.
     """
-    config = cast("dict[str, Any] | None", plain(spec.config, "config"))
-    for key in ("command", "vllm_version"):
-        value = getattr(spec, key)
+    values: dict[str, Any] = {}
+    for field in UPDATE_FIELDS:
+        value = _sent(spec, field)
+        if field.name == "config":
+            value = _with_config_fields(value, spec)
         if value is not None:
-            config = {**(config or {}), key: value}
-    values: dict[str, Any] = {
-        "name": spec.name,
-        "backend": str(spec.backend),
-        "model_name": spec.model,
-        "description": spec.description,
-        "config": config,
-        "worker_id": spec.worker_id,
-        "gpu_resource_id": spec.gpu_resource_id,
-        "execution_policy": None if spec.execution_policy is None else str(spec.execution_policy),
-        "execution_policy_config": plain(spec.execution_policy_config, "execution_policy_config"),
-    }
-    return {field: values[field] for field in ORDER if values[field] is not None}
+            values[field.wire] = value
+    return values
+
+
+def _sent(spec: WorkloadSpec, field: WorkloadField) -> Any:
+    """Return the value of a field as JSON carries it; ``None`` if the spec leaves it out."""
+    value: object = getattr(spec, field.name)
+    if field.kind == "mapping":
+        return plain(value, field.name)
+    return None if value is None else str(value)
+
+
+def _with_config_fields(config: dict[str, Any] | None, spec: WorkloadSpec) -> dict[str, Any] | None:
+    """Return the config with the fields over it that a spec has by themselves, such as the command."""
+    given = {field.wire: getattr(spec, field.name) for field in CONFIG_FIELDS}
+    declared = {name: value for name, value in given.items() if value is not None}
+    return {**(config or {}), **declared} if declared else config
 
 
 def create_body(spec: WorkloadSpec) -> dict[str, Any]:
     """Return the body that creates the workload."""
-    fields = declared(spec)
-    head = {
-        "name": fields.pop("name"),
-        "slug": canonical_slug(spec.slug),
-        "task_type": str(spec.task_type),
-    }
-    return {**head, **fields}
+    values = declared(spec)
+    for field in CREATE_FIELDS:
+        if not field.updatable:
+            values[field.wire] = _sent(spec, field)
+    values["slug"] = canonical_slug(spec.slug)
+    return {field.wire: values[field.wire] for field in CREATE_FIELDS if field.wire in values}
 
 
 def patch_body(plan: Plan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from inferencekey._core.control.windows import window_problem
 from inferencekey.errors import ValidationError
 from inferencekey.models import ExecutionPolicy, member
 from inferencekey.models.nearest import one_of_these
+from inferencekey.models.numbers import integer_problem, is_number
 
 __all__ = ["check_policy", "known_settings", "policy_problems"]
 
@@ -159,13 +160,13 @@ def _wanted(what: str, value: object) -> str:
 
 def _whole(config: Config, path: Path, *, at_least: int) -> Iterator[Problem]:
     value = config.get(path[-1])
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+    if integer_problem(value, at_least=at_least) is not None:
         yield _problem(path, _wanted(f"an integer of at least {at_least}", value))
 
 
 def _above_zero(config: Config, path: Path) -> Iterator[Problem]:
     value = config.get(path[-1])
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not is_number(value) or not value > 0:
         yield _problem(path, _wanted("a number above 0", value))
 
 

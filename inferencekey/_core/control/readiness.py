@@ -7,10 +7,11 @@ The waits are the contract's: 1 s, 2 s, 4 s, then 5 s each, starting over after 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from inferencekey.errors import LOG_HEADING, ReadinessError, ReadinessTimeout, ValidationError
 from inferencekey.models import Phase, ReadinessEvent
+from inferencekey.models.numbers import checked_integer, integer_problem
 
 __all__ = [
     "DROPS",
@@ -109,11 +110,6 @@ def check_log_range(lines: object, after: object) -> None:
     Raises:
         ValidationError: *lines* is no whole number from 1 to 1000, or *after* none from 0.
     """
-    if not _whole(lines) or not 1 <= lines <= 1000:
-        raise ValidationError.of(f"lines must be an integer from 1 to 1000; got {lines!r}")
-    if after is not None and (not _whole(after) or after < 0):
+    checked_integer(lines, "lines", at_least=1, at_most=1000)
+    if after is not None and integer_problem(after, at_least=0) is not None:
         raise ValidationError.of(f"after must be what an earlier log gave as next; got {after!r}")
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

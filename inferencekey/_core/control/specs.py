@@ -7,19 +7,21 @@ an update of the policy that is live: their keys go over the live ones, and only
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 import attrs
 
+from inferencekey._core.control.commands import command_problem
 from inferencekey._core.control.policies import policy_problems
 from inferencekey._core.json import dumps, loads, not_finite, plain
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.config import is_secret, redact
 from inferencekey.errors import ConfigurationError, ValidationError
-from inferencekey.models import Backend, ExecutionPolicy, TaskType, WorkloadSpec, member
+from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec, member
 from inferencekey.models.nearest import did_you_mean
+from inferencekey.models.spec import SPEC_FIELDS
+from inferencekey.models.workload_fields import CONFIG_FIELDS, WorkloadField
 
 __all__ = [
     "SECRET",
@@ -30,29 +32,12 @@ __all__ = [
     "spec_problems",
 ]
 
-REQUIRED: Final = ("name", "slug", "model", "backend")
-TEXTS: Final = (
-    *REQUIRED,
-    "description",
-    "command",
-    "vllm_version",
-    "worker_id",
-    "gpu_resource_id",
-    "project",
-)
-ENUMS: Final[Mapping[str, type[TaskType] | type[ExecutionPolicy]]] = {
-    "task_type": TaskType,
-    "execution_policy": ExecutionPolicy,
-}
-MAPPINGS: Final = ("config", "execution_policy_config")
-
 SECRET: Final = "secrets must never go in specs"  # noqa: S105 (words, not a secret)
 
 _WORD: Final = re.compile(r"[^A-Za-z0-9_\-]+")
 # All four parts: no mention has them.
 _WHOLE: Final = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9]+_[A-Za-z0-9]{16}")
 _CREDENTIAL: Final = re.compile(r"(?<![A-Za-z0-9_])ik_(?:live|sdk)_[A-Za-z0-9]")
-_WITH_VLLM_VERSION: Final = (Backend.VLLM, Backend.VLLM_OMNI)
 
 Path = tuple[str | int, ...]
 
@@ -112,31 +97,33 @@ def _is_or_has_token(text: str) -> bool:
 
 
 def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
-    for field in TEXTS:
-        value: object = getattr(spec, field)
-        if value is None and field not in REQUIRED:
-            continue
-        if not isinstance(value, str):
-            yield SpecProblem(field, f"{field} must be a string; got {type(value).__name__}")
-        elif _is_or_has_token(value) or (
-            field == "command" and any(map(is_secret, _WORD.split(value)))
-        ):
-            yield _secret(field)
-        elif field in REQUIRED and not value.strip():
-            yield SpecProblem(field, f"{field} must not be empty")
-        elif field == "slug" and not canonical_slug(value):
-            yield SpecProblem(field, f"slug must hold a letter (a to z) or a digit; got {value!r}")
-        elif field == "command":
-            yield from _command((field,), value)
-        elif field == "project" and value.strip():
-            try:
-                checked_project(value.strip())
-            except ValidationError as error:
-                yield _said(field, error)
+    for field in SPEC_FIELDS:
+        value: object = getattr(spec, field.name)
+        if field.kind == "string" and (value is not None or field.required_in_spec):
+            yield from _text(field, value)
+
+
+def _text(field: WorkloadField, value: object) -> Iterator[SpecProblem]:
+    name = field.name
+    if not isinstance(value, str):
+        yield SpecProblem(name, f"{name} must be a string; got {type(value).__name__}")
+    elif _is_or_has_token(value) or (name == "command" and any(map(is_secret, _WORD.split(value)))):
+        yield _secret(name)
+    elif field.required_in_spec and not value.strip():
+        yield SpecProblem(name, f"{name} must not be empty")
+    elif name == "slug" and not canonical_slug(value):
+        yield SpecProblem(name, f"slug must hold a letter (a to z) or a digit; got {value!r}")
+    elif name == "command":
+        yield from _command((name,), value)
+    elif name == "project" and value.strip():
+        try:
+            checked_project(value.strip())
+        except ValidationError as error:
+            yield _said(name, error)
 
 
 def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
-    for field in MAPPINGS:
+    for field in (field.name for field in SPEC_FIELDS if field.kind == "mapping"):
         value: object = getattr(spec, field)
         if value is None:
             continue
@@ -158,7 +145,7 @@ def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
 
 def _launch(config: Mapping[str, object]) -> Iterator[SpecProblem]:
     """Yield what is wrong with the keys of ``config`` that ``command`` and ``vllm_version`` are stored under."""
-    for key in ("command", "vllm_version"):
+    for key in (field.wire for field in CONFIG_FIELDS):
         value = config.get(key)
         if value is not None and not isinstance(value, str):
             yield SpecProblem(
@@ -171,28 +158,23 @@ def _launch(config: Mapping[str, object]) -> Iterator[SpecProblem]:
 
 
 def _command(path: Path, command: str) -> Iterator[SpecProblem]:
-    problem = None
-    try:
-        if not shlex.split(command):
-            problem = "must not be empty; leave it out for the backend's usual launch"
-        elif "\0" in command:
-            problem = "must not hold NUL characters"
-    except ValueError as error:
-        problem = f"cannot be split into words as a shell does: {error}"
+    problem = command_problem(command)
     if problem is not None:
         yield SpecProblem(str(path[0]), f"{'.'.join(map(str, path))} {problem}", path)
 
 
 def _enums(spec: WorkloadSpec) -> Iterator[SpecProblem]:
-    for field, kind in ENUMS.items():
-        value: object = getattr(spec, field)
+    for field in SPEC_FIELDS:
+        if field.kind != "enum" or field.values is None:
+            continue
+        value: object = getattr(spec, field.name)
         if is_secret(str(value)):
-            yield _secret(field)
-        elif value is not None or field == "task_type":
+            yield _secret(field.name)
+        elif value is not None or field.required:
             try:
-                member(kind, value, field)
+                member(field.values, value, field.name)
             except ValidationError as error:
-                yield _said(field, error)
+                yield _said(field.name, error)
 
 
 def _backend(spec: WorkloadSpec) -> Iterator[SpecProblem]:
@@ -206,19 +188,22 @@ def _backend(spec: WorkloadSpec) -> Iterator[SpecProblem]:
             f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}{meant}",
         )
         return
-    version = cast("object", spec.vllm_version)
-    if not isinstance(version, str):
-        return
-    if backend not in _WITH_VLLM_VERSION:
-        yield SpecProblem(
-            "vllm_version",
-            f"vllm_version means something for the backends vllm and vllm-omni only; leave it out for {str(backend)!r}",
-        )
-    elif version.split() != [version]:
-        yield SpecProblem(
-            "vllm_version",
-            f"vllm_version must be a version such as '0.9.2', without spaces; got {version!r}",
-        )
+    for field in SPEC_FIELDS:
+        value: object = getattr(spec, field.name)
+        if not isinstance(value, str):
+            continue
+        if not field.applies_to(backend):
+            backends = " and ".join(field.backends)
+            yield SpecProblem(
+                field.name,
+                f"{field.name} means something for the backends {backends} only; "
+                f"leave it out for {str(backend)!r}",
+            )
+        elif field.name == "vllm_version" and value.split() != [value]:
+            yield SpecProblem(
+                field.name,
+                f"vllm_version must be a version such as '0.9.2', without spaces; got {value!r}",
+            )
 
 
 def _policy(spec: WorkloadSpec) -> Iterator[SpecProblem]:

@@ -20,15 +20,13 @@ from cattrs.v import format_exception
 from inferencekey._core import json as jsonval
 from inferencekey.errors import ResponseFormatError
 from inferencekey.models import (
-    Backend,
     EngineLog,
-    ExecutionPolicy,
     Phase,
     ReadinessEvent,
-    TaskType,
     Workload,
     known_or_text,
 )
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS
 
 __all__ = [
     "engine_log",
@@ -46,14 +44,10 @@ def converter() -> Converter:
     """Return the one converter of the control plane."""
     made = Converter(detailed_validation=True)
     made.register_structure_hook(str, _text)
-    for kind in (Backend, ExecutionPolicy, Phase, TaskType):
-        made.register_structure_hook(cast("Any", kind | str), partial(_known_or_text, kind))
-    made.register_structure_hook(
-        cast("Any", ExecutionPolicy | str | None),
-        lambda value, _: (
-            None if value is None else known_or_text(ExecutionPolicy, _text(value, str))
-        ),
-    )
+    for kind in (field.values for field in WORKLOAD_FIELDS if field.values is not None):
+        structure = partial(_known_or_text, kind)
+        made.register_structure_hook(cast("Any", kind | str), structure)
+        made.register_structure_hook(cast("Any", kind | str | None), structure)
     made.register_structure_hook(datetime, lambda value, _: _moment(value))
     made.register_structure_hook_func(
         lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value)

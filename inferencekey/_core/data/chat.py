@@ -22,6 +22,7 @@ from inferencekey.errors import (
     ValidationError,
 )
 from inferencekey.models import TextChunk, TextResult
+from inferencekey.models.numbers import integer_problem, number_problem
 from inferencekey.models.results import text_chunk
 
 __all__ = ["ChatStream", "chat_body", "text_result"]
@@ -52,12 +53,12 @@ def chat_body(
             message without a role, a number out of its range, or an *extra_body* that is no mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
-    _number(body, "temperature", temperature, at_least=0)
-    _whole(body, "max_tokens", max_tokens, at_least=1)
-    _number(body, "top_p", top_p, at_least=0)
+    _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
+    _put(body, "max_tokens", max_tokens, integer_problem(max_tokens, at_least=1))
+    _put(body, "top_p", top_p, number_problem(top_p, at_least=0))
     if stop is not None:
         body["stop"] = _stop(stop)
-    _whole(body, "seed", seed, at_least=None)
+    _put(body, "seed", seed, integer_problem(seed))
     if extra_body is not None:
         if not isinstance(cast("object", extra_body), Mapping):
             raise ValidationError.of("extra_body must be a mapping of the body's further fields")
@@ -119,26 +120,12 @@ def _is_blank_part(part: object) -> bool:
     )
 
 
-def _number(body: dict[str, Any], name: str, value: object, *, at_least: float) -> None:
+def _put(body: dict[str, Any], name: str, value: object, problem: str | None) -> None:
+    """Put a setting into the body, unless it was not given."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value >= at_least):
-        raise ValidationError.of(f"{name} must be a number of at least {at_least:g}; got {value!r}")
-    if value == float("inf"):
-        raise ValidationError.of(f"{name} must be finite")
-    body[name] = value
-
-
-def _whole(body: dict[str, Any], name: str, value: object, *, at_least: int | None) -> None:
-    if value is None:
-        return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or (at_least is not None and value < at_least)
-    ):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValidationError.of(f"{name} must be an integer{bound}; got {value!r}")
+    if problem is not None:
+        raise ValidationError.of(f"{name} {problem}")
     body[name] = value
 
 

@@ -11,6 +11,7 @@ from inferencekey._core.data.usage import usage_of
 from inferencekey._core.http_errors import in_band_error
 from inferencekey.errors import ResponseFormatError, ValidationError
 from inferencekey.models import EmbeddingResult, RerankItem, RerankResult
+from inferencekey.models.numbers import checked_integer, is_number
 
 __all__ = ["embed_body", "embedding_result", "rerank_body", "rerank_result"]
 
@@ -96,13 +97,7 @@ def rerank_body(
         "documents": _texts(documents, "documents"),
     }
     if top_n is not None:
-        if (
-            isinstance(cast("object", top_n), bool)
-            or not isinstance(cast("object", top_n), int)
-            or top_n < 1
-        ):
-            raise ValidationError.of(f"top_n must be an integer of at least 1; got {top_n!r}")
-        body["top_n"] = top_n
+        body["top_n"] = checked_integer(top_n, "top_n", at_least=1)
     return body
 
 
@@ -138,7 +133,7 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
             score = entry.get("score")
         if index is None or not 0 <= index < count:
             raise wrong(f"has no index of a document in results[{position}]")
-        if isinstance(score, bool) or not isinstance(score, (int, float)):
+        if not is_number(score):
             raise wrong(f"has no relevance_score in results[{position}]")
         items.append(RerankItem(index, float(score)))
     return RerankResult(
@@ -151,7 +146,7 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
 
 
 def _starts_with_number(vector: list[Any]) -> bool:
-    return bool(vector) and isinstance(vector[0], (int, float)) and not isinstance(vector[0], bool)
+    return bool(vector) and is_number(vector[0])
 
 
 def _texts(given: object, argument: str) -> list[str]:
