@@ -16,11 +16,10 @@ from typing import Final, Literal
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.config import TokenKind
 from inferencekey.errors import ValidationError
-from inferencekey.local.records import Minted
+from inferencekey.local.records import MintedToken
 
 __all__ = [
     "ALL_SCOPES",
-    "ASSIGNERS",
     "DEFAULT_SCOPES",
     "checked_grants",
     "checked_scopes",
@@ -35,17 +34,13 @@ Scope = Literal["workload:write", "assignment:write", "workload:read"]
 ALL_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write", "workload:read")
 DEFAULT_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write")
 
-READERS: Final = frozenset({"workload:read", "workload:write"})
-WRITERS: Final = frozenset({"workload:write"})
-ASSIGNERS: Final = frozenset({"assignment:write"})
-
 _SHAPE = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
 
 
-def mint(kind: TokenKind) -> Minted:
+def mint(kind: TokenKind) -> MintedToken:
     """Return a new random token."""
     name = secrets.token_hex(4)
-    return Minted(f"ik_{kind}_{name}_{secrets.token_hex(32)}", name)
+    return MintedToken(f"ik_{kind}_{name}_{secrets.token_hex(32)}", name)
 
 
 def token_id(text: str) -> str | None:
