@@ -118,11 +118,20 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        missing = f"this command needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'"
-        return fail(CommandError(missing), json=json)
+        return fail(CommandError(_missing(error.name)), json=json)
     except Exception as error:
         return _wrong_usage(error, json=json)
     return result if isinstance(result, int) else 0
+
+
+def _missing(module: str) -> str:
+    """Return what to do where a module of another package cannot be imported."""
+    if module == "fcntl":  # a module of Python's own, which Windows has not
+        return "this command runs on Linux and macOS only"
+    from inferencekey.installing import install_command
+
+    command = install_command("cli,local")
+    return f"this command needs {module}, which is not installed; run: {command}"
 
 
 def _wrong_usage(error: Exception, *, json: bool) -> int:

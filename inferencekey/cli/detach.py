@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from inferencekey.cli.failures import CommandError
-from inferencekey.local.data_dir import RunFile, is_locked, make_private
+from inferencekey.local.data_dir import RunFile, create_private, is_locked
 from inferencekey.local.process import find_platform
 
 __all__ = ["Background", "start_in_background"]
@@ -48,7 +48,7 @@ def start_in_background(host: str, port: int, data_dir: Path, project: str) -> B
     if found is not None:
         return Background(found, started=False)
     for directory in (data_dir, data_dir / "logs"):
-        make_private(directory)
+        create_private(directory)
     output = data_dir / "logs" / "up.log"
     process = _start(["--host", host, "--port", str(port), "--project", project], data_dir, output)
     try:

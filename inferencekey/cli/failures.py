@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from inferencekey.cli.output import plain_text, print_json, progress_console, ignore_closed_stderr
+from inferencekey.cli.output import ignore_closed_stderr, plain_text, print_json, progress_console
 from inferencekey.errors import (
     DriftError,
     InferenceKeyError,

@@ -52,7 +52,12 @@ def detach(host: str, port: int, data: Path | None, project: str | None, json: b
     exports = Exports.of(run.base_url, pair)
     log = data_dir / "logs" / "platform.log"
     if json:
-        more = {"pid": run.pid, "data_dir": str(data_dir), "log": str(log), "started": found.started}
+        more = {
+            "pid": run.pid,
+            "data_dir": str(data_dir),
+            "log": str(log),
+            "started": found.started,
+        }
         print_json({**exports.to_dict(), **more}, secret=True)
         return
     verb = "serves" if found.started else "already serves"

@@ -57,4 +57,6 @@ def env(
     shell = shell or calling_shell()
     print_text(exports.lines(shell), secret=True)
     if sys.stdout.isatty():
-        note(f"These lines only print. To set the variables, run: {eval_line(shell, 'inferencekey env')}")
+        note(
+            f"These lines only print. To set the variables, run: {eval_line(shell, 'inferencekey env')}"
+        )

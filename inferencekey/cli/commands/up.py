@@ -43,7 +43,8 @@ def up(
     import anyio
 
     from inferencekey.cli.loops import serving_loop
-    from inferencekey.cli.serve import detach as start, serve
+    from inferencekey.cli.serve import detach as start
+    from inferencekey.cli.serve import serve
     from inferencekey.local.defaults import DEFAULT_PROJECT
     from inferencekey.local.token_pair import checked_project
 
