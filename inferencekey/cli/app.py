@@ -81,8 +81,12 @@ app.add_typer(token.app, name="token")
 def _version(asked: bool) -> None:
     if asked:
         from inferencekey import __version__
+        from inferencekey.installing import other_program
 
         typer.echo(f"inferencekey {__version__}")
+        mixture = other_program()
+        if mixture is not None:
+            warning(mixture)
         raise typer.Exit
 
 

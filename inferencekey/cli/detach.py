@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from inferencekey.cli.failures import CommandError
+from inferencekey.cli.signals import stop_flag
 from inferencekey.local.data_dir import RunFile, create_private, is_locked
 from inferencekey.local.process import find_platform
 
@@ -50,13 +52,14 @@ def start_in_background(host: str, port: int, data_dir: Path, project: str) -> B
     for directory in (data_dir, data_dir / "logs"):
         create_private(directory)
     output = data_dir / "logs" / "up.log"
-    process = _start(["--host", host, "--port", str(port), "--project", project], data_dir, output)
-    try:
-        return _wait(process, data_dir, output)
-    except BaseException:
-        # Ctrl-C while waiting is one of them: the new process has a session of its own, and does not get it.
-        _stop(process)
-        raise
+    options = ["--host", host, "--port", str(port), "--project", project]
+    with stop_flag() as is_interrupted:
+        process = _start(options, data_dir, output)
+        try:
+            return _wait(process, data_dir, output, is_interrupted)
+        except BaseException:
+            _stop(process)
+            raise
 
 
 def _start(options: list[str], data_dir: Path, output: Path) -> subprocess.Popen[bytes]:
@@ -75,9 +78,17 @@ def _start(options: list[str], data_dir: Path, output: Path) -> subprocess.Popen
         )
 
 
-def _wait(process: subprocess.Popen[bytes], data_dir: Path, output: Path) -> Background:
+def _wait(
+    process: subprocess.Popen[bytes],
+    data_dir: Path,
+    output: Path,
+    is_interrupted: Callable[[], bool],
+) -> Background:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
+        if is_interrupted():
+            # The new process has a session of its own: Ctrl-C reached this one only.
+            raise KeyboardInterrupt
         ended = process.poll() is not None
         found = find_platform(data_dir)
         if found is not None and found.pid == process.pid:

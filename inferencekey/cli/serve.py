@@ -10,7 +10,7 @@ from inferencekey.cli.env_exports import Exports
 from inferencekey.cli.options import resolve_data_dir
 from inferencekey.cli.output import note, print_json, print_text, warning
 from inferencekey.cli.shells import calling_shell, eval_line
-from inferencekey.cli.signals import interrupt_on_stop_signals, stop_event
+from inferencekey.cli.signals import stop_event
 from inferencekey.config import is_loopback
 from inferencekey.local import LocalPlatform
 from inferencekey.local.defaults import DEFAULT_PROJECT
@@ -39,7 +39,6 @@ async def serve(host: str, port: int, data: Path | None, project: str, json: boo
 
 def detach(host: str, port: int, data: Path | None, project: str | None, json: bool) -> None:
     """Start a platform in the background, or find the one that runs, and print where it is."""
-    interrupt_on_stop_signals()
     data_dir = resolve_data_dir(data)
     found = start_in_background(host, port, data_dir, project or DEFAULT_PROJECT)
     run = found.run

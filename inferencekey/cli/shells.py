@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import PurePath
 
-__all__ = ["Shell", "assignment", "calling_shell", "eval_line"]
+__all__ = ["Shell", "assignment", "calling_shell", "eval_line", "shell_of"]
 
 
 class Shell(StrEnum):
@@ -58,8 +59,15 @@ def eval_line(shell: Shell, command: str) -> str:
 
 
 def calling_shell() -> Shell:
-    """Return the shell that runs this command: the nearest ancestor that is one, else ``$SHELL``, else ``sh``."""
-    programs = [*_ancestor_programs(), os.environ.get("SHELL", "")]
+    """Return the shell that runs this command: the nearest ancestor that is a shell, else ``$SHELL``.
+
+    ``$SHELL`` alone is not enough: it is the user's login shell, also while a script of another shell runs.
+    """
+    return shell_of([*_ancestor_programs(), os.environ.get("SHELL", "")])
+
+
+def shell_of(programs: Iterable[str]) -> Shell:
+    """Return the first of *programs*, names or paths, that is a shell; else the system's own shell."""
     for program in programs:
         name = PurePath(program).name.lower().removesuffix(".exe").lstrip("-")
         if name in _BY_PROGRAM:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import anyio
 
-__all__ = ["interrupt_on_stop_signals", "on_signal", "stop_event", "stop_signals"]
+__all__ = ["interrupt_on_stop_signals", "on_signal", "stop_event", "stop_flag", "stop_signals"]
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -45,6 +45,24 @@ async def stop_event() -> AsyncGenerator[anyio.Event]:
     event = anyio.Event()
     with on_signal(event.set):
         yield event
+
+
+@contextmanager
+def stop_flag() -> Generator[Callable[[], bool]]:
+    """Let the stop signals set a flag instead of ending the command, and give the function that reads it.
+
+    ``KeyboardInterrupt`` can be raised anywhere, also between the start of a process and the assignment of its handle.
+    """
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, frame: received.append(got))
+        for number in stop_signals()
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def interrupt_on_stop_signals() -> None:
