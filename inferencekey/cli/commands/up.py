@@ -42,9 +42,9 @@ def up(
     """
     import anyio
 
-    from inferencekey.cli.loops import serving_loop
     from inferencekey.cli.serve import detach as start
     from inferencekey.cli.serve import serve
+    from inferencekey.config import uses_uvloop
     from inferencekey.local.defaults import DEFAULT_PROJECT
     from inferencekey.local.token_pair import checked_project
 
@@ -55,4 +55,4 @@ def up(
         start(host, port, data, project, json)
         return
     named = project or DEFAULT_PROJECT
-    anyio.run(serve, host, port, data, named, json, backend_options=serving_loop())
+    anyio.run(serve, host, port, data, named, json, backend_options={"use_uvloop": uses_uvloop()})
