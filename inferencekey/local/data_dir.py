@@ -1,4 +1,4 @@
-"""The data directory: its lock, and the file that says which platform runs on it.
+"""The data directory: its lock, and the file that names the platform that runs on it.
 
 Only one platform runs on a data directory. The lock belongs to the kernel, which releases it when
 the process ends, even if it is killed. The run file holds the platform's process id and URL. A

@@ -33,7 +33,7 @@ class EngineLogs:
 
     Args:
         store: the tokens and the workloads.
-        choose: tells which engine serves a workload, and where its log is.
+        choose: returns the engine of a workload, which knows where its log is.
     """
 
     def __init__(self, store: Store, choose: Choose) -> None:

@@ -73,7 +73,7 @@ class Admission:
         """
         project, slug = _path(request)
         self.require(request, Need("live", project, workload=slug))
-        return self.find_workload(request)
+        return self._workload(project, slug)
 
     def find_workload(self, request: web.Request) -> StoredWorkload:
         """Return the workload that the path names. The caller has checked the token already.
@@ -81,11 +81,7 @@ class Admission:
         Raises:
             HTTPRefusal: 404 if the workload does not exist.
         """
-        project, slug = _path(request)
-        workload = self._store.workload(project, slug)
-        if workload is None:
-            raise no_workload(project, slug)
-        return workload
+        return self._workload(*_path(request))
 
     def require(self, request: web.Request, need: Need) -> None:
         """Check that the request's token is enough for *need*.
@@ -96,6 +92,12 @@ class Admission:
         refusal = authorise(self._token(request), need)
         if refusal is not None:
             raise refusal
+
+    def _workload(self, project: str, slug: str) -> StoredWorkload:
+        workload = self._store.workload(project, slug)
+        if workload is None:
+            raise no_workload(project, slug)
+        return workload
 
     def _token(self, request: web.Request) -> Token | None:
         text = bearer_token(request)
