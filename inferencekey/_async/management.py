@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Callable, Iterable, Mapping
-from typing import Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Self, TypeVar
 
 from inferencekey import config
-from inferencekey._async.bulk import converge_all
+from inferencekey._async.bulk import run_each
 from inferencekey._async.callbacks import run_callback, warn
 from inferencekey._async.client import BaseClient
 from inferencekey._async.control_api import ControlApi
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
+from inferencekey._async.snapshot import Snapshot
 from inferencekey._async.waiting import Watch, wait
 from inferencekey._core.control.bulk import (
+    Target,
+    apply_all_error,
     check_all,
     check_concurrency,
+    check_plans,
     check_slugs,
     ensure_all_error,
     wait_all_error,
@@ -33,6 +37,7 @@ from inferencekey._http.log import logger
 from inferencekey._http.sessions import SessionFactory
 from inferencekey.errors import (
     ApiError,
+    ConfigurationError,
     DriftError,
     NotFoundError,
     WorkloadDriftWarning,
@@ -53,6 +58,8 @@ from inferencekey.models import (
 )
 
 __all__ = ["AsyncManagementClient"]
+
+T = TypeVar("T")
 
 
 class AsyncManagementClient(BaseClient):
@@ -195,17 +202,13 @@ class AsyncManagementClient(BaseClient):
         targets = check_all(specs, project, self._project)
         for target in targets:
             await self._warn_of(target.spec)
-        results: list[EndpointRef | None] = [None] * len(targets)
-        errors: list[Exception | None] = [None] * len(targets)
-        for number, outcome in enumerate(
-            await converge_all(self._control, targets, mode, max_concurrency)
-        ):
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                results[number] = await self._finish(targets[number].project, outcome)
-            except Exception as error:  # a warning that is to be an error is one, too
-                errors[number] = error
+
+        async def ensure_one(target: Target, live: Snapshot) -> Finish:
+            machine = Converge(target.spec, mode, target.project)
+            return await live.converge(machine, target.project)
+
+        projects = [target.project for target in targets]
+        results, errors = await self._run_all(targets, projects, ensure_one, max_concurrency)
         failed = ensure_all_error(targets, errors, results)
         if failed is not None:
             raise failed
@@ -251,6 +254,42 @@ class AsyncManagementClient(BaseClient):
         check_plan(plan)
         project = plan.project_slug
         return await self._finish(project, await self._control.converge(Apply(plan), project))
+
+    async def apply_all(
+        self, plans: Iterable[Plan], *, max_concurrency: int = 8
+    ) -> list[EndpointRef]:
+        """Apply many plans at once. Each is carried out as with ``apply``.
+
+        A plan that fails does not stop the others. Every plan is checked before anything is sent.
+        The workloads of each project are listed once for all its plans.
+
+        Args:
+            plans: what ``plan`` returned; no two of the same workload.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the plans, as ``apply`` returns them.
+
+        Raises:
+            ValidationError: some plan or argument is wrong; the text lists all that is. Nothing was
+                sent.
+            ApplyAllError: some failed; ``.results`` has the handles of the others, ``.exceptions``
+                the error of each that failed (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was
+                changed.
+        """
+        max_concurrency = check_concurrency(max_concurrency)
+        checked = check_plans(plans)
+
+        async def apply_one(plan: Plan, live: Snapshot) -> Finish:
+            return await live.converge(Apply(plan), plan.project_slug)
+
+        projects = [plan.project_slug for plan in checked]
+        results, errors = await self._run_all(checked, projects, apply_one, max_concurrency)
+        failed = apply_all_error(checked, errors, results)
+        if failed is not None:
+            raise failed
+        return [ref for ref in results if ref is not None]
 
     async def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -304,10 +343,7 @@ class AsyncManagementClient(BaseClient):
         if found is None:
             return False
         if id is not None and found.id != id:
-            raise DriftError.of(
-                f"{canonical!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
-                "created again since. It was left alone."
-            )
+            raise _other_id(canonical, id)
         await self._control.discard(found.id)
         return True
 
@@ -342,7 +378,7 @@ class AsyncManagementClient(BaseClient):
             slug: its slug, in any form.
             project: the project, instead of the client's.
             timeout: seconds; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with every event, in the caller's task or thread, instead of the display.
+            on_progress: called with every event, in the caller's task, instead of the display.
             silent: show nothing.
 
         Returns:
@@ -380,7 +416,7 @@ class AsyncManagementClient(BaseClient):
             slugs: their slugs, in any form.
             project: the project, instead of the client's.
             timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with the canonical slug and every event, in the caller's task or thread, one at a time,
+            on_progress: called with the canonical slug and every event, in the caller's task, one at a time,
                 instead of the display.
             silent: show nothing.
 
@@ -450,6 +486,73 @@ class AsyncManagementClient(BaseClient):
             request_id=refusal.request_id,
         )
 
+    async def _run_all(
+        self,
+        items: Sequence[T],
+        projects: Sequence[str],
+        function: Callable[[T, Snapshot], Awaitable[Finish]],
+        max_concurrency: int,
+    ) -> tuple[list[EndpointRef | None], list[Exception | None]]:
+        """Await *function* for every item; return the handle or the error of each.
+
+        Args:
+            items: specs or plans.
+            projects: the project of each.
+            function: carries out one of them; its first read is answered by the snapshot.
+            max_concurrency: how many are under way at a time.
+
+        Raises:
+            InferenceKeyError: all are of one project, and it could not be listed.
+        """
+        live = await self._snapshot(projects, max_concurrency)
+        if len(set(projects)) == 1:
+            live.check()
+        outcomes = await run_each(items, max_concurrency, lambda item: function(item, live))
+        results: list[EndpointRef | None] = [None] * len(items)
+        errors: list[Exception | None] = [None] * len(items)
+        for number, outcome in enumerate(outcomes):
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                results[number] = await self._finish(projects[number], outcome)
+            except Exception as error:  # also a warning that a filter turns into an error
+                errors[number] = error
+        return results, errors
+
+    # What `inferencekey.deploy` needs: the steps of the public methods, on one list of a project.
+
+    def _targets(self, specs: Iterable[WorkloadSpec], project: str | None) -> list[Target]:
+        return check_all(specs, project, self._project)
+
+    def _default_project(self, call: str | None, manifest: str | None) -> str | None:
+        """Return the project of a manifest's workloads that name none; ``None`` if there is none.
+
+        Raises:
+            ConfigurationError: the call's project and the manifest's differ.
+        """
+        try:
+            return resolve_project(call, manifest, self._project)
+        except ConfigurationError:
+            if call is not None:
+                raise
+            return None
+
+    async def _snapshot(self, projects: Iterable[str], max_concurrency: int = 8) -> Snapshot:
+        return await Snapshot.take(self._control, projects, check_concurrency(max_concurrency))
+
+    async def _apply(self, plan: Plan, live: Snapshot) -> EndpointRef:
+        check_plan(plan)
+        project = plan.project_slug
+        return await self._finish(project, await live.converge(Apply(plan), project))
+
+    async def _delete(self, project: str, slug: str, id: str, live: Snapshot) -> None:
+        found = live.find(project, slug)
+        if found is None:
+            return
+        if found.id != id:
+            raise _other_id(slug, id)
+        await self._control.discard(id)
+
     def _watch(self, project: str, slug: str) -> Watch:
         return Watch(
             slug,
@@ -474,6 +577,13 @@ class AsyncManagementClient(BaseClient):
 
 def _ceiling(timeout: float | None) -> float | None:
     return None if timeout is None else for_unary(timeout, None).total
+
+
+def _other_id(slug: str, id: str) -> DriftError:
+    return DriftError.of(
+        f"{slug!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
+        "created again since. It was left alone."
+    )
 
 
 def _no_workload(project: str, slug: str) -> NotFoundError:

@@ -76,8 +76,8 @@ class TextEndpoint(BaseEndpoint):
         The arguments are those of ``generate_text``. A number for *timeout* limits each wait, never
         the whole.
 
-        ``async for`` reads the stream; ``async with`` also closes it at the end of the block;
-        ``await`` opens it now, so that what the server refuses raises here and not in the loop.
+        ``async for`` reads the stream. ``async with`` also closes it at the end of the block.
+        ``await`` opens it without reading. What the server refuses raises when the stream opens.
 
         Args:
             prompt: one user turn.

@@ -28,12 +28,10 @@ __all__ = [
     "SECRET",
     "SpecProblem",
     "check_spec",
-    "holds_secret",
     "resolve_project",
+    "secret_problems",
     "spec_problems",
 ]
-
-holds_secret = contains_token_start
 
 SECRET: Final = "secrets must never go in specs"  # noqa: S105 (words, not a secret)
 
@@ -94,6 +92,19 @@ def spec_problems(spec: WorkloadSpec) -> tuple[SpecProblem, ...]:
     return tuple(sorted(found, key=lambda problem: not problem.secret))
 
 
+def secret_problems(field: str, value: object) -> Iterator[SpecProblem]:
+    """Yield every place at which the value of a field, as parsed from JSON, has a credential.
+
+    The local platform uses this as well, so that it refuses what the client refuses.
+    """
+    if isinstance(value, str):
+        if contains_token(value):
+            yield _secret(field)
+    else:
+        for path in _secrets_inside(value, (field,)):
+            yield _secret(field, path)
+
+
 def _string_problems(spec: WorkloadSpec) -> Iterator[SpecProblem]:
     for field in SPEC_FIELDS:
         value: object = getattr(spec, field.name)
@@ -136,7 +147,7 @@ def _mapping_problems(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         yield from (
             SpecProblem(field, message, path) for path, message in not_finite(value, (field,))
         )
-        yield from (_secret(field, path) for path in _secrets_inside(opened, (field,)))
+        yield from secret_problems(field, opened)
         if field == "config":
             yield from _config_problems(opened)
 

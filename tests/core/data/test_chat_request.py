@@ -153,7 +153,10 @@ STOP = "validation error: stop must be a string or a list of strings, none of th
             {"temperature": float("nan")},
             "validation error: temperature must be a finite number of at least 0; got nan",
         ),
-        ({"temperature": float("inf")}, "validation error: temperature must be a finite number of at least 0; got inf"),
+        (
+            {"temperature": float("inf")},
+            "validation error: temperature must be a finite number of at least 0; got inf",
+        ),
         ({"top_p": -1}, "validation error: top_p must be a number of at least 0; got -1"),
         (
             {"max_tokens": 0},

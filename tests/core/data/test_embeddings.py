@@ -128,5 +128,7 @@ def test_recorded_vectors(name: str, count: int, size: int, capture: Callable[[s
 
 
 def test_recorded_base64_is_refused_by_name(capture: Callable[[str], Any]) -> None:
-    with pytest.raises(ResponseFormatError, match=r"data\[0\]\.embedding that is a list of numbers"):
+    with pytest.raises(
+        ResponseFormatError, match=r"data\[0\]\.embedding that is a list of numbers"
+    ):
         embedding_result(capture("xllamacpp_minilm_embeddings/emb_base64").body, 1)

@@ -98,7 +98,10 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
             b'{"results": [{"index": true, "score": 1}]}',
             "the rerank response has no valid index in results[0]",
         ),
-        (b'{"results": [{"index": 0}]}', "the rerank response has no relevance_score in results[0]"),
+        (
+            b'{"results": [{"index": 0}]}',
+            "the rerank response has no relevance_score in results[0]",
+        ),
         (
             b'{"results": [{"index": 0, "score": "1"}]}',
             "the rerank response has no relevance_score in results[0]",
