@@ -153,11 +153,29 @@ _ROOMS = {
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),
     "models": (
-        "Backend", "EmbeddingResult", "EndpointRef", "EngineLog", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase",
-        "Plan", "PlanLine", "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk",
-        "TextResult", "Timeouts", "Usage", "Workload", "WorkloadSpec",
+        "Backend",
+        "EmbeddingResult",
+        "EndpointRef",
+        "EngineLog",
+        "ExecutionPolicy",
+        "FieldDiff",
+        "OnDrift",
+        "Phase",
+        "Plan",
+        "PlanLine",
+        "ReadinessEvent",
+        "RerankItem",
+        "RerankResult",
+        "RetryPolicy",
+        "TaskType",
+        "TextChunk",
+        "TextResult",
+        "Timeouts",
+        "Usage",
+        "Workload",
+        "WorkloadSpec",
     ),
-}  # fmt: skip
+}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 

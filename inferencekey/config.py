@@ -238,7 +238,7 @@ API_KEY_VARIABLE = API_KEY.name
 
 
 def uses_uvloop() -> bool:
-    """Whether uvloop runs the event loops that this package starts: it is installed, and not refused."""
+    """Whether this package starts uvloop's event loops: it is installed and not refused."""
     return UVLOOP.read() and importlib.util.find_spec("uvloop") is not None
 
 

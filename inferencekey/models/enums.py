@@ -75,8 +75,8 @@ def member(kind: type[E], value: object, argument: str) -> E:
     """Return the member of *kind* for a member or its wire string.
 
     Raises:
-        ValidationError: *value* is neither. The message lists the allowed strings and names the most
-            similar one.
+        ValidationError: *value* is neither. The message lists the allowed strings and names the
+            most similar one.
     """
     try:
         return kind(str(value))

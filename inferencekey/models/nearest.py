@@ -23,7 +23,7 @@ def nearest(given: object, known: Iterable[str], *, likeness: float = 0.6) -> st
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return the end of a message, such as ``"; did you mean 'vllm'?"``; empty if none is similar."""
+    """Return the end of a message, ``"; did you mean 'vllm'?"``; empty if none is similar."""
     found = nearest(given, known)
     return "" if found is None else f"; did you mean {str(found)!r}?"
 

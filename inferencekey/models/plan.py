@@ -40,8 +40,8 @@ class Plan:
 
     Args:
         action: ``"create"``, ``"update"`` or ``"none"``.
-        changes: the fields that differ, in the contract's order; for a create, every declared field,
-            changed from ``None``.
+        changes: the fields that differ, in the contract's order; for a create, every declared
+            field, changed from ``None``.
         project_slug: the project.
         workload_slug: the slug of the workload.
         workload_id: the live workload's id; ``None`` for a create that was not carried out.

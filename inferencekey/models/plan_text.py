@@ -28,8 +28,8 @@ class PlanLine:
     """One line of a printed plan.
 
     Args:
-        sign: ``+`` for new, ``-`` for removed, ``~`` for changed (the next lines show how), ``=`` for
-            no change, a space for a line in between.
+        sign: ``+`` for new, ``-`` for removed, ``~`` for changed (the next lines show how), ``=``
+            for no change, a space for a line in between.
         text: the rest of the line, indented.
     """
 
@@ -113,7 +113,7 @@ def _text(before: Any, after: Any, indent: str) -> Iterator[PlanLine]:
 
 
 def _parts(before: Any, after: Any) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the parts to compare: lines, flags of a command with their values, or items of a list."""
+    """Return the parts to compare: lines, flags of a command, or items of a list."""
     if isinstance(before, str) and isinstance(after, str):
         if "\n" in before or "\n" in after:
             return before.splitlines(), after.splitlines()

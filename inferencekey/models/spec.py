@@ -129,7 +129,7 @@ class WorkloadSpec:
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def to_toml(self) -> str:
-        """Return the declared fields as a TOML document, in which text of several lines is readable.
+        """Return the declared fields as a TOML document, with multi-line strings where they help.
 
         Raises:
             ValidationError: a mapping contains a value that TOML does not have, such as null. The

@@ -57,5 +57,5 @@ def _cuts(data: bytes) -> Iterator[list[bytes]]:
 
 @pytest.fixture(scope="session")
 def cuts() -> Callable[[bytes], Iterator[list[bytes]]]:
-    """Return the function that yields some bytes whole, in two parts at every place, and byte by byte."""
+    """Return a function that yields bytes whole, in two parts at every place, and byte by byte."""
     return _cuts

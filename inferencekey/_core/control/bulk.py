@@ -105,8 +105,8 @@ def check_plans(plans: Iterable[Plan]) -> list[Plan]:
     """Check every plan.
 
     Raises:
-        ValidationError: one of them cannot be applied, or two are for the same workload. The message
-            lists every problem.
+        ValidationError: one of them cannot be applied, or two are for the same workload. The
+            message lists every problem.
     """
     if isinstance(cast("object", plans), (Plan, str)):
         raise ValidationError.of(f"plans must be a list of Plan; got {type(plans).__name__}")
@@ -210,12 +210,12 @@ def apply_all_error(
     errors: Sequence[Exception | None],
     results: Sequence[EndpointRef | None],
 ) -> ApplyAllError | None:
-    """Return the error of an ``apply_all``, if anything failed.
+    """Return the error of ``apply_all``, or ``None`` if nothing failed.
 
     Args:
-        plans: all of them, in order.
-        errors: what went wrong with each, or ``None``.
-        results: what became of each.
+        plans: every plan, in order.
+        errors: the error of each plan, or ``None``.
+        results: the result of each plan, or ``None``.
     """
     places = [(plan.project_slug, plan.workload_slug) for plan in plans]
     failed = _failed(zip(_names(places), errors, strict=True))
@@ -226,7 +226,7 @@ def apply_all_error(
 
 
 def _names(places: Sequence[tuple[str, str]]) -> list[str]:
-    """Return how to call each workload: the slug, with its project where there are several."""
+    """Return a name for each workload: its slug, after the project if there are several."""
     projects = {project for project, _ in places}
     if len(projects) == 1:
         return [slug for _, slug in places]
@@ -235,8 +235,8 @@ def _names(places: Sequence[tuple[str, str]]) -> list[str]:
 
 def _message(failed: Mapping[str, Exception], count: int, done: str) -> str:
     left = count - len(failed)
-    rest = f"{left} {'was' if left == 1 else 'were'} {done}"
-    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({rest})"
+    were = "was" if left == 1 else "were"
+    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({left} {were} {done})"
 
 
 def wait_all_error(

@@ -23,7 +23,7 @@ NONE = make_plan(SPEC.evolve(command=None), LIVE, project="acme")
 
 
 @pytest.mark.parametrize("plan", [CREATE, UPDATE, NONE])
-def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
+def test_accepts_the_plans_that_plan_makes(plan: Plan) -> None:
     check_plan(plan)
     check_plan(Plan.from_dict(plan.to_dict()))
 
@@ -86,14 +86,16 @@ def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
         ),
     ],
 )
-def test_what_plan_never_makes_is_refused(plan: Plan, changes: dict[str, Any], text: str) -> None:
+def test_rejects_the_plans_that_plan_never_makes(
+    plan: Plan, changes: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         check_plan(attrs.evolve(plan, **changes))
     assert str(caught.value).startswith(f"validation error: cannot apply this plan: {text}")
     assert str(caught.value).endswith("; make a new one with plan(spec)")
 
 
-def test_what_is_no_plan_or_goes_nowhere() -> None:
+def test_rejects_a_plan_of_another_type_or_project() -> None:
     with pytest.raises(ValidationError, match="plan must be a Plan; got WorkloadSpec"):
         check_plan(SPEC)  # type: ignore[arg-type]
     for project in ("", "../other"):

@@ -87,7 +87,7 @@ def test_the_arguments_are_not_changed() -> None:
         {"role": "tool", "content": "", "tool_call_id": "1"},
     ],
 )
-def test_messages_that_pass(message: dict[str, Any]) -> None:
+def test_accepts_messages(message: dict[str, Any]) -> None:
     assert body(messages=[message])["messages"] == [message]
 
 

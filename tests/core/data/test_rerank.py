@@ -12,7 +12,7 @@ from inferencekey.errors import GenerationFailed, ResponseFormatError, Validatio
 from inferencekey.models import RerankItem, Usage
 
 
-def test_an_error_in_a_200_is_told_in_the_servers_words() -> None:
+def test_an_error_in_a_200_has_the_servers_message() -> None:
     with pytest.raises(GenerationFailed, match=r"^api error: out of memory$") as caught:
         rerank_result(b'{"error": {"message": "out of memory"}}', 1, request_id="r-1")
     assert caught.value.request_id == "r-1"
@@ -116,7 +116,7 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
         ),
     ],
 )
-def test_a_reranking_without_what_the_contract_requires(sent: bytes, text: str) -> None:
+def test_rejects_a_rerank_response_without_a_required_field(sent: bytes, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         rerank_result(sent, 2, request_id="r-1")
     assert str(caught.value).startswith(f"unexpected response: {text}")
