@@ -111,5 +111,5 @@ def test_star_gives_every_name(path: str) -> None:
 
 
 def test_the_version_is_the_packages() -> None:
-    """The build takes it from the package; what is installed carries it."""
+    """The build takes the version from the package, so the installed metadata has the same one."""
     assert metadata.version("inferencekey") == inferencekey.__version__

@@ -1,4 +1,4 @@
-"""What a token looks like, and that none is ever shown."""
+"""The forms of tokens, and that none is ever shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exception tree, whose every member keeps what it knows, also through a pickle."""
+"""The exception tree: every error keeps its attributes, also when it is pickled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan: what it prints, and that what was reviewed is what is applied."""
+"""A plan: its text, and that the plan that was reviewed is the one that is applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the core's tests share: recorded exchanges, and streams cut at every place."""
+"""Shared by the tests of the core: recorded exchanges, and streams that are cut everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARK = b"===== RESPONSE (exact bytes) =====\n"
 
 @attrs.frozen
 class Exchange:
-    """A recorded answer, its chunk framing taken off."""
+    """A recorded response, without its chunked framing."""
 
     status: int
     headers: dict[str, str]

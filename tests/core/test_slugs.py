@@ -1,4 +1,4 @@
-"""Slugs, and what may stand in a path."""
+"""Slugs, and the names that can be part of a path."""
 
 from __future__ import annotations
 

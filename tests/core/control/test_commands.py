@@ -1,4 +1,4 @@
-"""A workload's command: its words, and whose program it runs."""
+"""A workload's command: its words, and the program that it runs."""
 
 from __future__ import annotations
 

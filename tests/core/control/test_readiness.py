@@ -1,4 +1,4 @@
-"""What ends a readiness stream, and the contract's waits."""
+"""The end of a readiness stream, and the contract's waits."""
 
 from __future__ import annotations
 

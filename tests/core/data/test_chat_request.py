@@ -1,4 +1,4 @@
-"""Chat bodies and whole answers."""
+"""The bodies of chat requests."""
 
 from __future__ import annotations
 

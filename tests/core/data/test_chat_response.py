@@ -1,4 +1,4 @@
-"""Chat bodies and whole answers."""
+"""Whole chat responses."""
 
 from __future__ import annotations
 

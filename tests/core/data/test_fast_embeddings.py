@@ -1,4 +1,4 @@
-"""A long answer of embeddings, parsed in pieces, is what a JSON parser makes of it, or nothing."""
+"""A long embeddings response, parsed in parts, equals the result of a JSON parser, or is None."""
 
 from __future__ import annotations
 
