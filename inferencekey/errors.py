@@ -52,7 +52,9 @@ __all__ = [
 class InferenceKeyError(Exception):
     """The base of every error that this package raises on purpose.
 
-    Attributes (``None`` if the error does not come from a response):
+    Most attributes are ``None`` if the error does not come from a response.
+
+    Attributes:
         status: the HTTP status of the response.
         code: the server's machine-readable code, e.g. ``"scope_insufficient"``.
         request_id: the response's ``x-request-id``.
