@@ -64,7 +64,7 @@ class InferenceKeyError(Exception):
         prefix: the words at the beginning of the message; empty if it has none.
         workload: the slug of the workload, on a member of a :class:`ManyWorkloadsError` and on the
             errors of ``wait_until_ready``.
-        maybe_done: whether the answer to a change was lost and nobody could be asked: it may have been made.
+        maybe_done: whether the response to a change was lost and nobody could be asked: it may have been made.
     """
 
     default_prefix: ClassVar[str] = ""
@@ -160,8 +160,8 @@ class DriftError(ValidationError):
 
     plan: Plan | None
 
-    def __init__(self, message: str = "", *, plan: Plan | None = None, **answer: Any) -> None:
-        super().__init__(message, **answer)
+    def __init__(self, message: str = "", *, plan: Plan | None = None, **response: Any) -> None:
+        super().__init__(message, **response)
         self.plan = plan
 
 
@@ -233,9 +233,9 @@ class _HalfDone(InferenceKeyError):
         *,
         partial_text: str = "",
         result: TextResult | None = None,
-        **answer: Any,
+        **response: Any,
     ) -> None:
-        super().__init__(message, **answer)
+        super().__init__(message, **response)
         self.partial_text = partial_text
         self.result = result
 
@@ -310,9 +310,9 @@ class _NotReady(InferenceKeyError):
         *,
         events: Sequence[ReadinessEvent] = (),
         log: Sequence[str] = (),
-        **answer: Any,
+        **response: Any,
     ) -> None:
-        super().__init__(message, **answer)
+        super().__init__(message, **response)
         self.events = tuple(events)
         self.log = tuple(log)
 

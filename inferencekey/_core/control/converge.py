@@ -22,7 +22,7 @@ Update         unknown, or gone (404)              Read
 ``apply`` differs only after a Read: it does what its plan says, or fails because the live workload
 has changed since. After an unknown outcome, a workload that already has every value of the plan is
 taken for the result of this very call, and is no drift. The plan gets the id of a created workload
-only if the server has answered that create: only then does it surely belong to this call.
+only if the server has responded to that create: only then does it surely belong to this call.
 
 =============  ==================================  =============================================
 Read           as when the plan was made           Create, Update, or Finish, as the plan says

@@ -26,14 +26,14 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         ResponseFormatError: a field that the contract requires is missing; the message names it.
     """
     raw = loads(body, "the chat completion", request_id)
-    answer = as_mapping(raw)
-    if answer is None:
+    response = as_mapping(raw)
+    if response is None:
         raise ResponseFormatError.of(
             "the chat completion is not a JSON object", request_id=request_id
         )
-    if has_error(answer):
+    if has_error(response):
         raise in_band_error(raw, request_id=request_id)
-    choice = _first(answer.get("choices"))
+    choice = _first(response.get("choices"))
     if choice is None:
         raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
     message = as_mapping(choice.get("message"))
@@ -50,9 +50,9 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         )
     result = TextResult(
         content or "",
-        as_string(answer.get("model")),
+        as_string(response.get("model")),
         as_string(choice.get("finish_reason")),
-        usage_of(answer.get("usage")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )
@@ -73,11 +73,11 @@ def engine_failure(result: TextResult) -> GenerationFailed:
     )
 
 
-def has_error(answer: Mapping[str, Any]) -> bool:
+def has_error(response: Mapping[str, Any]) -> bool:
     """Whether a response or a chunk reports an error under the key ``error``."""
-    error = answer.get("error")
+    error = response.get("error")
     # Some engines put an empty "error" into every chunk. Only one with nothing else is an error.
-    return bool(error) or (error is not None and error is not False and not answer.get("choices"))
+    return bool(error) or (error is not None and error is not False and not response.get("choices"))
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

@@ -48,11 +48,11 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     raw: Any = parse_vectors(body) if len(body) >= LONG else None
     if raw is None:
         raw = loads(body, "the embeddings response", request_id)
-    answer = as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    response = as_mapping(raw)
+    if response is not None and response.get("error"):
         raise in_band_error(raw, request_id=request_id)
-    data = None if answer is None else answer.get("data")
-    if answer is None or not isinstance(data, list):
+    data = None if response is None else response.get("data")
+    if response is None or not isinstance(data, list):
         raise wrong("has no list named data")
     items = cast("list[Any]", data)
     if len(items) != count:
@@ -77,8 +77,8 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
         vectors[index] = cast("list[float]", vector)
     return EmbeddingResult(
         cast("list[list[float]]", vectors),
-        as_string(answer.get("model")),
-        usage_of(answer.get("usage")),
+        as_string(response.get("model")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )

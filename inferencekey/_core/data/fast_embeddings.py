@@ -37,12 +37,12 @@ def parse_vectors(body: bytes) -> dict[str, Any] | None:
             rest += (body[at : key.end()], b"%d" % len(rest))
             at = end
         rest.append(body[at:])
-        answer = orjson.loads(b"".join(rest))
-        items = answer["data"]
+        parsed = orjson.loads(b"".join(rest))
+        items = parsed["data"]
         for number, (item, vector) in enumerate(zip(items, vectors, strict=True)):
             if item["embedding"] != [2 * number]:
                 return None
             item["embedding"] = vector
     except (ValueError, LookupError, TypeError):
         return None
-    return cast("dict[str, Any]", answer)
+    return cast("dict[str, Any]", parsed)

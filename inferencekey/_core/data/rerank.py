@@ -54,11 +54,11 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
         return ResponseFormatError.of(f"the rerank response {why}", request_id=request_id)
 
     raw = loads(body, "the rerank response", request_id)
-    answer = as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    response = as_mapping(raw)
+    if response is not None and response.get("error"):
         raise in_band_error(raw, request_id=request_id)
-    found = None if answer is None else answer.get("results")
-    if answer is None or not isinstance(found, list):
+    found = None if response is None else response.get("results")
+    if response is None or not isinstance(found, list):
         raise wrong("has no list named results")
     items: list[RerankItem] = []
     for position, item in enumerate(cast("list[Any]", found)):
@@ -74,8 +74,8 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
         items.append(RerankItem(index, float(score)))
     return RerankResult(
         tuple(items),
-        as_string(answer.get("model")),
-        usage_of(answer.get("usage")),
+        as_string(response.get("model")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )
