@@ -22,8 +22,9 @@ from inferencekey import (
     Endpoint,
     StreamInterrupted,
     TextChunk,
-    _bridge,
 )
+from inferencekey._bridge import loop_thread, read_ahead
+from inferencekey._bridge.call import _Call
 
 KEY = "ik_live_0a1b2c3d_" + "e" * 64
 
@@ -90,7 +91,7 @@ def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     crossings = 0
-    original = _bridge._Pump.take
+    original = read_ahead._Pump.take
 
     def counted(self: object) -> object:
         nonlocal crossings
@@ -99,7 +100,7 @@ def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with FaultServer(script) as server, DataClient(base_url=server.url, project="acme") as data:
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        monkeypatch.setattr(_bridge._Pump, "take", counted)
+        monkeypatch.setattr(read_ahead._Pump, "take", counted)
         assert "".join(c.text for c in stream) == "".join(str(i) for i in range(500))
         monkeypatch.undo()
     # 500 events in one write arrive in a handful of reads, and one more crossing finds the end.
@@ -127,7 +128,7 @@ def test_a_stream_is_read_ahead_to_a_limit() -> None:
             time.sleep(0.5)
         pump = stream._pump
         assert pump is not None
-        assert 0 < pump._read < 2 * _bridge.AHEAD + 1000
+        assert 0 < pump._read < 2 * read_ahead.AHEAD + 1000
         assert sent < 40_000
         assert sum(chunk.text.startswith("x") for chunk in stream) == 39_999
     assert pump._read == pump._taken
@@ -167,9 +168,9 @@ def test_threads_that_wait_for_one_stream_all_see_its_end() -> None:
             assert [job.result(10) for job in jobs] == [[]] * 4
 
 
-def begun_late(what: Callable[[_bridge._Thread], Callable[[], None]]) -> None:
+def begun_late(what: Callable[[loop_thread._Thread], Callable[[], None]]) -> None:
     """Begin something, and end it, while another thread is about to wake the loop for both of them."""
-    thread = _bridge._thread()
+    thread = loop_thread._thread()
     thread._woken = True
     what(thread)()
     thread.loop.call_soon_threadsafe(thread._begin)
@@ -181,12 +182,12 @@ def test_a_stream_that_is_dropped_before_it_is_pumped_is_closed() -> None:
         DataClient(base_url=server.url, project="acme") as data,
     ):
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        pump = _bridge._Pump(stream._stream, _bridge._thread())
+        pump = read_ahead._Pump(stream._stream, loop_thread._thread())
         assert pump.take()
-        late: list[_bridge._Pump[TextChunk]] = []
+        late: list[read_ahead._Pump[TextChunk]] = []
 
-        def drops(thread: _bridge._Thread) -> Callable[[], None]:
-            late.append(_bridge._Pump(stream._stream, thread))
+        def drops(thread: loop_thread._Thread) -> Callable[[], None]:
+            late.append(read_ahead._Pump(stream._stream, thread))
             return late[0].drop
 
         pump.drop()
@@ -202,9 +203,9 @@ def test_a_call_that_is_cancelled_before_it_begins_does_not_begin() -> None:
     async def never() -> None:
         begun.set()
 
-    call = _bridge._Call(never)
+    call = _Call(never)
 
-    def cancels(thread: _bridge._Thread) -> Callable[[], None]:
+    def cancels(thread: loop_thread._Thread) -> Callable[[], None]:
         thread.begin(call.start)
         return lambda: thread.loop.call_soon_threadsafe(call._cancel)  # type: ignore[return-value]
 
@@ -217,7 +218,8 @@ def test_a_call_that_is_cancelled_before_it_begins_does_not_begin() -> None:
 
 STARVED = """
 import os, resource, sys, threading
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import wakeup
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
 stream = ep.generate_text_stream("x")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -227,7 +229,7 @@ def read():
         while True:
             held.append(os.dup(0))
     except OSError:
-        bell = type(_bridge._mine.bell).__name__
+        bell = type(wakeup._mine.bell).__name__
     for one in held:
         os.close(one)
     print("".join(chunk.text for chunk in stream), bell, flush=True)
@@ -263,9 +265,10 @@ def test_a_dropped_stream_that_waits_for_room_is_closed() -> None:
 
 LOOPS = """
 import sys
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import loop_thread
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
-print(ep.generate_text(prompt="x").text, type(_bridge._thread().loop).__module__)
+print(ep.generate_text(prompt="x").text, type(loop_thread._thread().loop).__module__)
 """
 
 
