@@ -1,12 +1,21 @@
-"""Sync over async: the only thread code. One event-loop thread per process serves every sync client.
+"""Runs the async clients for sync callers.
+
+One thread per process runs the event loop of every sync client.
 
 Rules:
 
-* the calling thread waits; Ctrl-C in it cancels the call upstream and waits for the cancellation before it is raised;
-* a call from inside a running loop blocks that loop, as any sync call does, and works;
-* callbacks run in the calling thread, which serves them while it waits;
-* a forked child starts a thread of its own, on its first call, and never touches the parent's sockets;
-* at interpreter exit the loop ends in order: calls are cancelled, sessions closed, the thread joined.
+* The calling thread waits for its call. Ctrl-C in it cancels the call, waits until the connection
+  is closed, and is raised then.
+* A sync call inside a running event loop blocks that loop, as any blocking call does, and works.
+* Callbacks run in the calling thread, while it waits.
+* A forked child starts a thread of its own with its first call. It never touches the parent's
+  sockets.
+* At interpreter exit the loop ends in this order: calls are cancelled, sessions closed, the thread
+  joined.
+
+``loop_thread`` owns the thread, ``call`` runs one coroutine on it, ``read_ahead`` reads a stream on
+it, and ``wakeup`` wakes a thread that waits for a stream. No other code of the
+clients starts a thread.
 """
 
 from inferencekey._bridge.call import run

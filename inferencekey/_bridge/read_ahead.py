@@ -1,4 +1,4 @@
-"""Sync streams, which the event loop's thread reads ahead of the thread that iterates them."""
+"""Sync streams. The loop thread reads a stream ahead of the thread that iterates it."""
 
 from __future__ import annotations
 
@@ -12,112 +12,124 @@ from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from inferencekey._async.streams import AsyncStream
-from inferencekey._bridge import wakeup
+from inferencekey._bridge import loop_thread, wakeup
 from inferencekey._bridge.call import run
-from inferencekey._bridge.loop_thread import _exits, _Thread, _thread
-from inferencekey._bridge.wakeup import _Bell
+from inferencekey._bridge.loop_thread import LoopThread
+from inferencekey._bridge.wakeup import _Waker
 from inferencekey._http import process
+
+__all__ = ["MAX_AHEAD", "ReadAhead", "SyncStream"]
 
 T = TypeVar("T")
 
-AHEAD: Final = 1024
-"""How many items a sync stream is read ahead of its reader, before reading waits."""
+MAX_AHEAD: Final = 1024
+"""How many items the loop thread holds for a reader.
+
+Then it stops reading until the reader has taken half of them.
+"""
 
 
-class _Pump(Generic[T]):
-    """Reads a stream on the loop's thread, ahead of the thread that takes what was read: a token costs that thread one
-    wake-up, and the loop none.
+class ReadAhead(Generic[T]):
+    """Reads a stream in the loop thread; another thread takes the batches.
+
+    An item costs the other thread one wake-up at most, and the loop none. A call for each item
+    would cost both one.
     """
 
-    def __init__(self, stream: AsyncStream[T], thread: _Thread) -> None:
+    def __init__(self, stream: AsyncStream[T], thread: LoopThread) -> None:
         self._stream = stream
         self._thread = thread
         self._context = contextvars.copy_context()
         self._batches: deque[list[T]] = deque()
-        self._read = 0  # how many items, by the loop's thread
-        self._taken = 0  # how many of them, by the other
-        self._waits: _Bell | None = None  # the other thread, while it does
+        # Each counter is written by one thread only, so neither needs a lock.
+        self._items_read = 0
+        self._items_taken = 0
+        self._waiting: _Waker | None = None
         self._room: asyncio.Future[None] | None = None
-        self._dropped = False
+        self._cancelled = False
         self._task: asyncio.Task[None] | None = None
         self._done = False
         self._error: BaseException | None = None
-        thread.begin(self._start)
+        thread.schedule(self._start)
 
     @property
-    def inherited(self) -> bool:
-        """Whether it is the parent's of this process: nobody reads here."""
+    def is_inherited(self) -> bool:
+        """Whether a parent process made this. Its loop thread does not exist here."""
         return self._thread.process != process.current()
 
-    def take(self) -> list[T]:
-        """In one thread at a time: return what was read, an empty list at the end."""
+    def next_batch(self) -> list[T]:
+        """In one thread at a time: return the next items; an empty list at the end."""
         try:
-            self._wait(lambda: bool(self._batches) or self._done)
+            self._wait_until(lambda: bool(self._batches) or self._done)
         except BaseException:  # Ctrl-C
             self._interrupt()
             raise
         if self._batches:
             batch = self._batches.popleft()
-            self._taken += len(batch)
-            if self._room is not None and self._read - self._taken <= AHEAD // 2:
+            self._items_taken += len(batch)
+            if self._room is not None and self._items_read - self._items_taken <= MAX_AHEAD // 2:
                 self._thread.loop.call_soon_threadsafe(self._resume)
             return batch
         if self._error is None:
             return []
+        # The traceback refers to this frame; a reference back to the error would make a cycle.
         error, self._error = self._error, None
         try:
             raise error
         finally:
             del error
 
-    def _wait(self, ready: Callable[[], bool]) -> None:
-        bell = wakeup._mine.bell
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
+        waker = wakeup._local.waker
         try:
             while not ready():
-                self._waits = bell  # before the last look, as the loop's thread looks at it after its last step
+                # The order prevents a lost wake-up: this thread sets _waiting and then checks, the
+                # loop thread appends a batch and then reads _waiting.
+                self._waiting = waker
                 if not ready():
-                    bell.wait()
+                    waker.wait()
         finally:
-            self._waits = None
+            self._waiting = None
 
     def _interrupt(self) -> None:
         if not self._done:
             self._thread.loop.call_soon_threadsafe(self.cancel)
-            self._wait(lambda: self._done)
+            self._wait_until(lambda: self._done)
         self._error = None
 
     def clear(self) -> None:
-        """Forget what was read and not taken."""
+        """Discard the items that were read and not taken."""
         self._batches.clear()
 
     def drop(self) -> None:
-        """From any thread, a garbage collector's too: nobody will take anything any more."""
-        if not self._done and not self.inherited:
-            with suppress(RuntimeError):  # the loop is closed: so is everything on it
+        """From any thread, even in a finalizer: stop reading and close the connection."""
+        if not self._done and not self.is_inherited:
+            with suppress(RuntimeError):  # the loop is closed, and every connection with it
                 self._thread.loop.call_soon_threadsafe(self.cancel)
 
     def cancel(self) -> None:
-        """In the loop's thread: stop reading and close the upstream."""
-        self._dropped = (
-            True  # where another thread's wake-up is to begin this, it may not have begun
-        )
+        """In the loop's thread: stop reading and close the connection."""
+        # The task may not exist yet: another thread's wake-up of the loop may be the one that
+        # starts it.
+        self._cancelled = True
         if self._task is not None:
             self._task.cancel()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._task = loop.create_task(self._run(loop), context=self._context)
-        self._task.add_done_callback(self._ended)
+        self._task.add_done_callback(self._on_task_done)
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            while not self._dropped and (batch := await self._stream._next_batch()):
+            while not self._cancelled and (batch := await self._stream._next_batch()):
                 self._batches.append(batch)
-                self._read += len(batch)
-                self._wake()
-                if self._read - self._taken >= AHEAD:
-                    # Set before the last look, as the other thread looks at it after its last step.
+                self._items_read += len(batch)
+                self._wake_reader()
+                if self._items_read - self._items_taken >= MAX_AHEAD:
+                    # Set before the check, for the same reason as in _wait_until: the reader counts
+                    # and then looks.
                     self._room = loop.create_future()
-                    if self._read - self._taken >= AHEAD // 2:
+                    if self._items_read - self._items_taken >= MAX_AHEAD // 2:
                         await self._room
                     self._room = None
         except asyncio.CancelledError:
@@ -125,44 +137,45 @@ class _Pump(Generic[T]):
             raise
         except BaseException as error:
             self._error = error
-        if self._dropped:
+        if self._cancelled:
             await self._stream.aclose()
-        self._end()
+        self._finish()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not self._done:
-            if not self._dropped:
-                self._error = _exits()
-            self._end()
+            if not self._cancelled:
+                self._error = loop_thread.exit_error()
+            self._finish()
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self._done = True
         self._task = None
-        self._wake()
+        self._wake_reader()
 
     def _resume(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
-    def _wake(self) -> None:
-        bell, self._waits = self._waits, None
-        if bell is not None:
-            bell.ring()
+    def _wake_reader(self) -> None:
+        waker, self._waiting = self._waiting, None
+        if waker is not None:
+            waker.wake()
 
 
 class SyncStream(Generic[T]):
-    """What every sync stream does: opened by the call that made it; closed by ``close``, by leaving its ``with`` block,
-    at its end, on any error, and when it is dropped.
+    """Base of every sync stream.
 
-    Once it is iterated, the loop's thread reads ahead, to a limit; what one read brought is handed over at once.
+    The call that makes it opens it. It is closed by ``close``, by leaving its ``with`` block, at
+    its end, by any error, and when it is dropped.
     """
 
-    _pump: _Pump[T] | None = None
+    _read_ahead: ReadAhead[T] | None = None
 
     def __init__(self, stream: AsyncStream[T]) -> None:
         self._stream = stream
         self._items: Iterator[T] = iter(())
-        self._taking = threading.Lock()
+        # Several threads may iterate one stream; each item goes to one of them.
+        self._lock = threading.Lock()
         run(stream._open_once)
 
     def __iter__(self) -> Self:
@@ -171,17 +184,18 @@ class SyncStream(Generic[T]):
     def __next__(self) -> T:
         for item in self._items:
             return item
-        if self._pump is not None and self._pump.inherited:
-            run(
-                self._stream._next_batch
-            )  # what the parent reads is the parent's; the stream itself says so
+        if self._read_ahead is not None and self._read_ahead.is_inherited:
+            # Only the parent process may read this connection. _next_batch raises the error that
+            # explains it.
+            run(self._stream._next_batch)
             raise StopIteration
-        with self._taking:  # several threads may share a stream: each item goes to one of them
+        with self._lock:
+            # Another thread may have fetched a batch while this one waited for the lock.
             for item in self._items:
                 return item
-            if self._pump is None:
-                self._pump = _Pump(self._stream, _thread())
-            self._items = iter(self._pump.take())
+            if self._read_ahead is None:
+                self._read_ahead = ReadAhead(self._stream, loop_thread.current())
+            self._items = iter(self._read_ahead.next_batch())
             for item in self._items:
                 return item
         raise StopIteration
@@ -198,15 +212,15 @@ class SyncStream(Generic[T]):
         self.close()
 
     def close(self) -> None:
-        """Close the upstream at once. What had been read stays available; iteration ends."""
+        """Close the connection at once. Iteration ends; what had arrived stays available."""
         self._items = iter(())
-        if self._pump is not None:
-            self._pump.drop()
+        if self._read_ahead is not None:
+            self._read_ahead.drop()
         run(self._stream.aclose)
-        if self._pump is not None:
-            self._pump.clear()
+        if self._read_ahead is not None:
+            self._read_ahead.clear()
             self._items = iter(())
 
     def __del__(self) -> None:
-        if self._pump is not None:
-            self._pump.drop()
+        if self._read_ahead is not None:
+            self._read_ahead.drop()
