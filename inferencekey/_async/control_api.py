@@ -27,7 +27,7 @@ from inferencekey._core.json import dumps, loads
 from inferencekey._http.credential import Credential
 from inferencekey._http.responses import ByteStream
 from inferencekey._http.transport import Answer, Transport, idempotency_key
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
     InferenceKeyError,

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import orjson
 
 from inferencekey._core.json import as_integer, as_mapping, as_string
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
     AuthError,

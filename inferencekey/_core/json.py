@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
 
 __all__ = [

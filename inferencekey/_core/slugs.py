@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
 
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]

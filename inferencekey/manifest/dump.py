@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast
 from inferencekey._core.control.policies import known_settings
 from inferencekey._core.control.specs import SECRET, spec_problems
 from inferencekey._core.json import plain
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest.variables import escaped
 from inferencekey.models import Backend, ExecutionPolicy, Workload, WorkloadSpec

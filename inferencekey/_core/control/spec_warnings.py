@@ -15,7 +15,7 @@ from inferencekey._core.control.commands import (
     split_variables,
 )
 from inferencekey._core.control.foreign_secrets import foreign_secrets
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.models import Backend, WorkloadSpec
 from inferencekey.models.nearest import nearest
 

