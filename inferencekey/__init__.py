@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from inferencekey._sync.streams import TextStream
     from inferencekey.errors import (
         ApiError,
+        ApplyAllError,
         AuthError,
         ConfigurationError,
+        DeploymentError,
         DriftError,
         EnsureAllError,
         GenerationFailed,
@@ -82,6 +84,7 @@ __version__ = "1.0.0"
 
 __all__ = [
     "ApiError",
+    "ApplyAllError",
     "AsyncDataClient",
     "AsyncEndpoint",
     "AsyncManagementClient",
@@ -92,6 +95,7 @@ __all__ = [
     "CallOptions",
     "ConfigurationError",
     "DataClient",
+    "DeploymentError",
     "DriftError",
     "EmbeddingResult",
     "Endpoint",
