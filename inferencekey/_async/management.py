@@ -15,7 +15,6 @@ from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._async.snapshot import Snapshot
 from inferencekey._async.waiting import Watch, wait
-from inferencekey._core.control.apply import check_plan
 from inferencekey._core.control.bulk import (
     Target,
     apply_all_error,
@@ -27,7 +26,7 @@ from inferencekey._core.control.bulk import (
     wait_all_error,
 )
 from inferencekey._core.control.converge import Apply, Converge, Finish
-from inferencekey._core.control.plans import make_plan, plan_warnings
+from inferencekey._core.control.plans import check_plan, make_plan, plan_warnings
 from inferencekey._core.control.readiness import check_log_range
 from inferencekey._core.control.spec_warnings import spec_warnings
 from inferencekey._core.control.specs import check_spec, resolve_project
@@ -379,7 +378,7 @@ class AsyncManagementClient(BaseClient):
             slug: its slug, in any form.
             project: the project, instead of the client's.
             timeout: seconds; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with every event, in the caller's task or thread, instead of the display.
+            on_progress: called with every event, in the caller's task, instead of the display.
             silent: show nothing.
 
         Returns:
@@ -417,7 +416,7 @@ class AsyncManagementClient(BaseClient):
             slugs: their slugs, in any form.
             project: the project, instead of the client's.
             timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with the canonical slug and every event, in the caller's task or thread, one at a time,
+            on_progress: called with the canonical slug and every event, in the caller's task, one at a time,
                 instead of the display.
             silent: show nothing.
 

@@ -30,7 +30,7 @@ class DataClient:
         headers: sent with every request.
         proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
         ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
-        session_factory: makes the aiohttp sessions, on the SDK's own event loop; *ssl* is then the factory's business.
+        session_factory: makes the aiohttp sessions, once per event loop; *ssl* is then the factory's business.
 
     Raises:
         ConfigurationError: the base URL is not one.

@@ -195,7 +195,7 @@ class AsyncDeployment:
                 they are; under ``dry_run`` change nothing and report everything as ``not_done``.
             allow_empty: carry out the removals of a manifest that declares no workload at all.
             max_concurrency: how many workloads are worked on at a time.
-            on_progress: called with every step that begins or ends, in the caller's task or thread.
+            on_progress: called with every step that begins or ends, in the caller's task.
                 If it raises, no further step begins, and its error is raised in the end.
             should_stop: called before each step, in the event loop's thread; after it returned
                 ``True`` no step begins.

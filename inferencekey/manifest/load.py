@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 import attrs
 
 from inferencekey._core.control.spec_warnings import spec_advice
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
 from inferencekey._core.slugs import canonical_slug, checked_project
+from inferencekey.credentials import contains_token_start
 from inferencekey.errors import ValidationError
 from inferencekey.manifest.entry import (
     FIELDS,
@@ -219,7 +220,7 @@ class _Loader:
     def take_project(self, table: Table, value: object) -> None:
         if table.has_problem(("project",)):
             return
-        if isinstance(value, str) and holds_secret(value):
+        if isinstance(value, str) and contains_token_start(value):
             self.problems.append(table.problem(("project",), f"project holds a token; {SECRET}"))
             return
         try:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
+from inferencekey.credentials import contains_token_start
 
 __all__ = ["escaped", "expanded"]
 
@@ -63,7 +64,7 @@ def _value(
         return default[2:], None
     if value is None:
         return None, f"the variable {name} is not set; {_way_out(name, command)}"
-    if holds_secret(value):
+    if contains_token_start(value):
         return None, f"the variable {name} holds a token; {SECRET}"
     return value, None
 

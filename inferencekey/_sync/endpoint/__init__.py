@@ -24,8 +24,8 @@ class Endpoint:
 
     _async: AsyncEndpoint
 
-    def __init__(self, endpoint: AsyncEndpoint) -> None:
-        self._async = endpoint
+    def __init__(self, wrapped: AsyncEndpoint) -> None:
+        self._async = wrapped
 
     def generate_text(
         self,
@@ -85,8 +85,8 @@ class Endpoint:
         The arguments are those of ``generate_text``. A number for *timeout* limits each wait, never
         the whole.
 
-        ``for`` reads the stream; ``with`` also closes it at the end of the block;
-        ``await`` opens it now, so that what the server refuses raises here and not in the loop.
+        ``for`` reads the stream. ``with`` also closes it at the end of the block.
+        It is open when the call returns. What the server refuses raises when the stream opens.
 
         Args:
             prompt: one user turn.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shlex
 import socket
@@ -16,6 +15,7 @@ from typing import Final, cast
 import aiohttp
 from attrs import field, frozen
 
+from inferencekey.config import LOCAL_PROGRAMS
 from inferencekey.local.engines.environment import CREDENTIALS, program_environment
 from inferencekey.local.engines.process import EngineDied, EngineProcess
 from inferencekey.local.engines.programs.command import (
@@ -53,7 +53,7 @@ QUESTION_SECONDS: Final = 10.0
 LINGER_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 1.0
 
-PROGRAMS_VARIABLE: Final = "INFERENCEKEY_LOCAL_PROGRAMS"
+PROGRAMS_VARIABLE: Final = LOCAL_PROGRAMS.name
 
 _SECRET_OPTIONS: Final = (
     "--api-key",
@@ -69,15 +69,8 @@ def programs_allowed(*, exposed: bool, environ: dict[str, str] | None = None) ->
 
     Without it, only while nobody but this machine can reach the platform: a control token is then as good as a shell here.
     """
-    said = (
-        (dict(os.environ) if environ is None else environ)
-        .get(PROGRAMS_VARIABLE, "")
-        .strip()
-        .lower()
-    )
-    if said:
-        return said not in ("0", "no", "false", "off")
-    return not exposed
+    allowed = LOCAL_PROGRAMS.read(environ)
+    return not exposed if allowed is None else allowed
 
 
 @frozen
