@@ -22,8 +22,8 @@ from inferencekey.local.errors import PlatformError
 __all__ = [
     "DirectoryLock",
     "RunFile",
+    "create_private",
     "is_locked",
-    "make_private",
     "read_run_file",
     "remove_run_file",
     "write_run_file",
@@ -39,7 +39,7 @@ class RunFile:
     started_at: str
 
 
-def make_private(directory: Path) -> None:
+def create_private(directory: Path) -> None:
     """Create the directory for its owner only; one that exists stays as it is.
 
     Raises:
@@ -73,7 +73,7 @@ class DirectoryLock:
             raise PlatformError(
                 f"cannot use the data directory {data_dir}: {error.strerror}; choose another"
             ) from error
-        if not _locked_by_us(self._descriptor):
+        if not _try_lock(self._descriptor):
             os.close(self._descriptor)
             running = read_run_file(data_dir)
             who = f"pid {running.pid}, at {running.base_url}" if running else "another process"
@@ -86,7 +86,7 @@ class DirectoryLock:
         os.close(self._descriptor)
 
 
-def _locked_by_us(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     for _ in range(10):
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

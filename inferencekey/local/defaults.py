@@ -1,10 +1,12 @@
-"""The local platform's fixed numbers and places, in one place.
+"""The local platform's fixed numbers and places, and how much of this machine it may use.
 
 Port and data directory are fixed so that what a user exported in a shell survives a restart of the platform.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ __all__ = [
     "HOLD_SECONDS",
     "IDEMPOTENCY_SECONDS",
     "default_data_dir",
+    "usable_cpus",
 ]
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -50,3 +53,12 @@ def default_data_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("inferencekey")) / "local"
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may use; at least 1."""
+    count = os.cpu_count() or 1
+    if sys.platform == "linux":
+        # A container or `taskset` may allow fewer processors than the machine has.
+        count = len(os.sched_getaffinity(0))
+    return count

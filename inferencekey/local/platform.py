@@ -18,9 +18,14 @@ from aiohttp import web
 from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock
-from inferencekey.local.control_plane.logs import Logs
-from inferencekey.local.control_plane.routes import Control
-from inferencekey.local.data_dir import DirectoryLock, make_private, remove_run_file, write_run_file
+from inferencekey.local.control_plane.logs import EngineLogs
+from inferencekey.local.control_plane.routes import ControlPlane
+from inferencekey.local.data_dir import (
+    DirectoryLock,
+    create_private,
+    remove_run_file,
+    write_run_file,
+)
 from inferencekey.local.data_plane.engine_connection import EngineConnector
 from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
@@ -37,12 +42,12 @@ from inferencekey.local.engines.programs.running import InstalledPrograms, progr
 from inferencekey.local.engines.reap import reap
 from inferencekey.local.engines.stand_ins.engines import StandInEngines
 from inferencekey.local.errors import PlatformError
-from inferencekey.local.http.guard import Guard, stamp
+from inferencekey.local.http.guard import Guard, add_request_id
 from inferencekey.local.http.hosts import HostRules
-from inferencekey.local.http.listen import BACKLOG, base_url, listen
+from inferencekey.local.http.listen import BACKLOG, base_url, open_listener
 from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.platform_log import platform_log
-from inferencekey.local.store.store import Store, store_path
+from inferencekey.local.platform_log import open_platform_log
+from inferencekey.local.store import Store, store_path
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
 from inferencekey.local.store.writer import Writer
 
@@ -169,14 +174,14 @@ class LocalPlatform:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Bring everything up in an order that, backwards, takes everything down."""
         for directory in (self._data_dir, self._data_dir / "logs", self._data_dir / "engines"):
-            make_private(directory)
+            create_private(directory)
         lock = DirectoryLock(self._data_dir)
         stack.callback(lock.release)
-        listener = listen(self._host, self._port)
+        listener = open_listener(self._host, self._port)
         stack.callback(listener.close)
         store = self._store = Store(store_path(self._data_dir))
         stack.callback(self._forget_store, store)
-        log = stack.enter_context(platform_log(self._data_dir / "logs" / "platform.log"))
+        log = stack.enter_context(open_platform_log(self._data_dir / "logs" / "platform.log"))
         await anyio.to_thread.run_sync(reap, store.engines())
         store.clear_engines()
 
@@ -224,16 +229,16 @@ class LocalPlatform:
     ) -> web.Application:
         guard = Guard(HostRules(self._host, socket.gethostname()), log)
         app = web.Application(middlewares=[guard.middleware], client_max_size=DATA_BODY_BYTES)
-        app.on_response_prepare.append(stamp)
+        app.on_response_prepare.append(add_request_id)
         app.add_routes([web.get("/healthz", _healthz)])
-        app.add_routes(Control(store, write, lifecycle).routes())
-        app.add_routes(Logs(store, choose).routes())
+        app.add_routes(ControlPlane(store, write, lifecycle).routes())
+        app.add_routes(EngineLogs(store, choose).routes())
         app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
 
         async def let_finish(_: web.Application) -> None:
             lifecycle.close()
             with anyio.move_on_after(self._close_seconds):
-                await guard.empty()
+                await guard.wait_until_idle()
 
         app.on_shutdown.append(let_finish)
         return app

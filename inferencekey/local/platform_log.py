@@ -11,16 +11,18 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-__all__ = ["platform_log"]
+__all__ = ["open_platform_log"]
 
 LOG_BYTES: Final = 5 * 1024 * 1024
 KEPT_FILES: Final = 2
 
 
 @contextmanager
-def platform_log(path: Path) -> Generator[logging.Logger]:
+def open_platform_log(path: Path) -> Generator[logging.Logger]:
     """Give a logger that writes to *path*; of its own, so that two platforms in one process do not share lines."""
-    handler = _PrivateFile(path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    handler = _PrivateFileHandler(
+        path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.Logger("inferencekey.local", logging.INFO)
     logger.addHandler(handler)
@@ -31,7 +33,7 @@ def platform_log(path: Path) -> Generator[logging.Logger]:
         handler.close()
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
+class _PrivateFileHandler(logging.handlers.RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
             self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600

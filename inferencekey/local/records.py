@@ -11,7 +11,7 @@ import attrs
 
 from inferencekey.config import TokenKind
 
-__all__ = ["EngineRecord", "Minted", "Status", "StoredWorkload", "Token"]
+__all__ = ["EngineRecord", "MintedToken", "Status", "StoredWorkload", "Token"]
 
 
 _PROJECTS: Final = uuid.UUID("0b4f5ff6-52f1-4a7c-9a53-0f6f0f1c9d11")
@@ -95,7 +95,7 @@ class Token:
 
 
 @attrs.frozen
-class Minted:
+class MintedToken:
     """A fresh token: the only moment its text exists.
 
     Args:

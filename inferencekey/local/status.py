@@ -10,7 +10,7 @@ from inferencekey.local.data_dir import is_locked, read_run_file
 from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.engines.reap import still_running
 from inferencekey.local.records import Status
-from inferencekey.local.store.store import Store, store_path
+from inferencekey.local.store import Store, store_path
 
 __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
 

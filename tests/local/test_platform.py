@@ -27,7 +27,7 @@ from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
 from inferencekey.local.errors import PlatformError, StoreError
 from inferencekey.local.records import EngineRecord
 from inferencekey.local.status import platform_status
-from inferencekey.local.store.store import Store, open_store
+from inferencekey.local.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import orjson
 from yarl import URL
 
 from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.http.errors import Refused
+from inferencekey.local.http.errors import HTTPRefusal
 
 __all__ = ["ERROR_BYTES", "Unreached", "died", "error_body_of", "post_json", "send"]
 
@@ -44,7 +44,7 @@ async def send(
 
     Raises:
         Unreached: nothing was sent.
-        Refused: 502, the connection broke before an answer began.
+        HTTPRefusal: 502, the connection broke before an answer began.
     """
     if engine.api_key:
         headers["Authorization"] = f"Bearer {engine.api_key}"
@@ -66,7 +66,7 @@ async def post_json(
 
     Raises:
         Unreached: nothing was sent.
-        Refused: 502, the connection broke before an answer began.
+        HTTPRefusal: 502, the connection broke before an answer began.
     """
     data = orjson.dumps({**body, "model": engine.model_name})
     return await send(session, engine, "POST", path, data, {"Content-Type": "application/json"})
@@ -83,9 +83,9 @@ async def error_body_of(answer: aiohttp.ClientResponse) -> bytes:
     return body[:ERROR_BYTES]
 
 
-def died() -> Refused:
+def died() -> HTTPRefusal:
     """Return the answer for a call whose engine is gone."""
-    return Refused(
+    return HTTPRefusal(
         502, "the engine died before it had answered; it is being started again", code="engine_died"
     )
 

@@ -14,7 +14,7 @@ from inferencekey.local.data_plane.multipart import with_field
 from inferencekey.local.data_plane.relay import relay
 from inferencekey.local.data_plane.whole import as_stream, assembled
 from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.http.errors import Refused, json_answer
+from inferencekey.local.http.errors import HTTPRefusal, json_response
 
 __all__ = ["Forward"]
 
@@ -52,7 +52,7 @@ class Forward:
 
         Raises:
             Unreached: the engine is not there; nothing was sent.
-            Refused: 502, it broke before it had answered.
+            HTTPRefusal: 502, it broke before it had answered.
         """
         headers = {name: request.headers[name] for name in _SENT if name in request.headers}
         given = _json_object(request, body) if given is None else given
@@ -93,7 +93,7 @@ async def _passed_on(
 ) -> web.StreamResponse:
     if answer.status in (401, 403):
         # The key is between us and it; the caller's own was good.
-        raise Refused(
+        raise HTTPRefusal(
             502,
             f"the engine refused the platform's key (status {answer.status})",
             code="engine_error",
@@ -114,9 +114,9 @@ async def _passed_on(
 
 async def _put_together(answer: aiohttp.ClientResponse) -> web.Response:
     try:
-        return json_answer(await assembled(answer))
+        return json_response(await assembled(answer))
     except StreamError as error:
-        raise Refused(error.status, error.message, code="engine_error") from None
+        raise HTTPRefusal(error.status, error.message, code="engine_error") from None
 
 
 async def _copied(

@@ -8,18 +8,17 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from inferencekey._core.slugs import canonical_slug
 from inferencekey.local.data_plane.engine_client import Unreached, died
 from inferencekey.local.data_plane.programs import Forward
 from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
-from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
+from inferencekey.local.defaults import HOLD_SECONDS
 from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.http.authorisation import Need, authorise
-from inferencekey.local.http.errors import Refused, json_answer
-from inferencekey.local.http.guard import as_json, bearer, read_body
+from inferencekey.local.http.admission import Admission, no_workload
+from inferencekey.local.http.bodies import parse_object, read_body
+from inferencekey.local.http.errors import HTTPRefusal, json_response
 from inferencekey.local.manager.manager import Lifecycle, NotServing
 from inferencekey.local.records import StoredWorkload
-from inferencekey.local.store.store import Store
+from inferencekey.local.store import Store
 
 __all__ = ["Gateway"]
 
@@ -64,7 +63,7 @@ class Gateway:
         *,
         hold: float = HOLD_SECONDS,
     ) -> None:
-        self._store = store
+        self._admission = Admission(store)
         self._lifecycle = lifecycle
         self._stand_ins = StandInCalls(session)
         self._forward = Forward(session)
@@ -72,7 +71,7 @@ class Gateway:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to add to an application."""
-        base = "/endpoint/{project}/{workload}"
+        base = "/endpoint/{project}/{slug}"
         return [
             *(web.post(base + path, self.call) for path in _TASKS),
             web.get(f"{base}/v1/models", self.models),
@@ -83,10 +82,10 @@ class Gateway:
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """Answer the paths that every engine may be asked: chat, completions, embeddings, rerank."""
-        workload = self._admit(request)
+        workload = self._admission.admit_call(request)
         path = _below(request)
-        raw = await read_body(request, DATA_BODY_BYTES)
-        body: dict[str, Any] = as_json(raw)
+        raw = await read_body(request)
+        body: dict[str, Any] = parse_object(raw)
 
         def checked() -> Checked:
             _check_task(workload, _TASKS[path])
@@ -106,11 +105,11 @@ class Gateway:
 
     async def other(self, request: web.Request) -> web.StreamResponse:
         """Pass any other path below ``/v1`` to the workload's own program; a stand-in knows none of them."""
-        workload = self._admit(request)
+        workload = self._admission.admit_call(request)
         path = _below(request)
         if self._lifecycle.stand_in(workload.id):
             raise _unknown_here(request, workload, path)
-        raw = await read_body(request, DATA_BODY_BYTES)
+        raw = await read_body(request)
 
         async def answer(engine: RunningEngine) -> web.StreamResponse:
             if not engine.installed:
@@ -126,33 +125,19 @@ class Gateway:
 
         async def answer(engine: RunningEngine) -> web.StreamResponse:
             model = {"id": engine.model_name, "object": "model", "created": 0, "owned_by": "local"}
-            return json_answer({"object": "list", "data": [model]})
+            return json_response({"object": "list", "data": [model]})
 
-        return await self._lend(self._admit(request), answer)
+        return await self._lend(self._admission.admit_call(request), answer)
 
     async def elsewhere(self, request: web.Request) -> web.StreamResponse:
         """Answer honestly where no engine of this machine can."""
-        raise _not_implemented(self._admit(request), _below(request))
-
-    def _admit(self, request: web.Request) -> StoredWorkload:
-        """Return the workload of the path, if the key may call it."""
-        project = request.match_info["project"]
-        slug = canonical_slug(request.match_info["workload"])
-        text = bearer(request)
-        token = None if text is None else self._store.token(text)
-        refusal = authorise(token, Need("live", project, workload=slug))
-        if refusal is not None:
-            raise Refused(refusal.status, refusal.message, code=refusal.code)
-        workload = self._store.workload(project, slug)
-        if workload is None:
-            raise _no_workload(slug, project)
-        return workload
+        raise _not_implemented(self._admission.admit_call(request), _below(request))
 
     async def _lend(
         self,
         workload: StoredWorkload,
         answer: Callable[[RunningEngine], Awaitable[web.StreamResponse]],
-        unserved: Callable[[], Refused] | None = None,
+        unserved: Callable[[], HTTPRefusal] | None = None,
     ) -> web.StreamResponse:
         """Answer with one of the workload's engines, which has the call until the answer is out.
 
@@ -177,13 +162,13 @@ def _below(request: web.Request) -> str:
     """Return the path below the workload, as it came over the wire."""
     path = "/" + request.rel_url.raw_path.split("/", 4)[4]
     if any(step in (".", "..") for step in request.path.split("/")):
-        raise Refused(404, "no such path")  # an engine has paths that are not the callers'
+        raise HTTPRefusal(404, "no such path")  # an engine has paths that are not the callers'
     return path
 
 
 def _check_task(workload: StoredWorkload, task_types: tuple[str, ...]) -> None:
     if workload.task_type not in task_types:
-        raise Refused(
+        raise HTTPRefusal(
             400,
             f"the workload {workload.slug!r} is of task type {workload.task_type}; "
             f"this path is for {', '.join(task_types)}",
@@ -191,25 +176,19 @@ def _check_task(workload: StoredWorkload, task_types: tuple[str, ...]) -> None:
         )
 
 
-def _unknown_here(request: web.Request, workload: StoredWorkload, path: str) -> Refused:
+def _unknown_here(request: web.Request, workload: StoredWorkload, path: str) -> HTTPRefusal:
     """Return the answer for a path that the stand-ins have none for."""
     allowed = "POST" if path in _TASKS else "GET" if path == "/v1/models" else _ELSEWHERE.get(path)
     if allowed is None:
-        return Refused(404, "no such path")
+        return HTTPRefusal(404, "no such path")
     if request.method != allowed:
-        return Refused(405, "method not allowed", headers={"Allow": allowed})
+        return HTTPRefusal(405, "method not allowed", headers={"Allow": allowed})
     return _not_implemented(workload, path)
 
 
-def _not_implemented(workload: StoredWorkload, path: str) -> Refused:
+def _not_implemented(workload: StoredWorkload, path: str) -> HTTPRefusal:
     message = f"the local platform has no engine for {path} (workload {workload.slug!r})"
-    return Refused(501, message, code="not_implemented")
-
-
-def _no_workload(slug: str, project: str) -> Refused:
-    return Refused(
-        404, f"no workload {slug!r} in the project {project!r}", code="workload_not_found"
-    )
+    return HTTPRefusal(501, message, code="not_implemented")
 
 
 _CODES: Final = {
@@ -221,11 +200,11 @@ _CODES: Final = {
 }
 
 
-def _refused(workload: StoredWorkload, error: NotServing) -> Refused:
+def _refused(workload: StoredWorkload, error: NotServing) -> HTTPRefusal:
     if error.because == "deleted":
-        return _no_workload(workload.slug, workload.project)
+        return no_workload(workload.project, workload.slug)
     if error.because == "died":
         return died()
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     message = f"the workload {workload.slug!r} cannot answer: {error.message}"
-    return Refused(503, message, code=_CODES[error.because], headers=headers)
+    return HTTPRefusal(503, message, code=_CODES[error.because], headers=headers)

@@ -26,7 +26,7 @@ from inferencekey.local.data_plane.rerank import ranked
 from inferencekey.local.data_plane.whole import as_stream, assembled
 from inferencekey.local.engines.choose import RunningEngine
 from inferencekey.local.engines.stand_ins.engines import SLOTS
-from inferencekey.local.http.errors import RETRY_AFTER, Refused, json_answer
+from inferencekey.local.http.errors import RETRY_AFTER, HTTPRefusal, json_response
 
 __all__ = ["Checked", "StandInCalls", "check"]
 
@@ -47,7 +47,7 @@ def check(path: str, body: dict[str, Any]) -> Checked:
         body: as the caller sent it.
 
     Raises:
-        Refused: 400, the call is wrong.
+        HTTPRefusal: 400, the call is wrong.
     """
     try:
         match path:
@@ -60,7 +60,7 @@ def check(path: str, body: dict[str, Any]) -> Checked:
             case _:
                 return check_rerank(body)
     except ValidationError as error:
-        raise Refused(400, error.detail, code="invalid_request") from None
+        raise HTTPRefusal(400, error.detail, code="invalid_request") from None
 
 
 class StandInCalls:
@@ -86,12 +86,12 @@ class StandInCalls:
 
         Raises:
             Unreached: the engine is not there; nothing was sent.
-            Refused: the engine says no.
+            HTTPRefusal: the engine says no.
         """
         if isinstance(asked, RerankRequest):
             return await self._rerank(engine, asked)
         if path == "/v1/embeddings":
-            return json_answer(await self._embeddings(engine, asked))
+            return json_response(await self._embeddings(engine, asked))
         return await self._generate(request, engine, path, asked)
 
     async def _generate(
@@ -102,7 +102,7 @@ class StandInCalls:
             if wants_stream:
                 return await relay(request, answer)
             try:
-                return json_answer(await assembled(answer))
+                return json_response(await assembled(answer))
             except StreamError as error:
                 raise _refusal(error.status, error.message, "") from None
 
@@ -111,7 +111,9 @@ class StandInCalls:
         answer = await self._embeddings(engine, {"input": [asked.query, *asked.documents]})
         query, *documents = (item["embedding"] for item in answer["data"])
         results = ranked(query, documents, asked.top_n)
-        return json_answer({"results": results, "model": answer["model"], "usage": answer["usage"]})
+        return json_response(
+            {"results": results, "model": answer["model"], "usage": answer["usage"]}
+        )
 
     async def _embeddings(self, engine: RunningEngine, body: dict[str, Any]) -> dict[str, Any]:
         """Return the engine's answer; long lists go in batches, so that a caller who leaves is noticed between them."""
@@ -163,16 +165,18 @@ _CALLERS_FAULT: Final = (
 )
 
 
-async def _engine_refusal(answer: aiohttp.ClientResponse) -> Refused:
+async def _engine_refusal(answer: aiohttp.ClientResponse) -> HTTPRefusal:
     try:
         body: Any = orjson.loads(await error_body_of(answer))
         error: Any = body["error"]
         return _refusal(answer.status, str(error["message"]), str(error.get("type", "")))
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Refused(502, f"the engine answered with status {answer.status}", code="engine_error")
+        return HTTPRefusal(
+            502, f"the engine answered with status {answer.status}", code="engine_error"
+        )
 
 
-def _refusal(status: int, message: str, type_: str) -> Refused:
+def _refusal(status: int, message: str, type_: str) -> HTTPRefusal:
     """Return the caller's answer for an engine's error.
 
     llama.cpp says 500 to some requests that are merely wrong. Its own 401 and 404 are between us and it.
@@ -180,16 +184,16 @@ def _refusal(status: int, message: str, type_: str) -> Refused:
     too_long = _TOO_LONG.match(message)
     if too_long is not None:
         message = f"an input of {too_long[1]} tokens is longer than the {too_long[2]} that this model can take"
-        return Refused(400, message, code="context_length_exceeded")
+        return HTTPRefusal(400, message, code="context_length_exceeded")
     message = message.removesuffix(", try increasing it")  # the caller cannot
     if type_ == "exceed_context_size_error":
-        return Refused(400, message, code="context_length_exceeded")
+        return HTTPRefusal(400, message, code="context_length_exceeded")
     if status == 500 and message.startswith(_CALLERS_FAULT):
-        return Refused(400, message, code="invalid_request")
+        return HTTPRefusal(400, message, code="invalid_request")
     if status in (400, 413, 422, 429):
-        return Refused(status, message, code="invalid_request", type_=type_)
+        return HTTPRefusal(status, message, code="invalid_request", type_=type_)
     if status == 503:
-        return Refused(503, message, code="engine_unavailable", headers=RETRY_AFTER)
-    return Refused(
+        return HTTPRefusal(503, message, code="engine_unavailable", headers=RETRY_AFTER)
+    return HTTPRefusal(
         500 if status == 500 else 502, message, code="engine_error", type_="server_error"
     )

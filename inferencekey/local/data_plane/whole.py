@@ -27,7 +27,7 @@ async def assembled(answer: aiohttp.ClientResponse) -> dict[str, Any]:
 
     Raises:
         StreamError: the engine said in the stream that it failed.
-        Refused: 502, it broke.
+        HTTPRefusal: 502, it broke.
     """
     decoder, assembly = SSEDecoder(), Assembly()
     try:

@@ -1,4 +1,4 @@
-"""How each plane says no, and how a refusal travels from where it is decided to where it is sent."""
+"""A request that is refused, and the form that the refusal takes on each plane."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-__all__ = ["RETRY_AFTER", "Refused", "error_body", "is_data_plane", "json_answer"]
+__all__ = ["RETRY_AFTER", "HTTPRefusal", "error_body", "is_data_plane", "json_response"]
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
 """For what is over in a moment."""
@@ -25,14 +25,15 @@ _TYPES: Final = {
 }
 
 
-class Refused(Exception):
-    """A request that gets an error as its answer.
+class HTTPRefusal(Exception):
+    """Why a request is refused. A handler raises it, and the guard sends it as the response.
 
     Args:
-        status: the answer's status.
+        status: the status of the response.
         message: one line for people.
         code: the machine's word; on the control plane it is sent with a 403 only, as `error`, the message beside it.
         headers: such as ``Retry-After``.
+        type_: OpenAI's type of the error, where it is not the usual one of the status.
     """
 
     def __init__(
@@ -49,18 +50,21 @@ class Refused(Exception):
         self.message = message
         self.code = code
         self.type = type_ or _TYPES.get(status, "server_error")
-        self.headers = {"WWW-Authenticate": "Bearer"} if status == 401 else headers or {}
+        self.headers = headers or {}
+        if status == 401:
+            # RFC 9110, section 15.5.2: a 401 must name how to authenticate.
+            self.headers = {"WWW-Authenticate": "Bearer"}
 
     def response(self, path: str) -> web.Response:
-        """Return the answer in the shape of the plane that *path* is on."""
+        """Return the response in the form of the plane that *path* is on."""
+        return web.json_response(self._body(path), status=self.status, headers=self.headers)
+
+    def _body(self, path: str) -> dict[str, Any]:
         if is_data_plane(path):
-            body = error_body(self.message, type_=self.type, code=self.code or None)
-        else:
-            denied = self.status == 403 and self.code
-            body = (
-                {"error": self.code, "message": self.message} if denied else {"error": self.message}
-            )
-        return web.json_response(body, status=self.status, headers=self.headers)
+            return error_body(self.message, type_=self.type, code=self.code or None)
+        if self.status == 403 and self.code:
+            return {"error": self.code, "message": self.message}
+        return {"error": self.message}
 
 
 def error_body(message: str, *, type_: str, code: str | None) -> dict[str, Any]:
@@ -73,6 +77,7 @@ def is_data_plane(path: str) -> bool:
     return path.startswith("/endpoint/")
 
 
-def json_answer(value: Any, *, status: int = 200) -> web.Response:
-    """Return a JSON answer."""
+def json_response(value: Any, *, status: int = 200) -> web.Response:
+    """Return a response with a JSON body."""
+    # `web.json_response` takes a dumper that returns `str`; orjson gives the bytes that are sent.
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

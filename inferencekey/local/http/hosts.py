@@ -30,13 +30,13 @@ class HostRules:
     host: str
     machine: str
 
-    def refusal(self, headers: Mapping[str, str]) -> str | None:
+    def reason_to_refuse(self, headers: Mapping[str, str]) -> str | None:
         """Return why these headers are refused; ``None`` when they are not."""
         authority = headers.get("Host", "")
         if not self.allows(authority):
             return f"the host {authority!r} is not served here"
         origin = headers.get("Origin")
-        if origin is not None and not _same(origin, authority):
+        if origin is not None and not _is_same_origin(origin, authority):
             return f"requests from pages of the origin {origin!r} are refused"
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return "requests from pages of other sites are refused"
@@ -44,7 +44,7 @@ class HostRules:
 
     def allows(self, authority: str) -> bool:
         """Whether ``Host: authority`` names this platform."""
-        name = _name(authority)
+        name = _hostname(authority)
         if name is None:
             return False
         if is_loopback(name) or name == self.host.lower():
@@ -68,17 +68,17 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _name(authority: str) -> str | None:
+def _hostname(authority: str) -> str | None:
     """Return the host of ``host[:port]`` in lower case; ``None`` when it is not of that form."""
     if any(c in authority for c in "/@?#\\ "):
         return None
     try:
         parts = urlsplit(f"//{authority}")
-        _ = parts.port
+        _ = parts.port  # reading it is what checks it
     except ValueError:
         return None
     return parts.hostname
 
 
-def _same(origin: str, authority: str) -> bool:
+def _is_same_origin(origin: str, authority: str) -> bool:
     return origin.lower() in (f"http://{authority.lower()}", f"https://{authority.lower()}")

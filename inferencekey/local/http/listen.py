@@ -8,12 +8,12 @@ import socket
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.http.hosts import is_wildcard
 
-__all__ = ["BACKLOG", "base_url", "listen"]
+__all__ = ["BACKLOG", "base_url", "open_listener"]
 
 BACKLOG = 1024
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Return a socket that listens on *host* and *port* (0: any free one).
 
     Raises:
@@ -22,16 +22,16 @@ def listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise PlatformError(f"cannot listen on port {port}: a port is a number from 0 to 65535")
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, _, _, _, address = found[0]
+        family, _, _, _, address = addresses[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise PlatformError(f"cannot listen on {host} port {port}: {_why(error)}") from None
+        raise PlatformError(f"cannot listen on {host} port {port}: {_explain(error)}") from None
 
 
-def _why(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "something else listens there; stop it, or choose another port"
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any, Final
 
 import attrs
 
 from inferencekey._core.control.windows import Window, parse_window
+from inferencekey.local.defaults import usable_cpus
 from inferencekey.local.records import StoredWorkload
 from inferencekey.models import ExecutionPolicy
 
@@ -65,8 +64,7 @@ Policy = Always | InWindow | AtTimes | WithLoad
 
 def most_replicas() -> int:
     """Return how many engines of one workload this machine runs: one for each processor, and at least 4."""
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(LEAST_CAP, usable)
+    return max(LEAST_CAP, usable_cpus())
 
 
 def policy_of(workload: StoredWorkload, most: int) -> Policy:

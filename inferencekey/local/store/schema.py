@@ -7,6 +7,7 @@ that begins by taking the write lock.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -88,8 +89,7 @@ def prepare(path: Path) -> None:
         StoreError: it cannot be created or read, is no database, is somebody else's, or was written by a newer version.
     """
     try:
-        # Before SQLite creates it with whatever the umask says; -wal and -shm inherit these permissions.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(path)
     except OSError as error:
         raise StoreError(
             f"cannot open the store {path}: {error.strerror}; choose another data directory"
@@ -102,6 +102,23 @@ def prepare(path: Path) -> None:
         raise StoreError(
             f"cannot use the store {path}: {error}; move the file away, or choose another data directory"
         ) from error
+
+
+def _create(path: Path) -> None:
+    """Create the file for its owner only, before SQLite creates it with the permissions of the umask.
+
+    SQLite gives the files beside it, ``-wal`` and ``-shm``, the same permissions.
+    """
+    try:
+        # O_EXCL: a file that is there must not be opened. Closing it again would release the locks that another
+        # store of this process has on it, since POSIX locks belong to the process, and another process would then
+        # remove the write-ahead log that this one still uses (https://sqlite.org/howtocorrupt.html, section 2.2).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -7,41 +7,41 @@ own, so that looking a token up never waits for a write.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import threading
-import time
-import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from inferencekey._core.slugs import checked_project
 from inferencekey.config import TokenKind
-from inferencekey.local.data_dir import make_private
-from inferencekey.local.defaults import IDEMPOTENCY_SECONDS, default_data_dir
-from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.records import EngineRecord, Minted, Status, StoredWorkload, Token
+from inferencekey.local.data_dir import create_private
+from inferencekey.local.defaults import default_data_dir
+from inferencekey.local.errors import StoreError
+from inferencekey.local.records import EngineRecord, MintedToken, Status, StoredWorkload, Token
 from inferencekey.local.store import tokens
 from inferencekey.local.store.schema import connect, prepare
+from inferencekey.local.store.workloads import (
+    insert_workload,
+    read_workload,
+    timestamp,
+    update_workload,
+)
 
 __all__ = ["Store", "open_store", "store_path"]
 
-_JSON: Final = frozenset({"config", "execution_policy_config"})
-_SETTABLE: Final = (
-    "name",
-    "description",
-    "backend",
-    "model_name",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+# The workload may be deleted while its status is on its way here: then nothing is selected.
+_SET_STATUS: Final = """
+    INSERT OR REPLACE INTO status
+        (workload_id, phase, message, step, served_by, running, wanted, updated_at)
+    SELECT id, :phase, :message, :step, :served_by, :running, :wanted, :updated_at
+    FROM workloads WHERE id = :workload_id
+"""
 
 
 class Store:
@@ -94,62 +94,8 @@ class Store:
         Raises:
             IdempotencyConflict: the key came with another content before, or its workload has been deleted.
         """
-        content = hashlib.sha256(
-            json.dumps({"slug": slug, **fields}, sort_keys=True).encode()
-        ).digest()
         with self._transaction() as write:
-            if idempotency_key is not None:
-                earlier = self._replayed(write, project, idempotency_key, content)
-                if earlier is not None:
-                    return earlier
-            now = _now()
-            row = {
-                **dict.fromkeys(_SETTABLE),
-                **{
-                    name: _dumps(value) if name in _JSON else value
-                    for name, value in fields.items()
-                },
-                "id": str(uuid.uuid4()),
-                "project": project,
-                "slug": _free_slug(write, project, slug),
-                "created_at": now,
-                "updated_at": now,
-            }
-            names = ", ".join(row)
-            marks = ", ".join(f":{name}" for name in row)
-            write.execute(f"INSERT INTO workloads ({names}) VALUES ({marks})", row)  # noqa: S608 - names are ours
-            if idempotency_key is not None:
-                write.execute(
-                    "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)",
-                    (project, idempotency_key, content, row["id"], time.time()),
-                )
-            return _workload(
-                write.execute("SELECT * FROM workloads WHERE id = ?", (row["id"],)).fetchone()
-            )
-
-    def _replayed(
-        self, write: sqlite3.Connection, project: str, key: str, content: bytes
-    ) -> StoredWorkload | None:
-        write.execute("DELETE FROM idempotency WHERE at < ?", (time.time() - IDEMPOTENCY_SECONDS,))
-        seen = write.execute(
-            "SELECT body_digest, workload_id FROM idempotency WHERE project = ? AND key = ?",
-            (project, key),
-        ).fetchone()
-        if seen is None:
-            return None
-        if seen["body_digest"] != content:
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used for another body; use a new key"
-            )
-        row = write.execute(
-            "SELECT * FROM workloads WHERE id = ?", (seen["workload_id"],)
-        ).fetchone()
-        if row is None:
-            # A create that arrives late must not bring back what somebody has deleted since.
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used for a workload that has been deleted since; use a new key"
-            )
-        return _workload(row)
+            return insert_workload(write, project, slug, fields, idempotency_key)
 
     def update_workload(
         self, workload_id: str, decide: Callable[[StoredWorkload], Mapping[str, Any]]
@@ -161,23 +107,7 @@ class Store:
             decide: given the workload as it is, returns the fields to set, checked. Nothing else is written meanwhile.
         """
         with self._transaction() as write:
-            row = write.execute("SELECT * FROM workloads WHERE id = ?", (workload_id,)).fetchone()
-            if row is None:
-                return None
-            before = _workload(row)
-            changes = {name: value for name, value in decide(before).items() if name in _SETTABLE}
-            if not changes:
-                return before, before
-            assignments = ", ".join(f"{name} = :{name}" for name in changes)
-            values = {
-                name: _dumps(value) if name in _JSON else value for name, value in changes.items()
-            }
-            write.execute(
-                f"UPDATE workloads SET {assignments}, updated_at = :now WHERE id = :id",  # noqa: S608 - names are ours
-                {**values, "now": _now(), "id": workload_id},
-            )
-            row = write.execute("SELECT * FROM workloads WHERE id = ?", (workload_id,)).fetchone()
-        return before, _workload(row)
+            return update_workload(write, workload_id, decide)
 
     def delete_workload(self, workload_id: str) -> bool:
         """Forget a workload and its status; whether it was there."""
@@ -187,12 +117,12 @@ class Store:
     def workload(self, project: str, slug: str) -> StoredWorkload | None:
         """Return the workload of that project with exactly that slug."""
         row = self._row("SELECT * FROM workloads WHERE project = ? AND slug = ?", (project, slug))
-        return None if row is None else _workload(row)
+        return None if row is None else read_workload(row)
 
     def workload_by_id(self, workload_id: str) -> StoredWorkload | None:
         """Return the workload with that id."""
         row = self._row("SELECT * FROM workloads WHERE id = ?", (workload_id,))
-        return None if row is None else _workload(row)
+        return None if row is None else read_workload(row)
 
     def workloads(self, project: str | None = None) -> list[StoredWorkload]:
         """Return the workloads of one project, or all, oldest first."""
@@ -200,52 +130,33 @@ class Store:
             "SELECT * FROM workloads WHERE ? IS NULL OR project = ? ORDER BY created_at, slug",
             (project, project),
         )
-        return [_workload(row) for row in rows]
+        return [read_workload(row) for row in rows]
 
     # Status
 
     def set_statuses(self, statuses: Mapping[str, Status]) -> None:
         """Remember where workloads are, by id; those that are gone are passed over."""
+        rows = [
+            {**attrs.asdict(status), "workload_id": workload_id, "updated_at": timestamp()}
+            for workload_id, status in statuses.items()
+        ]
         with self._transaction() as write:
-            write.executemany(
-                "INSERT INTO status (workload_id, phase, message, step, served_by, running, wanted, updated_at) "
-                "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM workloads WHERE id = ? "
-                "ON CONFLICT (workload_id) DO UPDATE SET phase = excluded.phase, message = excluded.message, "
-                "step = excluded.step, served_by = excluded.served_by, running = excluded.running, "
-                "wanted = excluded.wanted, updated_at = excluded.updated_at",
-                [
-                    (
-                        status.phase,
-                        status.message,
-                        status.step,
-                        status.served_by,
-                        status.running,
-                        status.wanted,
-                        _now(),
-                        workload_id,
-                    )
-                    for workload_id, status in statuses.items()
-                ],
-            )
+            write.executemany(_SET_STATUS, rows)
 
     def statuses(self) -> dict[str, Status]:
         """Return the last known status of each workload, by the workload's id."""
-        return {
-            row["workload_id"]: Status(
-                phase=row["phase"],
-                message=row["message"],
-                step=row["step"],
-                served_by=row["served_by"],
-                running=row["running"],
-                wanted=row["wanted"],
-                updated_at=row["updated_at"],
-            )
-            for row in self._rows("SELECT * FROM status")
-        }
+        found: dict[str, Status] = {}
+        for row in self._rows("SELECT * FROM status"):
+            fields = dict(row)
+            workload_id: str = fields.pop("workload_id")
+            found[workload_id] = Status(**fields)
+        return found
 
     # Tokens
 
-    def mint_sdk_token(self, project: str, scopes: Iterable[str] = tokens.DEFAULT_SCOPES) -> Minted:
+    def mint_sdk_token(
+        self, project: str, scopes: Iterable[str] = tokens.DEFAULT_SCOPES
+    ) -> MintedToken:
         """Make and store a control token; it is accepted at once, also by a platform that is already running.
 
         Raises:
@@ -254,7 +165,7 @@ class Store:
         checked = checked_project(project.strip())
         return self._mint("sdk", checked, tokens.checked_scopes(scopes), ())
 
-    def mint_live_token(self, *grants: str) -> Minted:
+    def mint_live_token(self, *grants: str) -> MintedToken:
         """Make and store a data key for ``PROJECT/WORKLOAD`` or ``PROJECT/*``; the workload need not exist yet.
 
         Raises:
@@ -264,7 +175,7 @@ class Store:
 
     def _mint(
         self, kind: TokenKind, project: str | None, scopes: tuple[str, ...], grants: tuple[str, ...]
-    ) -> Minted:
+    ) -> MintedToken:
         while True:
             minted = tokens.mint(kind)
             with self._transaction() as write:
@@ -276,9 +187,9 @@ class Store:
                         kind,
                         tokens.digest(minted.text),
                         project,
-                        _dumps(scopes),
-                        _dumps(grants),
-                        _now(),
+                        json.dumps(scopes),
+                        json.dumps(grants),
+                        timestamp(),
                     ),
                 ).rowcount
             if added:
@@ -302,13 +213,11 @@ class Store:
         """Revoke by id, or by the token's own text; whether a valid token was revoked by it."""
         name = tokens.token_id(token) or token
         with self._transaction() as write:
-            return (
-                write.execute(
-                    "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
-                    (_now(), name),
-                ).rowcount
-                > 0
-            )
+            revoked = write.execute(
+                "UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
+                (timestamp(), name),
+            ).rowcount
+        return revoked > 0
 
     # Engines
 
@@ -368,25 +277,8 @@ def open_store(data_dir: Path | str | None = None) -> Store:
         StoreError: the store cannot be read, or was written by a newer version.
     """
     where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-    make_private(where)
+    create_private(where)
     return Store(store_path(where))
-
-
-def _free_slug(write: sqlite3.Connection, project: str, slug: str) -> str:
-    free, suffix = slug, 0
-    while write.execute(
-        "SELECT 1 FROM workloads WHERE project = ? AND slug = ?", (project, free)
-    ).fetchone():
-        suffix += 1
-        free = f"{slug}-{suffix}"
-    return free
-
-
-def _workload(row: sqlite3.Row) -> StoredWorkload:
-    fields = dict(row)
-    for name in _JSON:
-        fields[name] = json.loads(fields[name]) if fields[name] is not None else None
-    return StoredWorkload(**fields)
 
 
 def _token(row: sqlite3.Row) -> Token:
@@ -399,11 +291,3 @@ def _token(row: sqlite3.Row) -> Token:
         created_at=datetime.fromisoformat(row["created_at"]),
         revoked_at=datetime.fromisoformat(row["revoked_at"]) if row["revoked_at"] else None,
     )
-
-
-def _dumps(value: Any) -> str | None:
-    return None if value is None else json.dumps(value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

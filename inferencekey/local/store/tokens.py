@@ -15,11 +15,10 @@ from typing import Final, Literal
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.credentials import TokenKind, format_token, minted_token_parts
 from inferencekey.errors import ValidationError
-from inferencekey.local.records import Minted
+from inferencekey.local.records import MintedToken
 
 __all__ = [
     "ALL_SCOPES",
-    "ASSIGNERS",
     "DEFAULT_SCOPES",
     "checked_grants",
     "checked_scopes",
@@ -34,15 +33,11 @@ Scope = Literal["workload:write", "assignment:write", "workload:read"]
 ALL_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write", "workload:read")
 DEFAULT_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write")
 
-READERS: Final = frozenset({"workload:read", "workload:write"})
-WRITERS: Final = frozenset({"workload:write"})
-ASSIGNERS: Final = frozenset({"assignment:write"})
 
-
-def mint(kind: TokenKind) -> Minted:
+def mint(kind: TokenKind) -> MintedToken:
     """Return a new random token."""
     name = secrets.token_hex(4)
-    return Minted(format_token(kind, name, secrets.token_hex(32)), name)
+    return MintedToken(format_token(kind, name, secrets.token_hex(32)), name)
 
 
 def token_id(text: str) -> str | None:

@@ -456,7 +456,7 @@ async def test_other_policies_need_no_assignment(local: Running) -> None:
 
 
 async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) -> None:
-    from inferencekey.local.store.store import Store
+    from inferencekey.local.store import Store
 
     with Store(local.platform.data_dir / "platform.db") as elsewhere:
         minted = elsewhere.mint_sdk_token("acme")

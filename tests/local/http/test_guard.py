@@ -58,7 +58,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - only named, never bound
 def test_which_hosts_are_served(listening: str, host: str, allowed: bool) -> None:
     rules = HostRules(listening, "box")
     assert rules.allows(host) is allowed
-    assert (rules.refusal({"Host": host}) is None) is allowed
+    assert (rules.reason_to_refuse({"Host": host}) is None) is allowed
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_which_hosts_are_served(listening: str, host: str, allowed: bool) -> Non
 )
 def test_which_pages_may_send_requests(headers: dict[str, str], allowed: bool) -> None:
     rules = HostRules("127.0.0.1", "box")
-    assert (rules.refusal({"Host": "127.0.0.1:4747", **headers}) is None) is allowed
+    assert (rules.reason_to_refuse({"Host": "127.0.0.1:4747", **headers}) is None) is allowed
 
 
 @given(st.text())

@@ -18,8 +18,8 @@ import pytest
 
 from inferencekey.local.errors import IdempotencyConflict, StoreError
 from inferencekey.local.records import EngineRecord, Status, StoredWorkload
+from inferencekey.local.store import Store
 from inferencekey.local.store.schema import MIGRATIONS
-from inferencekey.local.store.store import Store
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
 
@@ -201,7 +201,7 @@ def test_a_late_create_does_not_bring_back_what_was_deleted(store: Store) -> Non
 
 def test_a_key_is_forgotten_after_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     add(store, key="k")
-    monkeypatch.setattr("inferencekey.local.store.store.IDEMPOTENCY_SECONDS", -1)
+    monkeypatch.setattr("inferencekey.local.store.workloads.IDEMPOTENCY_SECONDS", -1)
     assert add(store, key="k").slug == "bot-1"
 
 
@@ -368,7 +368,7 @@ def test_a_first_opening_by_many_at_once_makes_one_store(path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from inferencekey.local.store.store import Store
+from inferencekey.local.store import Store
 store = Store(Path(sys.argv[1]))
 while True:
     made = store.create_workload("acme", "bot", {"name": "n", "task_type": "t", "backend": "b", "model_name": "m"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import os
 import secrets
 import site
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from inferencekey.local.defaults import usable_cpus
 from inferencekey.local.engines.environment import engine_environment
 from inferencekey.local.engines.process import EngineProcess
 from inferencekey.local.engines.shared_engine import Lease, OnStep, SharedEngine
@@ -274,8 +274,7 @@ async def model_path(model: Model, cache_dir: Path | None, tell: OnStep) -> Path
 
 def thread_count() -> int:
     """As many threads as there are processors for us; a small model gains nothing from more than 8."""
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(usable, MOST_THREADS)
+    return min(usable_cpus(), MOST_THREADS)
 
 
 def user_packages() -> dict[str, str]:
