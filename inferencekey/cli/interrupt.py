@@ -46,7 +46,7 @@ def interruptible(scope: anyio.CancelScope) -> Generator[Interrupt]:
             scope.cancel()
             return
         interrupt.requested = True
-        note("stopping once what is under way has ended; again to cut it off")
+        note("stopping when what has begun is finished; press Ctrl-C again to cut it off")
 
     with on_signal(stop):
         yield interrupt

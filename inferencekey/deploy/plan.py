@@ -1,7 +1,7 @@
 """What an apply would do: a plan for each workload of a manifest, and what it would remove.
 
-The rule of removal: a workload is removed only if the manifest's lock file records it, by its id, on
-this platform, if the manifest still names its project, and if the live workload still has that id.
+The rule of removal: a workload is removed only if the manifest's lock file records it for this
+platform, if this run uses its project, and if the live workload still has the recorded id.
 Every other workload is left alone.
 """
 
@@ -127,7 +127,7 @@ class ManifestPlan:
         return sum(plan.action == action for plan in self.plans)
 
     def slugs_by_project(self) -> dict[str, list[str]]:
-        """Return the slugs of the manifest's workloads by project, for instance for ``wait_all``."""
+        """Return the slugs of the manifest's workloads by project, as ``wait_all`` takes them."""
         found: dict[str, list[str]] = {}
         for plan in self.plans:
             found.setdefault(plan.project_slug, []).append(plan.workload_slug)
@@ -241,6 +241,4 @@ def _from_dict(given: object) -> ManifestPlan:
 
 
 def _changed() -> ValidationError:
-    return ValidationError.of(
-        "it is no saved plan of this version, or was changed after it was made; plan again"
-    )
+    return ValidationError.of("it has another format, or was changed after it was made; plan again")

@@ -1,4 +1,4 @@
-"""What an apply has done so far, step by step, and what it did in the end."""
+"""The steps of an apply, as they begin and end, and the report of all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ApplyStatus(StrEnum):
     """Where one step of an apply stands."""
 
     BEGUN = "begun"
-    """Its first request is about to be sent."""
+    """It has begun; a request may have been sent."""
     DONE = "done"
     """It was carried out, and the lock file records it."""
     UNCHANGED = "unchanged"
@@ -98,7 +98,7 @@ class Report:
     def from_progress(cls, plan: ManifestPlan, progress: Iterable[ApplyProgress]) -> Report:
         """Return the report of an apply from what its ``on_progress`` got.
 
-        An apply that is cancelled returns no report. This makes one, also of its half.
+        An apply that is cancelled returns no report; this makes one.
 
         Args:
             plan: the plan that was applied.

@@ -21,7 +21,7 @@ FIELDS: Final = tuple(field.name for field in SPEC_FIELDS)
 # A name or a slug that several workloads share would make them one workload.
 DEFAULTS: Final = tuple(name for name in FIELDS if name not in ("name", "slug", "project"))
 
-_POLICY: Final = "; it goes into execution_policy_config"
+_POLICY: Final = "; put it into execution_policy_config"
 _HINTS: Final = {
     "model_name": "; write model",
     "type": "; write task_type",
@@ -95,10 +95,10 @@ def default_problems(table: Table) -> Iterator[ManifestProblem]:
     """
     hints = {
         **_HINTS,
-        "project": "; it goes to the top of the manifest",
-        **dict.fromkeys(("name", "slug"), "; each workload has its own"),
+        "project": "; put it at the top of the manifest",
+        **dict.fromkeys(("name", "slug"), "; set it in each workload"),
     }
-    yield from unknown_keys(table, DEFAULTS, "field that has a default", hints)
+    yield from unknown_keys(table, DEFAULTS, "field that can have a default", hints)
     fields = {
         name: value
         for name, value in table.values.items()
@@ -158,10 +158,10 @@ class WorkloadEntry:
         if fields.get("slug") is not None:
             return
         if name is None:
-            message = "a workload needs a name (its slug follows from it) or a slug"
+            message = "name or slug is required; the slug is made from the name"
             yield self.table.problem((), message)
         elif isinstance(name, str) and name.strip() and not canonical_slug(name):
-            message = f"name {name!r} has no letter or digit to make a slug of; write slug"
+            message = f"name {name!r} has no letter or digit to make a slug from; add slug"
             yield self.problem(("name",), message)
 
     def problem(self, path: Keys, message: str) -> ManifestProblem:

@@ -108,10 +108,10 @@ class _Reader:
         self.count += 1
         if self.count > _MAX_VALUES:
             if self.count == _MAX_VALUES + 1:
-                self.add_mistake(node, f"its aliases stand for more than {_MAX_VALUES} values")
+                self.add_mistake(node, f"its aliases expand to more than {_MAX_VALUES} values")
             return None
         if any(node is outer for outer in self.ancestors):
-            return self.add_mistake(node, "an alias must not stand inside what it names")
+            return self.add_mistake(node, "an alias must not be inside the value that it refers to")
         self.lines.setdefault(keys, node.start_mark.line + 1)
         self.ancestors.append(node)
         try:
@@ -134,10 +134,10 @@ class _Reader:
             elif key == "<<" and key_node.style is None:
                 self.add_mistake(
                     key_node,
-                    "merge keys (<<) are not supported; what workloads share goes into `defaults`",
+                    "merge keys (<<) are not supported; put what workloads share into `defaults`",
                 )
             elif key in found:
-                self.add_mistake(key_node, f"{key!r} stands here twice")
+                self.add_mistake(key_node, f"the key {key!r} is set twice")
             else:
                 self.lines[(*keys, key)] = key_node.start_mark.line + 1
                 found[key] = self.value(value_node, (*keys, key))

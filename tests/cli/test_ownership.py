@@ -57,7 +57,7 @@ def test_a_workload_made_anew_by_somebody_else_is_left_alone(shell: Shell, comma
         command, "--yes", *(["--prune", "--allow-empty"] if command == "apply" else [])
     )
     assert done.code == 0, done.err
-    assert "acme/one: left alone: it is another than the one that was recorded" in done.out
+    assert "acme/one: left alone: it has another id than the recorded workload" in done.out
     assert list(shell.live()) == ["one"]
     assert shell.lock() == {}
 

@@ -100,7 +100,7 @@ def test_a_saved_plan_with_removals_is_refused_if_one_is_another_now(shell: Shel
         )
     done = shell.run("apply", "saved.json", "--yes")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "'one', which was to be removed, is gone or another one" in done.err
+    assert "'one' is to be removed, but does not exist or has another id now" in done.err
     assert list(shell.live()) == ["one"]
 
 
@@ -133,7 +133,7 @@ def test_what_is_no_saved_plan(shell: Shell, text: str) -> None:
     (shell.folder / "saved.json").write_text(text)
     done = shell.run("apply", "saved.json", "--yes")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "is no saved plan" in done.err
+    assert "is not a saved plan" in done.err
 
 
 def test_a_saved_plan_is_carried_out_where_its_manifest_is(shell: Shell) -> None:

@@ -122,7 +122,8 @@ def test_one_that_fails_stops_no_other_and_nothing_is_removed_then(
     error = caught.value
     assert str(error) == (
         "not everything was done: 1 created, 0 updated, 0 removed; "
-        "1 failed, 0 unknown, 1 not begun. The lock file has what was created; apply again to go on."
+        "1 failed, 0 unknown, 1 not begun. The lock file has everything that was created; "
+        "apply again to go on."
     )
     report = error.report
     assert report is not None
@@ -277,7 +278,7 @@ def test_a_create_that_could_not_be_recorded_is_reported(
     assert report is not None
     (step,) = report.failed
     assert (step.status, step.id) == (ApplyStatus.UNRECORDED, "w-1")
-    assert "it was created (id w-1), but the lock file does not say so" in str(step.error)
+    assert "it was created (id w-1), but it could not be recorded in the lock file" in str(step.error)
 
 
 @WAYS

@@ -88,17 +88,17 @@ def test_what_cannot_be_written() -> None:
         dump_manifest(None, [], "xml")  # type: ignore[arg-type]
     with pytest.raises(
         ValidationError,
-        match="the workload 'bot': config.a.0 cannot be written as TOML: null; write it as",
+        match="the workload 'bot': config.a.0 cannot be written as TOML: null; use YAML",
     ):
         dump_manifest(None, [SPEC.evolve(config={"a": [None]})])
     with pytest.raises(
-        ValidationError, match="the workload 'bot' cannot be written down: model must not be empty"
+        ValidationError, match="the workload 'bot' cannot be written to a manifest: model must not be empty"
     ):
         dump_manifest(None, [SPEC.evolve(model=" ")])
     with pytest.raises(ConfigurationError) as caught:
         dump_manifest(None, [SPEC.evolve(config={"env": {"KEY": KEY}})])
     assert str(caught.value) == (
-        "configuration error: the workload 'bot' cannot be written down: config.env.KEY holds a token; "
+        "configuration error: the workload 'bot' cannot be written to a manifest: config.env.KEY holds a token; "
         "secrets must never go in specs"
     )
 
@@ -167,7 +167,7 @@ def test_the_spec_of_a_live_workload() -> None:
 def test_a_live_workload_that_no_spec_can_say(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(
         ValidationError,
-        match=f"^validation error: the workload 'bot' cannot be written down: {text}",
+        match=f"^validation error: the workload 'bot' cannot be written to a manifest: {text}",
     ):
         spec_of(live(**fields))
 
@@ -175,7 +175,7 @@ def test_a_live_workload_that_no_spec_can_say(fields: dict[str, Any], text: str)
 def test_a_live_secret_is_not_written() -> None:
     with pytest.raises(ConfigurationError) as caught:
         spec_of(live(config={"command": f"vllm serve m --api-key {KEY}"}))
-    assert "the workload 'bot' cannot be written down: command holds a token" in str(caught.value)
+    assert "the workload 'bot' cannot be written to a manifest: command holds a token" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
@@ -194,7 +194,7 @@ def test_no_control_character_is_written_as_it_is(tmp_path: Path, format: Format
 
 def test_what_looks_like_a_token_is_not_written_down() -> None:
     with pytest.raises(
-        ConfigurationError, match="'bot' cannot be written down: description holds a token"
+        ConfigurationError, match="'bot' cannot be written to a manifest: description holds a token"
     ):
         dump_manifest(None, [SPEC.evolve(description="it begins with ik_live_0a1b2c3d_5ec2")])
 
@@ -208,7 +208,7 @@ def test_a_token_in_the_middle_of_a_text_is_not_written_down() -> None:
         description="use ik_live_0a1b2c3d_" + "f" * 64,
     )
     with pytest.raises(
-        ConfigurationError, match="'a' cannot be written down: description holds a token"
+        ConfigurationError, match="'a' cannot be written to a manifest: description holds a token"
     ) as caught:
         dump_manifest("acme", [told])
     assert "f" * 8 not in str(caught.value)

@@ -159,7 +159,7 @@ TEN_LINES = {
 }
 TEN_MESSAGES = [
     "projekt is not a key of a manifest; did you mean 'project'?",
-    f"colour is not a field that has a default; known: {', '.join(DEFAULTS)}",
+    f"colour is not a field that can have a default; known: {', '.join(DEFAULTS)}",
     "task_type must be one of text2text, embedding, text2image, text2video, text2audio, image2image, image2video, "
     "audio2text, omni, reranker, classification, reward, forecast; got 'text2txt'; did you mean 'text2text'?",
     "slug must hold a letter (a to z) or a digit; got '---'",
@@ -172,7 +172,7 @@ TEN_MESSAGES = [
     "model is required",
     "modle is not a field of a workload; did you mean 'model'?",
     "config.args.1: the variable TOKEN holds a token; secrets must never go in specs",
-    "a workload needs a name (its slug follows from it) or a slug",
+    "name or slug is required; the slug is made from the name",
 ]
 
 
@@ -201,7 +201,7 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
     [
         (one(name=5), "name must be a string; got int; write it in quotes"),
         (one(name=" "), "name must not be empty"),
-        (one(name="!!"), "name '!!' has no letter or digit to make a slug of; write slug"),
+        (one(name="!!"), "name '!!' has no letter or digit to make a slug from; add slug"),
         (one(slug=" "), "slug must not be empty"),
         (one(slug=7), "slug must be a string; got int; write it in quotes"),
         (one(backend="vLLM"), "backend must be a slug such as 'vllm' or 'my-backend'; got 'vLLM'; did you mean 'vllm'?"),
@@ -211,20 +211,20 @@ def test_ten_mistakes_are_all_told_at_once(tmp_path: Path, format: str) -> None:
         (one(config={"a": 2**70}), "config cannot be sent as JSON: Integer exceeds 64-bit range"),
         (one(project="a/b"), "project must be a slug such as 'acme', without '/', '..', '%' or spaces; got 'a/b'"),
         (one(model_name="m"), "model_name is not a field of a workload; write model"),
-        (one(replicas=2), "replicas is not a field of a workload; it goes into execution_policy_config"),
+        (one(replicas=2), "replicas is not a field of a workload; put it into execution_policy_config"),
         (one(execution_policy="fixd"), "execution_policy must be one of fixed, scheduled, autoscaling; got 'fixd'; did you"),
         (one(execution_policy="scheduled"), "execution_policy_config is required for execution_policy 'scheduled'"),
         (one(**{KEY: 1}), "ik_live_proj1234… is not a field of a workload"),
-        ({"workloads": {"name": "x"}}, "workloads must be a list: in TOML, write [[workloads]] with two brackets before each"),
+        ({"workloads": {"name": "x"}}, "workloads must be a list; in TOML, write [[workloads]] with two brackets before each"),
         ({"workload": []}, "workload is not a key of a manifest; write [[workloads]] (in YAML and JSON, a list `workloads`)"),
-        ({"model": "m"}, "model is not a key of a manifest; it goes into a workload, or into defaults"),
+        ({"model": "m"}, "model is not a key of a manifest; put it into a workload or into defaults"),
         ({"project": 5}, "project must be a string; got int"),
         ({"project": ""}, "project must not be empty"),
         ({"project": KEY}, "project holds a token; secrets must never go in specs"),
         ({"project": "${NO}"}, "project: the variable NO is not set; set it, or write ${NO:-default}"),
         ({"defaults": []}, "defaults must be a mapping of a workload's fields"),
-        ({"defaults": {"project": "x"}}, "project is not a field that has a default; it goes to the top of the manifest"),
-        ({"defaults": {"slug": "x"}}, "slug is not a field that has a default; each workload has its own"),
+        ({"defaults": {"project": "x"}}, "project is not a field that can have a default; put it at the top of the manifest"),
+        ({"defaults": {"slug": "x"}}, "slug is not a field that can have a default; set it in each workload"),
         ({"defaults": {"task_type": "x"}}, "task_type must be one of "),
         ({"defaults": {"config": {"env": {"K": KEY}}}}, "config.env.K holds a token; secrets must never go in specs"),
         ({"defaults": {"execution_policy_config": {"a": KEY}}}, "execution_policy_config.a holds a token; secrets must"),
@@ -294,11 +294,11 @@ def test_the_environments_variables_are_the_default(
     ("text", "message"),
     [
         ("${NO}", "model: the variable NO is not set; set it, or write ${NO:-default}"),
-        ("${A%%.*}", "model: ${A%%.*} is not a variable such as ${NAME} or ${NAME:-default}; write $${A%%.*} for the"),
-        ("${", "model: ${ is not a variable such as ${NAME} or ${NAME:-default}; write $${ for the text itself"),
+        ("${A%%.*}", "model: ${A%%.*} is not a variable such as ${NAME} or ${NAME:-default}; for the plain text, write $${A%%.*}"),
+        ("${", "model: ${ is not a variable such as ${NAME} or ${NAME:-default}; for the plain text, write $${"),
         ("${1}", "model: ${1} is not a variable such as"),
         ("${PORT}", "model: the variable PORT is not set; set it, or write ${PORT:-default}"),
-        ("${NO:-${A}}", "model: ${NO:-${A} … has a variable in its default, which is not supported"),
+        ("${NO:-${A}}", "model: ${NO:-${A} … has another variable in its default, which is not supported"),
         ("${KEY}", "model: the variable KEY holds a token; secrets must never go in specs"),
         ("${KEY:-x}", "model: the variable KEY holds a token; secrets must never go in specs"),
         ("${URL}", "model: the variable URL holds a token; secrets must never go in specs"),
@@ -318,8 +318,8 @@ def test_the_platforms_port_is_no_variable_of_the_manifest(tmp_path: Path) -> No
         config={"env": {"A": "${HOST}", "command": "${NO}"}},
     )
     assert [message for _, message in problems(tmp_path, values)] == [
-        "command: the variable PORT is not set; for the platform's own write {port} or $${PORT}",
-        "command: the variable HOST is not set; for the platform's own write {host} or $${HOST}",
+        "command: the variable PORT is not set; to use the platform's own, write {port} or $${PORT}",
+        "command: the variable HOST is not set; to use the platform's own, write {host} or $${HOST}",
         "config.env.A: the variable HOST is not set; set it, or write ${HOST:-default}",
         "config.env.command: the variable NO is not set; set it, or write ${NO:-default}",
     ]
@@ -349,20 +349,20 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         ("toml", 'a = """\n\n', 1, "is not TOML: Unterminated string"),
         ("toml", "project = 'x'\n[defaults", 2, "is not TOML: Expected ']' at the end of a table declaration"),
         ("toml", "a = " + "[" * 5000, None, "is nested too deeply"),
-        ("toml", "a = " + "1" * 5000, None, "a number in it has too many digits"),
+        ("toml", "a = " + "1" * 5000, None, "contains a number with too many digits"),
         ("toml", FIRST + "vllm_version = 2026-01-02\n", 5, "vllm_version must be a string; got a date; write it in quotes"),
         ("toml", FIRST + "[workloads.config]\na = [\n1,\nnan]", 8, "config.a.1 must be a finite number; got nan"),
         ("json", '{"a": 1,\n"b" 2}', 2, "is not JSON: "),
         ("json", "", 1, "is not JSON: Expecting value"),
-        ("json", '{"project": "a",\n"project": "b"}', 2, "'project' stands here twice"),
-        ("json", '{"workloads": [{"name": "x",\n "config": {"a": {}, \n"\\u0061": 2}}]}', 3, "'a' stands here twice"),
+        ("json", '{"project": "a",\n"project": "b"}', 2, "the key 'project' is set twice"),
+        ("json", '{"workloads": [{"name": "x",\n "config": {"a": {}, \n"\\u0061": 2}}]}', 3, "the key 'a' is set twice"),
         ("json", "[" * 100000, None, "is nested too deeply"),
-        ("json", "1" * 5000, None, "a number in it has too many digits"),
-        ("json", "[]", 1, "a manifest is a mapping with project, defaults and workloads"),
+        ("json", "1" * 5000, None, "contains a number with too many digits"),
+        ("json", "[]", 1, "a manifest must be a mapping with project, defaults and workloads"),
         ("json", '{"project":\n NaN}', 1, "project must be a finite number; got nan"),
         ("yaml", "a: 1\nb: [\n", 3, "is not YAML: while parsing a flow node, "),
         ("yaml", "a: 'x", 1, "is not YAML: while scanning a quoted scalar, found unexpected end of stream"),
-        ("yaml", "project: a\nproject: b\n", 2, "'project' stands here twice"),
+        ("yaml", "project: a\nproject: b\n", 2, "the key 'project' is set twice"),
         ("yaml", "project: a\n---\nproject: b\n", 2, "is not YAML: expected a single document in the stream, but found another"),
         ("yaml", "project: !!python/object:os.system x\n", 1, "the tag !!python/object:os.system is not supported here"),
         ("yaml", "project: !mine x\n", 1, "the tag !mine is not supported here"),
@@ -370,13 +370,13 @@ def test_a_mistake_in_a_mapping_has_its_whole_name(tmp_path: Path) -> None:
         ("yaml", "workloads: !!omap [a: 1]\n", 1, "the tag !!omap is not supported"),
         ("yaml", "project: !!int x\n", 1, "the tag !!int is not supported here"),
         ("yaml", "? [a]\n: b\n", 1, "a key must be a string"),
-        ("yaml", "defaults: &d\n  model: m\nworkloads:\n- <<: *d\n", 4, "merge keys (<<) are not supported; what workloads"),
-        ("yaml", "workloads: &a\n- *a\n", 1, "an alias must not stand inside what it names"),
+        ("yaml", "defaults: &d\n  model: m\nworkloads:\n- <<: *d\n", 4, "merge keys (<<) are not supported; put what workloads"),
+        ("yaml", "workloads: &a\n- *a\n", 1, "an alias must not be inside the value that it refers to"),
         ("yaml", "project: a\x01\n", 1, "is not YAML: the character '\\x01' is not allowed"),
         ("yaml", "a: " + "[" * 5000, None, "is nested too deeply"),
         ("yaml", "a: " + "1" * 5000, 1, "the number has too many digits"),
-        ("yaml", "- a\n", 1, "a manifest is a mapping with project, defaults and workloads"),
-        ("yaml", "workloads:\n- a\n- {name: a, model: m, backend: vllm}\n", 2, "a workload is a mapping of its fields"),
+        ("yaml", "- a\n", 1, "a manifest must be a mapping with project, defaults and workloads"),
+        ("yaml", "workloads:\n- a\n- {name: a, model: m, backend: vllm}\n", 2, "a workload must be a mapping of its fields"),
     ],
 )  # fmt: skip
 def test_texts_that_cannot_be_read(
@@ -392,7 +392,7 @@ def test_aliases_cannot_blow_up(tmp_path: Path) -> None:
     lines = ["config:", "  a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     assert problems(tmp_path, "\n".join(lines), "yaml") == [
-        (2, "its aliases stand for more than 100000 values")
+        (2, "its aliases expand to more than 100000 values")
     ]
 
 
@@ -445,7 +445,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"a = 1\nb = '\xff'\n")
     with pytest.raises(ManifestError) as caught:
         load_manifest(path)
-    assert str(caught.value) == f"{path}:2: is not a string in UTF-8"
+    assert str(caught.value) == f"{path}:2: is not UTF-8 text"
 
 
 def test_files_that_are_not_there_or_not_manifests(tmp_path: Path) -> None:
@@ -455,13 +455,13 @@ def test_files_that_are_not_there_or_not_manifests(tmp_path: Path) -> None:
         assert isinstance(caught.value, InferenceKeyError)
         return str(caught.value)
 
-    assert said(tmp_path / "x.toml") == f"{tmp_path / 'x.toml'}: there is no such file"
+    assert said(tmp_path / "x.toml") == f"{tmp_path / 'x.toml'}: does not exist"
     (tmp_path / "x.ini").touch()
     assert (
         said(tmp_path / "x.ini")
-        == f"{tmp_path / 'x.ini'}: a manifest's name ends in .toml, .yaml, .yml, .json"
+        == f"{tmp_path / 'x.ini'}: the name of a manifest must end in one of .toml, .yaml, .yml, .json"
     )
-    assert said(tmp_path) == f"{tmp_path}: holds no manifest (.toml, .yaml, .yml, .json)"
+    assert said(tmp_path) == f"{tmp_path}: has no manifest file (.toml, .yaml, .yml, .json)"
     (tmp_path / "d.toml").mkdir()
     assert said(tmp_path) == f"{tmp_path / 'd.toml'}: cannot be read: Is a directory"
 
@@ -496,8 +496,8 @@ def test_mistakes_in_a_directory(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         load_manifest(tmp_path)
     assert str(caught.value).replace(str(tmp_path), "D").splitlines() == [
-        "D/b.toml:1: project stands in D/a.toml:1 as well; keep one of the two",
-        "D/b.toml:2: defaults stands in D/a.toml:2 as well; keep one of the two",
+        "D/b.toml:1: project is set in D/a.toml:1 already; keep one of the two",
+        "D/b.toml:2: defaults is set in D/a.toml:2 already; keep one of the two",
         "D/b.toml:4: a workload with the slug 'x' stands at D/a.toml:4 as well; give one of them another",
         "D/c.toml:1: is not TOML: Invalid value",
     ]
@@ -551,15 +551,15 @@ def test_finding_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ManifestError) as caught:
         find_manifest()
     assert str(caught.value) == (
-        ".: has no manifest; make one (inferencekey.toml, inferencekey.yaml, inferencekey.yml, inferencekey.json), "
-        "or name one with -f FILE"
+        ".: has no manifest; create one (inferencekey.toml, inferencekey.yaml, inferencekey.yml, inferencekey.json), "
+        "or pass its path (-f FILE)"
     )
     Path("inferencekey.yml").touch()
     assert find_manifest() == Path("inferencekey.yml")
     Path("inferencekey.toml").touch()
     with pytest.raises(
         ManifestError,
-        match=r"has inferencekey.toml and inferencekey.yml; keep one, or name one with -f FILE$",
+        match=r"has inferencekey.toml and inferencekey.yml; keep one of them, or pass a path \(-f FILE\)$",
     ):
         find_manifest(tmp_path)
 

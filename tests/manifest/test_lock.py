@@ -89,19 +89,19 @@ def test_what_is_written_is_read(entries: set[LockEntry]) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        ('version = 1\n<<<<<<< HEAD\n["a".b]\n', ":2", "holds a merge conflict; keep the lines of both sides and drop the marks"),
-        ("version = 1\n=======\n", ":2", "holds a merge conflict"),
-        ("version = 1\n[a.b]\n>>>>>>> branch\n", ":3", "holds a merge conflict"),
-        ("version = 1\n||||||| base\n", ":2", "holds a merge conflict"),
-        ("version = \n", "", "is not what apply wrote (Invalid value"),
-        ('version = 1\n[a.b]\nc = "1"\n"c" = "2"\n', "", "is not what apply wrote (Cannot overwrite a value"),
-        ('version = 1\nversion = 1\n', "", "is not what apply wrote (Cannot overwrite a value"),
-        ("", "", "is of version None, and this inferencekey reads version 1"),
-        ("version = 2\n", "", "is of version 2, and"),
-        ("version = 1\na = 2\n", "", "is not what apply wrote (a is no table)"),
-        ("version = 1\n[a]\nb = 2\n", "", "is not what apply wrote (a b is no table)"),
-        ("version = 1\n[a.b]\nc = 2\n", "", "is not what apply wrote (the id of c is no text)"),
-        ("version = \xff\n".encode("latin-1"), "", "is not a string in UTF-8"),
+        ('version = 1\n<<<<<<< HEAD\n["a".b]\n', ":2", "has a merge conflict; keep the lines of both sides and remove the conflict markers"),
+        ("version = 1\n=======\n", ":2", "has a merge conflict"),
+        ("version = 1\n[a.b]\n>>>>>>> branch\n", ":3", "has a merge conflict"),
+        ("version = 1\n||||||| base\n", ":2", "has a merge conflict"),
+        ("version = \n", "", "is not a valid lock file (Invalid value"),
+        ('version = 1\n[a.b]\nc = "1"\n"c" = "2"\n', "", "is not a valid lock file (Cannot overwrite a value"),
+        ('version = 1\nversion = 1\n', "", "is not a valid lock file (Cannot overwrite a value"),
+        ("", "", "has version None, but this inferencekey reads only version 1"),
+        ("version = 2\n", "", "has version 2, but"),
+        ("version = 1\na = 2\n", "", "is not a valid lock file (a must be a table)"),
+        ("version = 1\n[a]\nb = 2\n", "", "is not a valid lock file (a b must be a table)"),
+        ("version = 1\n[a.b]\nc = 2\n", "", "is not a valid lock file (the id of c must be a string)"),
+        ("version = \xff\n".encode("latin-1"), "", "is not UTF-8 text"),
     ],
 )  # fmt: skip
 def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: str) -> None:
@@ -111,7 +111,8 @@ def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: 
         Lock.read(path)
     assert str(caught.value).startswith(f"configuration error: {path}{place}: {what}")
     assert str(caught.value).endswith(
-        "Restore it from version control, or delete it: then --prune removes none of what was made so far."
+        "Restore it from version control. If you delete it, --prune no longer removes what was "
+        "created so far."
     )
 
 
@@ -121,12 +122,13 @@ def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: 
         (
             'version = 1\n["http://h".b]\na = "1"\nw = "2"\n\n[c.d]\nw = "2"\n["http://x".b]\nv = "1"\nw = "3"\nw = "4"\n',
             11,
-            'w stands here twice, as "3" and as "4"; keep the line whose id is live (`inferencekey get w --json` shows it).',
+            'w is there twice, with the ids "3" and "4"; keep the line with the id of the live '
+            "workload (`inferencekey get w --json` shows it).",
         ),
         (
             'version = 1\n[a.b]\nw = "1"\n\n[a.b]\nv = "2"\n',
             5,
-            "[a.b] stands here twice; put its lines under one.",
+            "[a.b] is there twice; put its lines under one of the two.",
         ),
     ],
 )
