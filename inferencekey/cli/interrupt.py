@@ -33,8 +33,8 @@ class Interrupt:
 def interruptible(scope: anyio.CancelScope) -> Generator[Interrupt]:
     """Let the first Ctrl-C (or SIGTERM, or a closed terminal) stop, and the second one cancel.
 
-    A create that is cancelled may have been carried out, and nothing would know its id to record
-    it. So the first signal only sets a flag.
+    A create that is cancelled may have been stored, and its id, which the lock file needs, is then
+    unknown. So the first signal only sets a flag.
 
     Args:
         scope: what the second signal cancels.

@@ -151,22 +151,15 @@ class AsyncDeployment:
         moved = [error for one in plan.plans if (error := live.moved(one)) is not None]
         if len(moved) == 1:
             raise moved[0]
-        texts = [error.detail.removesuffix(" Plan again.") for error in moved]
+        reasons = [error.detail.removesuffix(" Plan again.") for error in moved]
         lock = Lock.read(plan.lock_path)
         for removal in removals:
-            now = live.find(removal.project, removal.slug)
-            recorded = lock.ids(self._mgmt.base_url, removal.project)
-            if now is None or now.id != removal.id:
-                texts.append(
-                    f"{removal.slug!r} is to be removed, but does not exist or has another id now."
-                )
-            elif recorded.get(removal.slug) != removal.id:
-                texts.append(
-                    f"{removal.slug!r} is to be removed, but is not recorded in {plan.lock_path}."
-                )
-        if texts:
+            reason = _removal_problem(removal, plan, lock, live)
+            if reason is not None:
+                reasons.append(f"{removal.slug!r} is to be removed, but {reason}.")
+        if reasons:
             raise DriftError.of(
-                f"{' '.join(texts)} Plan again.", prefix="workloads drifted from plan"
+                f"{' '.join(reasons)} Plan again.", prefix="workloads drifted from plan"
             )
 
     async def apply(
@@ -179,7 +172,7 @@ class AsyncDeployment:
         on_progress: Callable[[ApplyProgress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Report:
-        """Carry out exactly what a plan says.
+        """Apply exactly this plan.
 
         The workloads of each project are listed once. A workload that has changed since the plan
         was made is not touched and counts as failed, unless another caller made exactly the planned
@@ -245,6 +238,18 @@ class AsyncDeployment:
         return live
 
 
+def _removal_problem(
+    removal: Removal, plan: ManifestPlan, lock: Lock, live: Snapshot
+) -> str | None:
+    """Return why the workload must not be removed any more; ``None`` if it still may."""
+    workload = live.find(removal.project, removal.slug)
+    if workload is None or workload.id != removal.id:
+        return "does not exist or has another id now"
+    if lock.ids(plan.base_url, removal.project).get(removal.slug) != removal.id:
+        return f"is not recorded in {plan.lock_path}"
+    return None
+
+
 def _loaded(manifest: Manifest | str | os.PathLike[str]) -> Manifest:
     if not isinstance(manifest, Manifest):
         manifest = load_manifest(manifest)
@@ -270,11 +275,7 @@ def _sort_records(
         live: the workloads of the manifest's projects.
         declared: the slugs that the manifest declares, by project; they are not removed.
     """
-    workloads: dict[str, dict[str, Workload]] = {}
-    for project in declared:
-        # Reversed, so that of two workloads with one slug the first one stays.
-        listed = reversed(live.workloads(project))
-        workloads[project] = {workload.slug: workload for workload in listed}
+    workloads = {project: _by_slug(live.workloads(project)) for project in declared}
     removals = tuple(
         Removal(project, workload.slug, workload.id)
         for project, by_slug in workloads.items()
@@ -295,3 +296,11 @@ def _sort_records(
             reason = "it has another id than the recorded workload"
             left_alone.append(LeftAlone(entry.project, entry.slug, reason))
     return _Records(removals, tuple(left_alone), tuple(stale))
+
+
+def _by_slug(workloads: Iterable[Workload]) -> dict[str, Workload]:
+    found: dict[str, Workload] = {}
+    for workload in workloads:
+        # A server may list two of one slug; everywhere else the first one counts, too.
+        found.setdefault(workload.slug, workload)
+    return found

@@ -100,7 +100,7 @@ class Deployment:
         on_progress: Callable[[ApplyProgress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Report:
-        """Carry out exactly what a plan says.
+        """Apply exactly this plan.
 
         The workloads of each project are listed once. A workload that has changed since the plan
         was made is not touched and counts as failed, unless another caller made exactly the planned

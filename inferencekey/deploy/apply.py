@@ -72,10 +72,10 @@ class ApplyRun:
     _callback_error: Exception | None = attrs.field(init=False, default=None)
 
     async def run(self) -> Report:
-        """Carry out the plan.
+        """Apply the plan.
 
         Raises:
-            DeploymentError: not every step was carried out.
+            DeploymentError: not every step was applied.
             OSError: the lock file cannot be written; nothing was changed.
             Exception: what ``on_progress`` raised.
         """

@@ -45,7 +45,7 @@ def without_entry(lock: Lock, entry: LockEntry) -> Lock:
 def check_lock_is_not_shared(manifest: Manifest) -> None:
     """Check that no other manifest beside this one has the same lock file.
 
-    Two such manifests would each remove what the other one made.
+    Each of two such manifests would remove what the other one created.
 
     Raises:
         ConfigurationError: there is one.

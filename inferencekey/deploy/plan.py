@@ -83,14 +83,14 @@ class ManifestPlan:
         lock_path: the manifest's lock file.
         plans: one for each workload of the manifest, in the manifest's order.
         removals: workloads that the lock file records and the manifest no longer declares.
-        prune: whether an apply carries out the removals.
+        prune: whether an apply removes them.
         destroy: whether the plan removes everything that the lock file records, and does nothing
             else.
         left_alone: workloads that are not removed, each with the reason.
         stale: records of the lock file whose workload no longer exists or has another id now.
             An apply drops them.
-        drifted: plans of live workloads that differ from the manifest and are to be left as they
-            are; in ``plans`` they stand with the action ``none``. See :meth:`resolve_drift`.
+        drifted: plans of live workloads that differ from the manifest and are left as they are;
+            their entries in ``plans`` have the action ``none``. See :meth:`resolve_drift`.
         warnings: what is allowed but probably not intended, one text each.
     """
 

@@ -30,7 +30,7 @@ _HINTS: Final = {
     ),
 }
 # The value of a required field that is missing, or has a problem that is reported already, so that
-# the other fields can be checked all the same.
+# the other fields can still be checked.
 _PLACEHOLDERS: Final[Mapping[str, Any]] = {
     field.name: "x" for field in SPEC_FIELDS if field.required_in_spec
 }
@@ -99,11 +99,7 @@ def default_problems(table: Table) -> Iterator[ManifestProblem]:
         **dict.fromkeys(("name", "slug"), "; set it in each workload"),
     }
     yield from unknown_keys(table, DEFAULTS, "field that can have a default", hints)
-    fields = {
-        name: value
-        for name, value in table.values.items()
-        if name in DEFAULTS and value is not None
-    }
+    fields = {name: value for name, value in _known(table, DEFAULTS).items() if value is not None}
     for problem in spec_problems(WorkloadSpec(**{**_PLACEHOLDERS, **fields})):
         if problem.field not in fields or table.has_problem(problem.path):
             continue
@@ -180,11 +176,11 @@ class WorkloadEntry:
         return self.table
 
     def _fields(self) -> dict[str, Any]:
-        own = {name: value for name, value in self.table.values.items() if name in FIELDS}
-        defaults = {name: value for name, value in self.defaults.values.items() if name in DEFAULTS}
+        own = _known(self.table, FIELDS)
+        defaults = _known(self.defaults, DEFAULTS)
         kind, default_kind = own.get("execution_policy"), defaults.get("execution_policy")
         if kind is not None and default_kind is not None and kind != default_kind:
-            # The settings of one kind of policy mean nothing to another one.
+            # Each kind of policy has settings of its own.
             defaults.pop("execution_policy_config", None)
         merged = _merged(defaults, own)
         fields = {name: value for name, value in merged.items() if value is not None}
@@ -194,6 +190,10 @@ class WorkloadEntry:
             if field.name not in own and not field.applies_to(backend):
                 fields.pop(field.name, None)
         return fields
+
+
+def _known(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in table.values.items() if name in names}
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def load_manifest(
     Args:
         path: the file or directory; by default the one that ``find_manifest()`` returns. Of a
             directory, all manifest files directly in it are read, in the order of their names;
-            ``project`` and ``defaults`` stand in one of them and hold for all.
+            ``project`` and ``defaults`` may be in one of them only, and apply to all.
         environ: the variables for ``${VAR}``; by default the environment's.
 
     Raises:
@@ -271,8 +271,8 @@ class _Loader:
             earlier = first.setdefault((spec.project, slug), place)
             if slug and earlier is not place:
                 message = (
-                    f"a workload with the slug {slug!r} stands at {earlier} as well; "
-                    "give one of them another"
+                    f"the workload at {earlier} has the slug {slug!r} already; "
+                    "change one of the two slugs"
                 )
                 self.problems.append(table.problem((key,), message))
 

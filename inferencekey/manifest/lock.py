@@ -1,7 +1,7 @@
 """``inferencekey.lock``: which workloads the applies of a manifest created.
 
-The file stands beside the manifest and is meant to be committed. It has one line per workload, in a
-stable order, so that two branches that add workloads can be merged. Each workload is recorded with
+The file is beside the manifest and should be committed. It has one line per workload, in a stable
+order, so that two branches that add workloads can be merged. Each workload is recorded with
 its id: one that another caller deleted and created again has another id, and is not the manifest's.
 """
 

@@ -43,7 +43,7 @@ class ManifestError(ValidationError):
     problems: tuple[ManifestProblem, ...]
 
     def __init__(
-        self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **answer: Any
+        self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **response: Any
     ) -> None:
-        super().__init__(message or "\n".join(map(str, problems)), **answer)
+        super().__init__(message or "\n".join(map(str, problems)), **response)
         self.problems = tuple(problems)

@@ -53,7 +53,8 @@ class _Dumper(yaml.SafeDumper):
 _loader, _dumper, _yaml = cast("Any", _Loader), cast("Any", _Dumper), cast("Any", yaml)
 for _kind, _pattern in _PLAIN.items():
     _loader.add_implicit_resolver(_TAG + _kind, _pattern, None)
-    # On top of PyYAML's own rules: a text that either takes for something else is quoted.
+    # In addition to PyYAML's own rules: a string that either of them reads as another type is
+    # quoted.
     _dumper.add_implicit_resolver(_TAG + _kind, _pattern, None)
 
 

@@ -92,7 +92,8 @@ def test_what_cannot_be_written() -> None:
     ):
         dump_manifest(None, [SPEC.evolve(config={"a": [None]})])
     with pytest.raises(
-        ValidationError, match="the workload 'bot' cannot be written to a manifest: model must not be empty"
+        ValidationError,
+        match="the workload 'bot' cannot be written to a manifest: model must not be empty",
     ):
         dump_manifest(None, [SPEC.evolve(model=" ")])
     with pytest.raises(ConfigurationError) as caught:
@@ -175,7 +176,9 @@ def test_a_live_workload_that_no_spec_can_say(fields: dict[str, Any], text: str)
 def test_a_live_secret_is_not_written() -> None:
     with pytest.raises(ConfigurationError) as caught:
         spec_of(live(config={"command": f"vllm serve m --api-key {KEY}"}))
-    assert "the workload 'bot' cannot be written to a manifest: command holds a token" in str(caught.value)
+    assert "the workload 'bot' cannot be written to a manifest: command holds a token" in str(
+        caught.value
+    )
     assert SECRET not in str(caught.value)
 
 

@@ -165,7 +165,7 @@ TEN_MESSAGES = [
     "slug must hold a letter (a to z) or a digit; got '---'",
     "model must be a string; got int; write it in quotes",
     "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
-    "a workload with the slug 'bot' stands at {first} as well; give one of them another",
+    "the workload at {first} has the slug 'bot' already; change one of the two slugs",
     "model: the variable MODEL is not set; set it, or write ${{MODEL}} as ${{MODEL:-default}}",
     "description holds a token; secrets must never go in specs",
     "execution_policy_config.cron must have 0 to 59 as its minute, not '61'; got '61 * * * *'",
@@ -498,7 +498,7 @@ def test_mistakes_in_a_directory(tmp_path: Path) -> None:
     assert str(caught.value).replace(str(tmp_path), "D").splitlines() == [
         "D/b.toml:1: project is set in D/a.toml:1 already; keep one of the two",
         "D/b.toml:2: defaults is set in D/a.toml:2 already; keep one of the two",
-        "D/b.toml:4: a workload with the slug 'x' stands at D/a.toml:4 as well; give one of them another",
+        "D/b.toml:4: the workload at D/a.toml:4 has the slug 'x' already; change one of the two slugs",
         "D/c.toml:1: is not TOML: Invalid value",
     ]
 

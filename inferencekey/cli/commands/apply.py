@@ -78,30 +78,27 @@ def apply(
     """
     from inferencekey.cli.confirm import confirm
     from inferencekey.cli.deployment import apply_plan, show_warnings
-    from inferencekey.cli.output import console, print_json, print_text, warning
+    from inferencekey.cli.output import console, print_json, print_text
     from inferencekey.cli.plan_view import counts, show_plan
     from inferencekey.cli.session import Session
     from inferencekey.cli.waiting import wait_for
-    from inferencekey.deploy.plan import drift_text
     from inferencekey.manifest import load_manifest
 
-    if saved is not None and saved_option is not None:
-        raise CommandError("pass the saved plan once: as an argument or with --plan")
-    saved = saved or saved_option
-    if saved is not None and (file is not None or prune or project is not None):
+    path = _saved_plan(saved, saved_option)
+    if path is not None and (file is not None or prune or project is not None):
         raise CommandError(
             "a saved plan contains its manifest, its project and --prune; leave out -f, --project "
             "and --prune"
         )
     if not 0 < timeout < math.inf:  # found out now, and not after the work
         raise CommandError(f"--timeout must be more than 0 seconds; got {timeout:g}")
-    manifest = load_manifest(file) if saved is None else None
+    manifest = load_manifest(file) if path is None else None
     with Session(base_url) as session:
-        if manifest is not None:
-            plan = _make_plan(session, manifest, project, prune)
+        if path is not None:
+            plan = _read_plan(session, path)
         else:
-            assert saved is not None
-            plan = _read_plan(session, saved)
+            assert manifest is not None
+            plan = _make_plan(session, manifest, project, prune)
         if plan.removes_everything and not allow_empty:
             raise CommandError(
                 f"{plan.manifest_path} declares no workload, so --prune would remove everything "
@@ -111,10 +108,7 @@ def apply(
         show_warnings(plan)
         if not json:
             show_plan(plan, console())
-        plan = plan.resolve_drift(on_drift.value)
-        if on_drift is Drift.WARN:
-            for drifted in plan.drifted:
-                warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+        plan = _resolve_drift(plan, on_drift)
         if plan.has_changes:
             confirm(f"Apply: {counts(plan)}?", yes=yes, json=json)
         report = session.run(apply_plan(session.mgmt, plan, allow_empty=allow_empty, json=json))
@@ -124,6 +118,23 @@ def apply(
             print_text(f"Applied: {report}, {_unchanged(report)}")
         if wait:
             session.run(wait_for(session.mgmt, plan.slugs_by_project(), timeout, json=json))
+
+
+def _saved_plan(argument: Path | None, option: Path | None) -> Path | None:
+    if argument is not None and option is not None:
+        raise CommandError("pass the saved plan once: as an argument or with --plan")
+    return option if argument is None else argument
+
+
+def _resolve_drift(plan: ManifestPlan, mode: Drift) -> ManifestPlan:
+    from inferencekey.cli.output import warning
+    from inferencekey.deploy.plan import drift_text
+
+    resolved = plan.resolve_drift(mode.value)
+    if mode is Drift.WARN:
+        for drifted in resolved.drifted:
+            warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+    return resolved
 
 
 def _make_plan(

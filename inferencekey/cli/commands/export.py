@@ -95,6 +95,8 @@ def _format(format: Format | None, output: Path | None, json: bool) -> Format:
     if json:
         named["--json"] = Format.JSON
     if len(set(named.values())) > 1:
-        words = ", ".join(f"{option} is {kind.value}" for option, kind in named.items())
-        raise CommandError(f"the formats differ: {words}; leave one out, or rename the file")
+        named_formats = ", ".join(f"{option} is {kind.value}" for option, kind in named.items())
+        raise CommandError(
+            f"the formats differ: {named_formats}; leave one out, or rename the file"
+        )
     return next(iter(named.values()), Format.TOML)

@@ -62,5 +62,5 @@ def plan(
     else:
         show_plan(found, console())
         if out is not None:
-            note(f"saved; `inferencekey apply {out}` carries out exactly this plan")
+            note(f"saved; `inferencekey apply {out}` applies exactly this plan")
     return 2 if detailed_exitcode and found.has_changes else 0
