@@ -1,4 +1,4 @@
-"""What is live in some projects, each listed once: the first read of every workload in them."""
+"""The live workloads of some projects, each project listed once."""
 
 from __future__ import annotations
 

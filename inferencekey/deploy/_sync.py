@@ -1,5 +1,5 @@
 # Generated from inferencekey/deploy/_async.py by inferencekey/_codegen/generate.py.
-"""Brings a platform to a manifest."""
+"""The sync classes of ``inferencekey/deploy/_async.py``."""
 
 from __future__ import annotations
 

@@ -104,6 +104,15 @@ def test_every_public_member_has_a_docstring(name: str) -> None:
     assert [m for m in public_members(of) if not inspect.getdoc(getattr(of, m))] == []
 
 
+@pytest.mark.parametrize("name", [n for n in CLIENTS_AND_STREAMS if not n.startswith("Async")])
+def test_a_sync_docstring_speaks_of_nothing_async(name: str) -> None:
+    of = getattr(inferencekey, name)
+    docs = [inspect.getdoc(of)] + [inspect.getdoc(getattr(of, m)) for m in public_members(of)]
+    assert [
+        doc for doc in docs if re.search(r"async|await|\bacl|\btasks?\b", doc or "", re.I)
+    ] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_public_name_is_type_checked(name: str) -> None:
     assert name in {node.id for node in ast.walk(TYPED) if isinstance(node, ast.Name)}

@@ -273,7 +273,7 @@ async def test_a_json_document_instead_of_a_stream() -> None:
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            with pytest.raises(ResponseFormatError, match="a stream was asked for"):
+            with pytest.raises(ResponseFormatError, match="a stream was requested"):
                 await endpoint(data).generate_text_stream(prompt="x")
 
 

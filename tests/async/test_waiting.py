@@ -303,7 +303,7 @@ def test_no_log_because_of_the_platform_or_of_the_workload(
         call(way, plane, "logs", "bot")
     plane.add("bot")
     with pytest.raises(
-        NotFoundError, match=r"^not found: http://127.0.0.1:\d+ offers no log of workload 'bot'"
+        NotFoundError, match=r"^not found: http://127.0.0.1:\d+ has no log of workload 'bot'"
     ) as caught:
         call(way, plane, "logs", "bot")
     assert caught.value.status == status
