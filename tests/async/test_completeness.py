@@ -1,4 +1,4 @@
-"""Nothing public is forgotten: in the sync API, in the API pages, in the file for type checkers."""
+"""Every public name has a sync counterpart, an entry in the API pages, and a check of its types."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_every_public_name_is_in_the_api_pages(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLIENTS_AND_STREAMS)
 def test_every_public_member_has_a_docstring(name: str) -> None:
-    # Sphinx leaves out of the API pages what has none.
+    # Sphinx leaves a member without a docstring out of the API pages.
     of = getattr(inferencekey, name)
     assert [m for m in public_members(of) if not inspect.getdoc(getattr(of, m))] == []
 
 
 @pytest.mark.parametrize("name", [n for n in CLIENTS_AND_STREAMS if not n.startswith("Async")])
-def test_a_sync_docstring_speaks_of_nothing_async(name: str) -> None:
+def test_a_sync_docstring_has_no_async_words(name: str) -> None:
     of = getattr(inferencekey, name)
     docs = [inspect.getdoc(of)] + [inspect.getdoc(getattr(of, m)) for m in public_members(of)]
     assert [

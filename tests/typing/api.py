@@ -160,8 +160,9 @@ async def asynchronous() -> None:
         assert_type((await ep.embed(["a", "b"])).embeddings, list[list[float]])
         assert_type(await ep.rerank("q", ["a"], timeout=Timeouts(total=1)), RerankResult)
         await ep.generate_text("x", top_p=0.5, seed=7, stop="a", timeout=None)
-        await ep.generate_text("x", topp=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-        await ep.generate_text("x", top_p="0")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        ask = ep.generate_text
+        await ask("x", topp=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        await ask("x", top_p="")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         await ep.embed("x", seed=7)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
         await data.aclose()
 
