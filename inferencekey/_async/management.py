@@ -15,7 +15,6 @@ from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
 from inferencekey._async.snapshot import Snapshot
 from inferencekey._async.waiting import Watch, wait
-from inferencekey._core.control.apply import check_plan
 from inferencekey._core.control.bulk import (
     Target,
     apply_all_error,
@@ -27,7 +26,7 @@ from inferencekey._core.control.bulk import (
     wait_all_error,
 )
 from inferencekey._core.control.converge import Apply, Converge, Finish
-from inferencekey._core.control.plans import make_plan, plan_warnings
+from inferencekey._core.control.plans import check_plan, make_plan, plan_warnings
 from inferencekey._core.control.readiness import check_log_range
 from inferencekey._core.control.spec_warnings import spec_warnings
 from inferencekey._core.control.specs import check_spec, resolve_project

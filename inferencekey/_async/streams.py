@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Final, Generic, NoReturn, Self, TypeVar
 
-from inferencekey._core import json as jsonval
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.http_errors import in_band_error
+from inferencekey._core.json import as_mapping, loads, preview
 from inferencekey._http.responses import ByteStream, EventReader
 from inferencekey.errors import (
     InferenceKeyError,
@@ -272,10 +272,10 @@ async def _refuse_document(body: ByteStream) -> NoReturn:
         body.close()
     if body.content_type == "text/html":
         raise ResponseFormatError.of(
-            f"a stream was requested, but the response is a web page: {jsonval.preview(whole)}"
+            f"a stream was requested, but the response is a web page: {preview(whole)}"
         )
-    raw = jsonval.loads(whole, "the response to a streaming request")
-    document = jsonval.as_mapping(raw)
+    raw = loads(whole, "the response to a streaming request")
+    document = as_mapping(raw)
     if document is not None and document.get("error"):
         raise in_band_error(raw)
     raise ResponseFormatError.of(

@@ -7,7 +7,7 @@ from typing import Final, Unpack
 
 from inferencekey._async.endpoint.base import BaseEndpoint
 from inferencekey._async.endpoint.options import CallOptions, check_options
-from inferencekey._core.data import vectors
+from inferencekey._core.data.embeddings import embed_body, embedding_result
 from inferencekey.models import EmbeddingResult
 
 __all__ = ["EmbeddingsEndpoint"]
@@ -34,7 +34,7 @@ class EmbeddingsEndpoint(BaseEndpoint):
             InferenceKeyError: as for ``generate_text``.
         """
         check_options(options, CallOptions.__optional_keys__, self.embed)
-        body = vectors.embed_body(self._workload, input)
+        body = embed_body(self._workload, input)
         answer = await self._post(PATH, body, **options)
         count = 1 if isinstance(input, str) else len(input)
-        return self._result(answer, vectors.embedding_result, count, request_id=answer.request_id)
+        return self._result(answer, embedding_result, count, request_id=answer.request_id)

@@ -7,7 +7,7 @@ from typing import Final, Unpack
 
 from inferencekey._async.endpoint.base import BaseEndpoint
 from inferencekey._async.endpoint.options import CallOptions, check_options
-from inferencekey._core.data import vectors
+from inferencekey._core.data.rerank import rerank_body, rerank_result
 from inferencekey.models import RerankResult
 
 __all__ = ["RerankEndpoint"]
@@ -41,8 +41,6 @@ class RerankEndpoint(BaseEndpoint):
             InferenceKeyError: as for ``generate_text``.
         """
         check_options(options, CallOptions.__optional_keys__, self.rerank)
-        body = vectors.rerank_body(self._workload, query, documents, top_n)
+        body = rerank_body(self._workload, query, documents, top_n)
         answer = await self._post(PATH, body, **options)
-        return self._result(
-            answer, vectors.rerank_result, len(documents), request_id=answer.request_id
-        )
+        return self._result(answer, rerank_result, len(documents), request_id=answer.request_id)

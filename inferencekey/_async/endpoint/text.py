@@ -8,7 +8,8 @@ from typing import Any, Final, Unpack, cast
 from inferencekey._async.endpoint.base import BaseEndpoint
 from inferencekey._async.endpoint.options import TextOptions, check_options
 from inferencekey._async.streams import AsyncTextStream
-from inferencekey._core.data import chat
+from inferencekey._core.data.chat_request import chat_body
+from inferencekey._core.data.chat_response import text_result
 from inferencekey._core.deadlines import for_stream
 from inferencekey.models import TextResult, Timeouts
 
@@ -58,7 +59,7 @@ class TextEndpoint(BaseEndpoint):
             self.generate_text, options, prompt, messages, temperature, max_tokens, stream=False
         )
         answer = await self._post(PATH, body, timeout=timeout)
-        return self._result(answer, chat.text_result, request_id=answer.request_id)
+        return self._result(answer, text_result, request_id=answer.request_id)
 
     def generate_text_stream(
         self,
@@ -128,7 +129,7 @@ class TextEndpoint(BaseEndpoint):
         timeout = options.pop("timeout", None)
         # Every other option is a field of the body, so that a new one needs no line here.
         fields = cast("dict[str, Any]", options)
-        body = chat.chat_body(
+        body = chat_body(
             model=self._workload,
             prompt=prompt,
             messages=messages,

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from inferencekey._core.control.apply import check_plan
+from inferencekey._core.control.plans import check_plan
 from inferencekey._core.control.specs import SECRET, resolve_project, spec_problems
 from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey.errors import (
