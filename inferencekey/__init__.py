@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from inferencekey._sync.streams import TextStream
     from inferencekey.errors import (
         ApiError,
+        ApplyAllError,
         AuthError,
         ConfigurationError,
+        DeploymentError,
         DriftError,
         EnsureAllError,
         GenerationFailed,
@@ -81,6 +83,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApiError",
+    "ApplyAllError",
     "AsyncDataClient",
     "AsyncEndpoint",
     "AsyncManagementClient",
@@ -91,6 +94,7 @@ __all__ = [
     "CallOptions",
     "ConfigurationError",
     "DataClient",
+    "DeploymentError",
     "DriftError",
     "EmbeddingResult",
     "Endpoint",

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from inferencekey import errors, models
+from inferencekey.deploy import ApplyProgress, ApplyStatus, Report
 from inferencekey.errors import (
     ApiError,
+    ApplyAllError,
     AuthError,
     ConfigurationError,
+    DeploymentError,
     DriftError,
     EnsureAllError,
     GenerationFailed,
@@ -42,6 +45,7 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ConfigurationError, InferenceKeyError),
     (ValidationError, InferenceKeyError),
     (DriftError, ValidationError),
+    (DeploymentError, InferenceKeyError),
     (AuthError, InferenceKeyError),
     (PermissionDenied, InferenceKeyError),
     (ApiError, InferenceKeyError),
@@ -57,7 +61,12 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ReadinessTimeout, ApiError),
 ]
 KINDS = [kind for kind, _ in TREE]
-GROUPS: list[type[ManyWorkloadsError]] = [ManyWorkloadsError, EnsureAllError, WaitAllError]
+GROUPS: list[type[ManyWorkloadsError]] = [
+    ManyWorkloadsError,
+    EnsureAllError,
+    ApplyAllError,
+    WaitAllError,
+]
 WARNINGS = [
     InsecureTransportWarning,
     WorkloadDriftWarning,
@@ -65,6 +74,7 @@ WARNINGS = [
     WorkloadSpecWarning,
 ]
 
+FAILED_STEP = ApplyProgress(action="create", project="acme", slug="bot", status=ApplyStatus.FAILED)
 RESULT = models.TextResult("Ho", "m", raw={"a": 1}, usage=models.Usage(1))
 EVENTS = (models.ReadinessEvent(models.Phase.SCHEDULING, "m", 5), models.ReadinessEvent("new"))
 OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
@@ -73,6 +83,7 @@ OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
             "update", (models.FieldDiff("config", {"a": 1}, {"a": 2}),), "acme", "bot", "w-1"
         )
     },
+    DeploymentError: {"report": Report(failed=(FAILED_STEP,), unchanged=1)},
     GenerationFailed: {"partial_text": "Ho", "result": RESULT},
     StreamInterrupted: {"partial_text": "Ho", "result": RESULT},
     ReadinessError: {"events": EVENTS, "log": ("a", "b")},

@@ -12,8 +12,10 @@ from inferencekey._core.json import plain
 from inferencekey.config import redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest.variables import escaped
-from inferencekey.models import Backend, ExecutionPolicy, Workload, WorkloadSpec
+from inferencekey.models import ExecutionPolicy, Workload, WorkloadSpec
+from inferencekey.models.spec import SPEC_FIELDS
 from inferencekey.models.toml import escaped_controls, toml_text
+from inferencekey.models.workload_fields import CONFIG_FIELDS
 
 __all__ = ["FORMATS", "Format", "dump_manifest", "spec_of"]
 
@@ -63,48 +65,39 @@ def spec_of(workload: Workload) -> WorkloadSpec:
         ValidationError: the workload is of a kind that this version does not know, so that no spec says the same.
     """
     config = dict(cast("Mapping[str, Any]", _without_null(workload.config or {})))
-    lifted = (
-        ("command", "vllm_version")
-        if workload.backend in (Backend.VLLM, Backend.VLLM_OMNI)
-        else ("command",)
-    )
-    taken = {name: config.pop(name) for name in lifted if isinstance(config.get(name), str)}
-    policy, settings = workload.execution_policy, _without_null(workload.execution_policy_config)
-    if isinstance(policy, ExecutionPolicy) and settings is not None:
-        settings = known_settings(policy, settings)
-    spec = WorkloadSpec(
-        name=workload.name,
-        slug=workload.slug,
-        model=workload.model_name,
-        backend=workload.backend,
-        task_type=workload.task_type,
-        description=workload.description,
-        config=config or None,
-        worker_id=workload.worker_id,
-        gpu_resource_id=workload.gpu_resource_id,
-        execution_policy=policy,
-        execution_policy_config=settings,
-        **{name: text for name, text in taken.items() if text.strip()},
-    )
+    values: dict[str, Any] = {
+        field.name: getattr(workload, field.wire) for field in SPEC_FIELDS if field.stored == "body"
+    }
+    for field in CONFIG_FIELDS:
+        if field.applies_to(workload.backend) and isinstance(config.get(field.wire), str):
+            text = config.pop(field.wire)
+            values[field.name] = text if text.strip() else None
+    values["config"] = config or None
+    settings = _without_null(workload.execution_policy_config)
+    if isinstance(workload.execution_policy, ExecutionPolicy) and settings is not None:
+        settings = known_settings(workload.execution_policy, settings)
+    values["execution_policy_config"] = settings
+    spec = WorkloadSpec(**values)
     _check(spec)
     return spec
 
 
 def _check(spec: WorkloadSpec) -> None:
     problems = spec_problems(spec)
-    words = "; ".join(problem.message for problem in problems)
+    reasons = "; ".join(problem.message for problem in problems)
     # A spec's text may mention a token; a file that is committed must not hold one.
-    told = [
+    mentions = [
         name
         for name, value in spec.to_dict().items()
         if isinstance(value, str) and redact(value) != value
     ]
-    if told and not words:
-        words = f"{', '.join(told)} holds a token; {SECRET}"
-    if told or any(problem.secret for problem in problems):
-        raise ConfigurationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
+    if mentions and not reasons:
+        reasons = f"{', '.join(mentions)} holds a token; {SECRET}"
+    message = f"the workload {spec.slug!r} cannot be written down: {reasons}"
+    if mentions or any(problem.secret for problem in problems):
+        raise ConfigurationError.of(message)
     if problems:
-        raise ValidationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
+        raise ValidationError.of(message)
 
 
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
@@ -137,6 +130,5 @@ def _check_toml(values: dict[str, Any]) -> None:
     try:
         toml_text(values)
     except ValidationError as error:
-        what = error.detail
-        message = f"the workload {values['slug']!r}: {what}; write it as yaml or json"
+        message = f"the workload {values['slug']!r}: {error.detail}; write it as yaml or json"
         raise ValidationError.of(message) from None

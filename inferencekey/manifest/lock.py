@@ -86,7 +86,7 @@ class Lock:
         try:
             values = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            _check_twice(path, text)
+            _check_duplicates(path, text)
             raise _broken(path, None, f"is not what apply wrote ({error})") from None
         return cls(path, frozenset(_entries(path, values)))
 
@@ -105,11 +105,13 @@ class Lock:
 
     def forget(self, base_url: str, project: str, slug: str) -> Lock:
         """Return the lock without this workload."""
-        gone = (base_url, project, slug)
-        return attrs.evolve(
-            self,
-            entries=frozenset(e for e in self.entries if (e.base_url, e.project, e.slug) != gone),
+        forgotten = (base_url, project, slug)
+        kept = frozenset(
+            entry
+            for entry in self.entries
+            if (entry.base_url, entry.project, entry.slug) != forgotten
         )
+        return attrs.evolve(self, entries=kept)
 
     def prunable(
         self, base_url: str, project: str, live: Iterable[Workload], wanted: Collection[str]
@@ -123,7 +125,11 @@ class Lock:
             wanted: the canonical slugs that the manifest declares for the project.
         """
         ids = self.ids(base_url, project)
-        return tuple(one for one in live if one.slug not in wanted and ids.get(one.slug) == one.id)
+        return tuple(
+            workload
+            for workload in live
+            if workload.slug not in wanted and ids.get(workload.slug) == workload.id
+        )
 
     def write(self) -> None:
         """Save it, whole or not at all; whoever reads meanwhile gets the old one.
@@ -131,17 +137,17 @@ class Lock:
         Raises:
             OSError: it cannot be written.
         """
-        path = self.path.resolve()  # the lock file may be a link, which stays
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path = self.path.resolve()  # a lock file that is a link stays one
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with open(beside, "w", encoding="utf-8", newline="\n") as file:
+            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
                 file.write(str(self))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
-                beside.unlink()
+                temporary.unlink()
             raise
 
     def __str__(self) -> str:
@@ -172,7 +178,7 @@ def _entries(path: Path, values: Mapping[str, Any]) -> Iterator[LockEntry]:
                 yield LockEntry(base_url, project, slug, id)
 
 
-def _check_twice(path: Path, text: str) -> None:
+def _check_duplicates(path: Path, text: str) -> None:
     """Say which workload or section stands twice, as where two branches made the same: TOML's own words do not tell."""
     section = ""
     first: dict[tuple[str, str], str] = {}

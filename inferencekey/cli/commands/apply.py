@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,7 +83,6 @@ def apply(
     from inferencekey.cli.waiting import wait_for
     from inferencekey.deploy.plan import drift_text
     from inferencekey.manifest import load_manifest
-    from inferencekey.models import Timeouts
 
     if saved is not None and saved_option is not None:
         raise CommandError("the plan was given twice")
@@ -91,7 +91,8 @@ def apply(
         raise CommandError(
             "a saved plan says by itself what -f, --prune and --project would say; leave them out"
         )
-    Timeouts(total=timeout)  # a wrong one is refused before anything is done
+    if not 0 < timeout < math.inf:  # found out now, and not after the work
+        raise CommandError(f"--timeout must be more than 0 seconds; got {timeout:g}")
     manifest = load_manifest(file) if saved is None else None
     with Session(base_url) as session:
         if manifest is not None:

@@ -56,13 +56,11 @@ def export(
 
     async def read() -> tuple[str, int]:
         async with connect(base_url, project) as mgmt:
-            where = project_of(mgmt)
-            live = sorted(
-                await mgmt.list_workloads(project=where), key=lambda workload: workload.slug
-            )
-            return dump_manifest(where, [spec_of(workload) for workload in live], kind.value), len(
-                live
-            )
+            name = project_of(mgmt)
+            workloads = await mgmt.list_workloads(project=name)
+        workloads.sort(key=lambda workload: workload.slug)
+        specs = [spec_of(workload) for workload in workloads]
+        return dump_manifest(name, specs, kind.value), len(specs)
 
     text, count = anyio.run(read)
     if redact(text) != text:
@@ -81,14 +79,19 @@ def export(
 
 
 def _format(format: Format | None, output: Path | None, json: bool) -> Format:
-    named = SUFFIXES.get(output.suffix.lower()) if output else None
-    asked = {
-        f"{output}": named,
-        "--format": format,
-        "--json": Format.JSON if json else None,
-    }
-    said = {who: kind for who, kind in asked.items() if kind is not None}
-    if len(set(said.values())) > 1:
-        words = " and ".join(f"{who} says {kind.value}" for who, kind in said.items())
+    """Return the format that the options name.
+
+    Raises:
+        CommandError: they name different ones.
+    """
+    named: dict[str, Format] = {}
+    if output is not None and output.suffix.lower() in SUFFIXES:
+        named[str(output)] = SUFFIXES[output.suffix.lower()]
+    if format is not None:
+        named["--format"] = format
+    if json:
+        named["--json"] = Format.JSON
+    if len(set(named.values())) > 1:
+        words = " and ".join(f"{option} says {kind.value}" for option, kind in named.items())
         raise CommandError(f"{words}; leave one out, or name the file after its format")
-    return next(iter(said.values()), Format.TOML)
+    return next(iter(named.values()), Format.TOML)
