@@ -133,15 +133,9 @@ async def wait(
                     margin = min(LOG_MARGIN, seconds / 4)
                     group.start_soon(_fetch_logs, watches, seconds - margin)
                 async for watch, event in receive:
-                    elapsed = time.monotonic() - began
-                    if event is None:
-                        # The error of a single workload is raised as it is, and not shown before.
-                        if board is not None and len(watches) > 1:
-                            board.show_failure(watch.slug, str(watch.error), elapsed)
-                        continue
                     if board is not None:
-                        board.show(watch.slug, event, elapsed)
-                    if on_event is not None:
+                        _show(board, watches, watch, event, time.monotonic() - began)
+                    if on_event is not None and event is not None:
                         await on_event(watch, event)
                 group.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -153,6 +147,20 @@ async def wait(
             await watch.stream.aclose()
         if board is not None:
             board.end()
+
+
+def _show(
+    board: ReadinessBoard,
+    watches: Sequence[Watch],
+    watch: Watch,
+    event: ReadinessEvent | None,
+    elapsed: float,
+) -> None:
+    if event is not None:
+        board.show(watch.slug, event, elapsed)
+    elif len(watches) > 1:
+        # The error of a single workload is not shown, because the call raises it at once.
+        board.show_failure(watch.slug, str(watch.error), elapsed)
 
 
 async def _follow(watches: Sequence[Watch], send: MemoryObjectSendStream[Notice]) -> None:

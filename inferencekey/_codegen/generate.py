@@ -149,7 +149,7 @@ class Api:
         return sorted(found.values(), key=lambda method: method.name.value != "__init__")
 
     def stream_item(self, name: str) -> str | None:
-        """Return the type of a stream's items; ``None`` for a class that is no stream."""
+        """Return the type of a stream's items; ``None`` for a class that is not a stream."""
         for base in self.nodes[name].bases:
             if isinstance(base.value, cst.Subscript) and code(base.value.value) == BASE:
                 return code(base.value).removeprefix(f"{BASE}[").removesuffix("]")

@@ -255,11 +255,11 @@ def test_warnings_point_at_the_users_line_and_are_logged(
                     await management.ensure(odd)
 
             asyncio.run(awaited())
-    told = _warned(caught)
-    assert told[1:4] == [*expected, expected[0]]
-    assert [one[::2] for one in (told[0], *told[4:])] == [(WorkloadSpecWarning, __file__)] * 3
+    issued = _warned(caught)
+    assert issued[1:4] == [*expected, expected[0]]
+    assert [one[::2] for one in (issued[0], *issued[4:])] == [(WorkloadSpecWarning, __file__)] * 3
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert lines == [text for _, text, _ in told[1:4]]
+    assert lines == [text for _, text, _ in issued[1:4]]
     assert plane.count("PATCH") == 0
 
 

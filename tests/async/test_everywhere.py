@@ -49,7 +49,7 @@ async def listen(endpoint: AsyncEndpoint, prompt: str) -> str:
     return "".join([chunk.text async for chunk in endpoint.generate_text_stream(prompt=prompt)])
 
 
-def said(prompt: str) -> str:
+def expected_text(prompt: str) -> str:
     return "".join(f"{prompt}.{number} " for number in range(5))
 
 
@@ -76,9 +76,9 @@ def test_two_thousand_calls_at_once() -> None:
     async def main(url: str) -> list[str]:
         async with AsyncDataClient(base_url=url, project="acme", api_key=KEY) as data:
             endpoint = data.endpoint("bot")
-            answers = await asyncio.gather(*(ask(endpoint, str(n)) for n in range(2000)))
+            texts = await asyncio.gather(*(ask(endpoint, str(n)) for n in range(2000)))
             assert asyncio.all_tasks() == {asyncio.current_task()}
-            return answers
+            return texts
 
     with QuickServer(together=2000) as server:
         assert asyncio.run(main(server.url)) == [str(n) for n in range(2000)]
@@ -89,12 +89,12 @@ def test_five_hundred_streams_at_once() -> None:
     async def main(url: str) -> list[str]:
         async with AsyncDataClient(base_url=url, project="acme", api_key=KEY) as data:
             endpoint = data.endpoint("bot")
-            answers = await asyncio.gather(*(listen(endpoint, str(n)) for n in range(500)))
+            texts = await asyncio.gather(*(listen(endpoint, str(n)) for n in range(500)))
             assert asyncio.all_tasks() == {asyncio.current_task()}
-            return answers
+            return texts
 
     with QuickServer(together=500) as server:
-        assert asyncio.run(main(server.url)) == [said(str(n)) for n in range(500)]
+        assert asyncio.run(main(server.url)) == [expected_text(str(n)) for n in range(500)]
         assert server.most == 500
 
 
@@ -104,7 +104,7 @@ async def some_of_each(data: AsyncDataClient, name: str) -> None:
         prompts = [f"{name}-{round}-{n}" for n in range(10)]
         assert await asyncio.gather(*(ask(endpoint, prompt) for prompt in prompts)) == prompts
         assert await asyncio.gather(*(listen(endpoint, prompt) for prompt in prompts)) == [
-            said(p) for p in prompts
+            expected_text(p) for p in prompts
         ]
 
 
@@ -337,7 +337,7 @@ def test_a_call_cancelled_at_any_await_leaves_the_client_usable(
                     await asyncio.sleep(0)
                 task.cancel()
             try:
-                assert await task in ("x", said("x"))
+                assert await task in ("x", expected_text("x"))
                 return False
             except asyncio.CancelledError:
                 pass

@@ -262,7 +262,8 @@ async def deployments(mgmt: AsyncManagementClient) -> None:
     assert_type(report, Report)
     assert_type(report.done, tuple[ApplyProgress, ...])
     assert_type(Report.from_progress(plan, report.done), Report)
-    AsyncDeployment(ManagementClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    client = ManagementClient()
+    AsyncDeployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def sync_deployments(mgmt: ManagementClient) -> None:
@@ -270,7 +271,10 @@ def sync_deployments(mgmt: ManagementClient) -> None:
     write_plan(deployment.plan(load_manifest("inferencekey.toml")), "change.plan")
     assert_type(read_plan("change.plan"), ManifestPlan)
     assert_type(deployment.apply(read_plan("change.plan"), on_progress=progress), Report)
-    Deployment(AsyncManagementClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert_type(deployment.plan_destroy("inferencekey.toml"), ManifestPlan)
+    deployment.check(read_plan("change.plan"))
+    client = AsyncManagementClient()
+    Deployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def progress(step: ApplyProgress) -> None:
