@@ -50,7 +50,7 @@ def sdk(
     json: Json = False,
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
-    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store import open_store
     from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
     with open_store(data) as store:
@@ -69,7 +69,7 @@ def live(
     json: Json = False,
 ) -> None:
     """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
-    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store import open_store
 
     with open_store(data) as store:
         _show(store.mint_live_token(*grants).text, data, json)
@@ -78,7 +78,7 @@ def live(
 @app.command("list")
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens; never their secrets."""
-    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store import open_store
 
     with open_store(data) as store:
         tokens = store.tokens()
@@ -128,7 +128,7 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Revoke a token; it is refused from the next request on."""
-    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store import open_store
 
     name = token_id(token)
     with open_store(data) as store:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.stand_ins.engines import PROGRAM
+from inferencekey.local.engines.stand_ins.launch import PROGRAM
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2
 from inferencekey.local.errors import EngineError
@@ -200,7 +200,9 @@ def test_without_xllamacpp() -> None:
     # -S: no site-packages, as in an environment that holds the SDK alone.
     status, report = report_of(sys.executable, "-P", "-S", environment={})
     assert status == 1
-    assert report == {"error": "xllamacpp is not installed; run: pip install 'inferencekey[local]'"}
+    assert report == {
+        "error": "xllamacpp is not installed; install inferencekey with its extra 'local'"
+    }
 
 
 @pytest.mark.parametrize(
