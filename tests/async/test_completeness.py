@@ -13,7 +13,9 @@ from types import ModuleType
 import pytest
 
 import inferencekey
-from inferencekey import _async, _sync, deploy
+from inferencekey import AsyncEndpoint, _async, _sync, deploy
+from inferencekey._async import endpoint
+from inferencekey._async.endpoint.base import BaseEndpoint
 
 HERE = Path(__file__).parents[2]
 
@@ -74,6 +76,11 @@ def test_every_async_class_is_public_and_has_a_sync_class() -> None:
     assert {*classes(_sync)} == {name.removeprefix("Async") for name in asynchronous}
     assert asynchronous <= {*ASYNC}
     assert {*SYNC} <= {*PUBLIC}
+
+
+def test_every_modality_is_joined_to_the_endpoint() -> None:
+    modalities = {of for of in classes(endpoint).values() if issubclass(of, BaseEndpoint)}
+    assert modalities - {BaseEndpoint} == {*AsyncEndpoint.__bases__}
 
 
 @pytest.mark.parametrize("name", SYNC)
