@@ -65,7 +65,7 @@ class Snapshot:
         return moved_error(plan, self.find(plan.project_slug, plan.workload_slug))
 
     async def converge(self, machine: Machine, project: str) -> Finish:
-        """Run an ``ensure`` or an ``apply``; the list answers its first read."""
+        """Carry out an ``ensure`` or an ``apply``; the list replaces its first read."""
         return await self._control.converge(machine, project, self._listing(project))
 
     def _listing(self, project: str) -> Listing:

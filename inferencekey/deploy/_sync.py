@@ -1,5 +1,5 @@
 # Generated from inferencekey/deploy/_async.py by inferencekey/_codegen/generate.py.
-"""Plans and applies a manifest on a platform."""
+"""The sync classes of ``inferencekey/deploy/_async.py``."""
 
 from __future__ import annotations
 
