@@ -1,4 +1,8 @@
-"""Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
+"""Streams: each is awaitable, iterable, and a context manager.
+
+They are classes and not async generators, because an async generator that is dropped is closed
+later, by the event loop. A stream that is dropped must close its connection at once.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,14 @@ __all__ = ["AsyncStream", "AsyncTextStream"]
 T = TypeVar("T")
 
 DOCUMENT_LIMIT: Final = 64 * 1024
-"""Bytes that are read of a document that came instead of a stream: what its error shows is in them."""
+"""How many bytes are read of a document that came instead of a stream, for the error's message."""
 
 
 class AsyncStream(ABC, Generic[T]):
-    """What every stream does: opened by ``await``, ``async with`` or the first step of ``async for``; closed by
-    ``aclose``, by leaving the block, at its end, on any error, and when it is dropped.
+    """The base of every stream.
+
+    ``await``, ``async with`` or the first step of ``async for`` opens it. It is closed by
+    ``aclose``, by leaving the block, at its end, by any error, and when it is dropped.
     """
 
     _items: Iterator[T]
@@ -73,7 +79,7 @@ class AsyncStream(ABC, Generic[T]):
             self._items = iter(batch)
 
     async def aclose(self) -> None:
-        """Close the upstream at once. What had been read stays available; iteration ends."""
+        """Close the connection at once. The iteration ends; what was read stays available."""
         self._ended = self._closed = True
         self._failure = None
         self._items = iter(())
@@ -92,9 +98,9 @@ class AsyncStream(ABC, Generic[T]):
         return self
 
     async def _next_batch(self) -> list[T]:
-        """Return what the next read brings, whole; an empty list at the end.
+        """Return all items of the next read; an empty list at the end.
 
-        A failure is raised only once everything that came before it was returned.
+        A failure is raised only when all items before it were returned.
         """
         if not self._opened:
             await self._open_once()
@@ -128,33 +134,37 @@ class AsyncStream(ABC, Generic[T]):
 
     @abstractmethod
     async def _open(self) -> None:
-        """Connect; raise what the server refuses."""
+        """Connect, and raise the error of a refusal."""
 
     @abstractmethod
     async def _fill(self, batch: list[T]) -> None:
-        """Append at least one item, or none at the end."""
+        """Append at least one item to *batch*. None is appended at the end of the stream."""
 
     @abstractmethod
     def _annotate(self, error: InferenceKeyError) -> None:
-        """Let an error carry what the answer carried."""
+        """Add the status and the request id of the response to an error."""
 
     @abstractmethod
     def _close_connection(self) -> None:
-        """Close the connection, if there is one. May be called any number of times."""
+        """Close the connection if there is one. It may be called any number of times."""
 
 
 class AsyncTextStream(AsyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``async for chunk in stream`` reads it, with or without ``async with``. ``await`` opens it without
-    reading. Leaving the block, ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
-    after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
+    ``async for chunk in stream`` reads it, with or without ``async with``.
+    ``await`` opens it without reading.
+
+    Leaving the block, ``aclose()`` and dropping the stream close the connection, which stops the
+    generation. ``result`` is the text so far; it is complete after the last chunk. An error is
+    raised after all chunks that arrived before it.
 
     Raises:
-        StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
-        GenerationFailed: the engine reported an error or gave up.
-        RequestTimeout: the server was silent for too long.
-        ResponseFormatError: an event is not what the contract says.
+        StreamInterrupted: the stream ended before it was complete. ``.partial_text`` has the text
+            that arrived.
+        GenerationFailed: the engine reported an error.
+        RequestTimeout: the server sent nothing for too long.
+        ResponseFormatError: an event does not have the form that the contract defines.
     """
 
     def __init__(
@@ -174,12 +184,12 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     @property
     def result(self) -> TextResult:
-        """What has arrived so far, as a result; complete after the last chunk."""
+        """The result so far. It is complete after the last chunk."""
         return self._chat.result()
 
     @property
     def request_id(self) -> str | None:
-        """The answer's ``x-request-id``, once the stream is open."""
+        """The ``x-request-id`` of the response; ``None`` before the stream is open."""
         return self._events.body.request_id if self._events is not None else None
 
     async def _open(self) -> None:
@@ -250,7 +260,7 @@ def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
 
 
 async def _refuse_document(body: ByteStream) -> NoReturn:
-    """Raise the error for an answer that is one document where a stream was asked for."""
+    """Raise the error for a response that is one document instead of a stream."""
     whole = b""
     try:
         while len(whole) < DOCUMENT_LIMIT:
@@ -262,13 +272,13 @@ async def _refuse_document(body: ByteStream) -> NoReturn:
         body.close()
     if body.content_type == "text/html":
         raise ResponseFormatError.of(
-            f"a stream was asked for, but the server answered a page: {preview(whole)}"
+            f"a stream was requested, but the response is a web page: {preview(whole)}"
         )
-    raw = loads(whole, "the answer to a streaming request")
+    raw = loads(whole, "the response to a streaming request")
     document = as_mapping(raw)
     if document is not None and document.get("error"):
         raise in_band_error(raw)
     raise ResponseFormatError.of(
-        "a stream was asked for, but the server answered one JSON document; "
-        "does this endpoint support streaming?"
+        "a stream was requested, but the response is one JSON document; check that this workload's "
+        "engine supports streaming"
     )

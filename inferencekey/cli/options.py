@@ -53,7 +53,7 @@ BaseUrl = Annotated[
     ),
 ]
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The workload's slug, in any form.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the question.")]
 
 
 def resolve_data_dir(data: Path | None) -> Path:

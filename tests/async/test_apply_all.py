@@ -81,7 +81,8 @@ def test_a_plan_that_fails_does_not_stop_the_others(way: str, plane: Plane) -> N
         None,
         "c",
     ]
-    assert [(type(e), e.workload, e.__notes__) for e in error.exceptions] == [  # type: ignore[attr-defined]
+    members: Any = error.exceptions
+    assert [(type(e), e.workload, e.__notes__) for e in members] == [
         (DriftError, "moved", ["workload 'moved'"]),
         (ServerError, "broken", ["workload 'broken'"]),
     ]
@@ -124,7 +125,7 @@ def test_a_lost_response_leaves_one_workload_of_each(
 def test_a_caller_that_creates_one_after_the_list_keeps_its_workload(
     way: str, plane: Plane
 ) -> None:
-    """The list is older than the create: the platform's answer to the create decides."""
+    """The list is older than the create: the platform's response to the create decides."""
     made = plans(way, plane, spec("a"), spec("b"))
 
     def create_first(request: Request) -> None:
