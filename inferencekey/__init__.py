@@ -16,11 +16,14 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from typing import Any
 
-    from inferencekey._async.data import AsyncDataClient, AsyncEndpoint
+    from inferencekey._async.data import AsyncDataClient
+    from inferencekey._async.endpoint import AsyncEndpoint
+    from inferencekey._async.endpoint.options import CallOptions, TextOptions
     from inferencekey._async.management import AsyncManagementClient
     from inferencekey._async.readiness import AsyncReadinessStream
     from inferencekey._async.streams import AsyncTextStream
-    from inferencekey._sync.data import DataClient, Endpoint
+    from inferencekey._sync.data import DataClient
+    from inferencekey._sync.endpoint import Endpoint
     from inferencekey._sync.management import ManagementClient
     from inferencekey._sync.readiness import ReadinessStream
     from inferencekey._sync.streams import TextStream
@@ -85,6 +88,7 @@ __all__ = [
     "AsyncTextStream",
     "AuthError",
     "Backend",
+    "CallOptions",
     "ConfigurationError",
     "DataClient",
     "DriftError",
@@ -120,6 +124,7 @@ __all__ = [
     "StreamInterrupted",
     "TaskType",
     "TextChunk",
+    "TextOptions",
     "TextResult",
     "TextStream",
     "Timeouts",
@@ -136,11 +141,14 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "_async.data": ("AsyncDataClient", "AsyncEndpoint"),
+    "_async.data": ("AsyncDataClient",),
+    "_async.endpoint": ("AsyncEndpoint",),
+    "_async.endpoint.options": ("CallOptions", "TextOptions"),
     "_async.management": ("AsyncManagementClient",),
     "_async.readiness": ("AsyncReadinessStream",),
     "_async.streams": ("AsyncTextStream",),
-    "_sync.data": ("DataClient", "Endpoint"),
+    "_sync.data": ("DataClient",),
+    "_sync.endpoint": ("Endpoint",),
     "_sync.management": ("ManagementClient",),
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),

@@ -15,12 +15,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
+    from inferencekey.deploy import Report
     from inferencekey.models import EndpointRef, Plan, ReadinessEvent, TextResult
 
 __all__ = [
     "ApiError",
+    "ApplyAllError",
     "AuthError",
     "ConfigurationError",
+    "DeploymentError",
     "DriftError",
     "EnsureAllError",
     "GenerationFailed",
@@ -334,6 +337,16 @@ class EnsureAllError(ManyWorkloadsError):
     results: tuple[EndpointRef | None, ...]
 
 
+class ApplyAllError(ManyWorkloadsError):
+    """``apply_all``: some plans could not be applied, the others were.
+
+    Attributes:
+        results: the handles, in the order of the plans; ``None`` where it failed.
+    """
+
+    results: tuple[EndpointRef | None, ...]
+
+
 class WaitAllError(ManyWorkloadsError):
     """``wait_all``: some workloads did not become ready, the others did.
 
@@ -342,6 +355,22 @@ class WaitAllError(ManyWorkloadsError):
     """
 
     results: tuple[ReadinessEvent | None, ...]
+
+
+class DeploymentError(InferenceKeyError):
+    """An apply of a manifest's plan carried out some of its steps and not all.
+
+    Attributes:
+        report: what was done with each workload, and why some of it was not.
+    """
+
+    default_prefix = "not everything was done"
+
+    report: Report | None
+
+    def __init__(self, message: str = "", *, report: Report | None = None, **response: Any) -> None:
+        super().__init__(message, **response)
+        self.report = report
 
 
 class InsecureTransportWarning(UserWarning):

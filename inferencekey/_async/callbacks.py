@@ -19,9 +19,9 @@ in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None
 
 async def run_callback(function: Callable[..., object], *args: Any) -> None:
     """Call *function* where the caller is, and await what it returns if that is awaitable."""
-    elsewhere = in_caller.get()
-    if elsewhere is not None:
-        await elsewhere(lambda: function(*args))
+    run_in_caller = in_caller.get()
+    if run_in_caller is not None:
+        await run_in_caller(lambda: function(*args))
         return
     result = function(*args)
     if inspect.isawaitable(result):

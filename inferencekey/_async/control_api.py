@@ -37,7 +37,7 @@ from inferencekey.errors import (
 )
 from inferencekey.models import EngineLog, Workload
 
-__all__ = ["Control", "Listing"]
+__all__ = ["ControlApi", "Listing"]
 
 LAST_LINES_WAIT: Final = 5.0
 """Seconds that an error waits for the end of a log at most."""
@@ -48,22 +48,22 @@ class Listing:
 
     Args:
         raws: the raw workloads.
-        reading: tells an error of reading them where they came from.
+        annotate: completes an error of reading them with what the response carried.
     """
 
-    def __init__(self, raws: list[Any], reading: Callable[[InferenceKeyError], None]) -> None:
+    def __init__(self, raws: list[Any], annotate: Callable[[InferenceKeyError], None]) -> None:
         self._raws = raws
-        self._reading = reading
+        self._annotate = annotate
         self._by_slug: dict[str, Any] | None = None
 
     def index(self) -> None:
         """Be asked for many."""
-        with self._told():
+        with self._reading():
             self._by_slug = wire.workloads_by_slug(self._raws)
 
     def find(self, slug: str) -> Workload | None:
         """Return the workload with this canonical slug."""
-        with self._told():
+        with self._reading():
             if self._by_slug is None:
                 return wire.find_workload(self._raws, slug)
             raw = self._by_slug.get(slug)
@@ -71,7 +71,7 @@ class Listing:
 
     def all(self) -> list[Workload]:
         """Return every workload."""
-        with self._told():
+        with self._reading():
             return [wire.workload(raw) for raw in self._raws]
 
     def slugs(self) -> Iterator[str]:
@@ -79,15 +79,15 @@ class Listing:
         return wire.slugs_of(self._raws)
 
     @contextmanager
-    def _told(self) -> Generator[None]:
+    def _reading(self) -> Generator[None]:
         try:
             yield
         except InferenceKeyError as error:
-            self._reading(error)
+            self._annotate(error)
             raise
 
 
-class Control:
+class ControlApi:
     """What a management client asks of the platform.
 
     Args:
@@ -104,7 +104,7 @@ class Control:
         answer = await self._request("GET", _workloads(project))
         with self._reading(answer):
             raws = wire.workload_list(loads(answer.body, "the list of workloads"))
-        return Listing(raws, lambda error: self._told(answer, error))
+        return Listing(raws, lambda error: self._annotate(error, answer))
 
     async def find(self, project: str, slug: str) -> Workload | None:
         """Return the workload with this canonical slug."""
@@ -176,41 +176,52 @@ class Control:
                     await anyio.sleep(delay)
                 listing = await self.list(project)
                 return machine.read(listing.find(machine.slug), listing.slugs())
-            case Create(body, generation):
-                try:
-                    stored = await self._write(
-                        "POST", _workloads(project), body, key=f"{key}-{generation}", once=True
-                    )
-                except (TransportError, ServerError) as error:
-                    return machine.unknown(error)
-                except ApiError as error:
-                    if error.status == 409:
-                        return machine.conflict(error)
-                    if error.status == 408:
-                        return machine.unknown(error)
-                    raise
-                return machine.created(stored)
-            case Update(id, body):
-                try:
-                    stored = await self._write("PATCH", _workload(id), body, key=None, once=False)
-                except NotFoundError:
-                    return machine.gone()
-                except (TransportError, ServerError) as error:
-                    return machine.unknown(error)
-                return machine.updated(stored)
-            case Discard(id, slug):
-                try:
-                    await self.discard(id)
-                except InferenceKeyError as error:
-                    error.args = (
-                        f"{error} (while deleting {slug!r}, a duplicate that this call had made; it may remain)",
-                    )
-                    raise
-                return machine.discarded()
+            case Create():
+                return await self._create(machine, step, project, key)
+            case Update():
+                return await self._update(machine, step)
+            case Discard():
+                return await self._discard_duplicate(machine, step)
             case Fail(error):
                 raise error
             case Finish():
                 return step
+
+    async def _create(self, machine: Machine, step: Create, project: str, key: str) -> Step:
+        # One key for each generation: a server that honours keys creates one workload for all
+        # attempts of a generation, and a conflict begins a new one.
+        key = f"{key}-{step.generation}"
+        try:
+            stored = await self._write("POST", _workloads(project), step.body, key=key, once=True)
+        except (TransportError, ServerError) as error:
+            return machine.unknown(error)
+        except ApiError as error:
+            if error.status == 409:
+                return machine.conflict(error)
+            if error.status == 408:
+                return machine.unknown(error)
+            raise
+        return machine.created(stored)
+
+    async def _update(self, machine: Machine, step: Update) -> Step:
+        try:
+            stored = await self._write("PATCH", _workload(step.id), step.body, key=None, once=False)
+        except NotFoundError:
+            return machine.gone()
+        except (TransportError, ServerError) as error:
+            return machine.unknown(error)
+        return machine.updated(stored)
+
+    async def _discard_duplicate(self, machine: Machine, step: Discard) -> Step:
+        try:
+            await self.discard(step.id)
+        except InferenceKeyError as error:
+            error.args = (
+                f"{error} (while deleting {step.slug!r}, a duplicate that this call had made; "
+                "it may remain)",
+            )
+            raise
+        return machine.discarded()
 
     async def _write(
         self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool
@@ -224,10 +235,10 @@ class Control:
         try:
             yield
         except InferenceKeyError as error:
-            self._told(answer, error)
+            self._annotate(error, answer)
             raise
 
-    def _told(self, answer: Answer, error: InferenceKeyError) -> None:
+    def _annotate(self, error: InferenceKeyError, answer: Answer) -> None:
         answer.tell(error)
         self._credential.scrub(error)
 

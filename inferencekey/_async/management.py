@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Self, TypeVar
 
 from inferencekey import config
-from inferencekey._async.bulk import converge_all
+from inferencekey._async.bulk import run_each
 from inferencekey._async.callbacks import run_callback, warn
-from inferencekey._async.control_api import Control
+from inferencekey._async.client import BaseClient
+from inferencekey._async.control_api import ControlApi
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey._async.readiness import AsyncReadinessStream
+from inferencekey._async.snapshot import Snapshot
 from inferencekey._async.waiting import Watch, wait
-from inferencekey._core.control.apply import check_plan
 from inferencekey._core.control.bulk import (
+    Target,
+    apply_all_error,
     check_all,
     check_concurrency,
+    check_plans,
     check_slugs,
     ensure_all_error,
     wait_all_error,
 )
 from inferencekey._core.control.converge import Apply, Converge, Finish
-from inferencekey._core.control.plans import make_plan, plan_warnings
+from inferencekey._core.control.plans import check_plan, make_plan, plan_warnings
 from inferencekey._core.control.readiness import check_log_range
 from inferencekey._core.control.spec_warnings import spec_warnings
 from inferencekey._core.control.specs import check_spec, resolve_project
@@ -32,9 +35,9 @@ from inferencekey._core.slugs import checked_slug
 from inferencekey._http.credential import Credential
 from inferencekey._http.log import logger
 from inferencekey._http.sessions import SessionFactory
-from inferencekey._http.transport import Transport
 from inferencekey.errors import (
     ApiError,
+    ConfigurationError,
     DriftError,
     NotFoundError,
     WorkloadDriftWarning,
@@ -56,8 +59,10 @@ from inferencekey.models import (
 
 __all__ = ["AsyncManagementClient"]
 
+T = TypeVar("T")
 
-class AsyncManagementClient:
+
+class AsyncManagementClient(BaseClient):
     """Provisions workloads with an ``ik_sdk_`` token. It never calls inference.
 
     Args:
@@ -89,10 +94,10 @@ class AsyncManagementClient:
         ssl: ssl_module.SSLContext | bool = True,
         session_factory: SessionFactory | None = None,
     ) -> None:
-        self._project = config.setting(project, "", {})
-        self._credential = Credential(config.check_sdk_token(config.setting(sdk_token, "", {})))
-        self._transport = Transport(
-            base_url=config.base_url(base_url, {}),
+        credential = Credential(config.check_sdk_token(config.setting(sdk_token, "", {})))
+        super().__init__(
+            base_url=base_url,
+            project=project,
             timeout=timeout,
             retry=retry,
             headers=headers,
@@ -100,7 +105,7 @@ class AsyncManagementClient:
             ssl=ssl,
             session_factory=session_factory,
         )
-        self._control = Control(self._transport, self._credential)
+        self._control = ControlApi(self._transport, credential)
 
     @classmethod
     def from_env(
@@ -120,9 +125,9 @@ class AsyncManagementClient:
 
         An explicit argument beats its variable; a blank variable counts as absent. The arguments are the constructor's.
         """
-        return cls(
-            base_url=config.base_url(base_url),
-            project=config.setting(project, config.PROJECT_VARIABLE),
+        return cls._from_env(
+            base_url=base_url,
+            project=project,
             sdk_token=config.setting(sdk_token, config.SDK_TOKEN_VARIABLE),
             timeout=timeout,
             retry=retry,
@@ -131,19 +136,6 @@ class AsyncManagementClient:
             ssl=ssl,
             session_factory=session_factory,
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r}, project={self.project!r})"
-
-    @property
-    def base_url(self) -> str:
-        """The platform's URL, without a trailing slash."""
-        return self._transport.base_url
-
-    @property
-    def project(self) -> str | None:
-        """The project, where neither the call nor the spec names one."""
-        return self._project
 
     async def ensure(
         self,
@@ -172,10 +164,10 @@ class AsyncManagementClient:
         """
         mode = member(OnDrift, on_drift, "on_drift")
         check_spec(spec)
-        where = resolve_project(project, spec.project, self._project)
+        project = resolve_project(project, spec.project, self._project)
         await self._warn_of(spec)
         return await self._finish(
-            where, await self._control.converge(Converge(spec, mode, where), where)
+            project, await self._control.converge(Converge(spec, mode, project), project)
         )
 
     async def ensure_all(
@@ -206,19 +198,17 @@ class AsyncManagementClient:
             InferenceKeyError: the workloads of the one project could not be listed. Nothing was done.
         """
         mode = member(OnDrift, on_drift, "on_drift")
-        at_once = check_concurrency(max_concurrency)
+        max_concurrency = check_concurrency(max_concurrency)
         targets = check_all(specs, project, self._project)
         for target in targets:
             await self._warn_of(target.spec)
-        results: list[EndpointRef | None] = [None] * len(targets)
-        errors: list[Exception | None] = [None] * len(targets)
-        for number, outcome in enumerate(await converge_all(self._control, targets, mode, at_once)):
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                results[number] = await self._finish(targets[number].project, outcome)
-            except Exception as error:  # a warning that is to be an error is one, too
-                errors[number] = error
+
+        async def ensure_one(target: Target, live: Snapshot) -> Finish:
+            machine = Converge(target.spec, mode, target.project)
+            return await live.converge(machine, target.project)
+
+        projects = [target.project for target in targets]
+        results, errors = await self._run_all(targets, projects, ensure_one, max_concurrency)
         failed = ensure_all_error(targets, errors, results)
         if failed is not None:
             raise failed
@@ -235,12 +225,12 @@ class AsyncManagementClient:
             InferenceKeyError: as for ``ensure``.
         """
         slug = check_spec(spec)
-        where = resolve_project(project, spec.project, self._project)
+        project = resolve_project(project, spec.project, self._project)
         await self._warn_of(spec)
-        live = await self._control.find(where, slug)
+        live = await self._control.find(project, slug)
         for text in plan_warnings(spec, live):
             await warn(text, WorkloadSpecWarning)
-        return make_plan(spec, live, project=where)
+        return make_plan(spec, live, project=project)
 
     async def apply(self, plan: Plan) -> EndpointRef:
         """Carry out exactly what a plan says, in the project that it says.
@@ -262,8 +252,44 @@ class AsyncManagementClient:
             InferenceKeyError: what the platform answered, or that it did not.
         """
         check_plan(plan)
-        where = plan.project_slug
-        return await self._finish(where, await self._control.converge(Apply(plan), where))
+        project = plan.project_slug
+        return await self._finish(project, await self._control.converge(Apply(plan), project))
+
+    async def apply_all(
+        self, plans: Iterable[Plan], *, max_concurrency: int = 8
+    ) -> list[EndpointRef]:
+        """Apply many plans at once. Each is carried out as with ``apply``.
+
+        A plan that fails does not stop the others. Every plan is checked before anything is sent.
+        The workloads of each project are listed once for all its plans.
+
+        Args:
+            plans: what ``plan`` returned; no two of the same workload.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the plans, as ``apply`` returns them.
+
+        Raises:
+            ValidationError: some plan or argument is wrong; the text lists all that is. Nothing was
+                sent.
+            ApplyAllError: some failed; ``.results`` has the handles of the others, ``.exceptions``
+                the error of each that failed (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was
+                changed.
+        """
+        max_concurrency = check_concurrency(max_concurrency)
+        checked = check_plans(plans)
+
+        async def apply_one(plan: Plan, live: Snapshot) -> Finish:
+            return await live.converge(Apply(plan), plan.project_slug)
+
+        projects = [plan.project_slug for plan in checked]
+        results, errors = await self._run_all(checked, projects, apply_one, max_concurrency)
+        failed = apply_all_error(checked, errors, results)
+        if failed is not None:
+            raise failed
+        return [ref for ref in results if ref is not None]
 
     async def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -275,8 +301,8 @@ class AsyncManagementClient:
             ConfigurationError: there is no project.
             InferenceKeyError: what the platform answered.
         """
-        where = resolve_project(project, None, self._project)
-        return (await self._control.list(where)).all()
+        project = resolve_project(project, None, self._project)
+        return (await self._control.list(project)).all()
 
     async def get_workload(self, slug: str, *, project: str | None = None) -> Workload:
         """Return one workload.
@@ -289,11 +315,11 @@ class AsyncManagementClient:
             NotFoundError: the project has none with this slug.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        found = await self._control.find(where, canonical)
+        found = await self._control.find(project, canonical)
         if found is None:
-            raise _no_workload(where, canonical)
+            raise _no_workload(project, canonical)
         return found
 
     async def delete(self, slug: str, *, project: str | None = None, id: str | None = None) -> bool:
@@ -311,16 +337,13 @@ class AsyncManagementClient:
             DriftError: the workload with this slug has another id than *id*. Nothing was deleted.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
-        found = await self._control.find(where, canonical)
+        found = await self._control.find(project, canonical)
         if found is None:
             return False
         if id is not None and found.id != id:
-            raise DriftError.of(
-                f"{canonical!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
-                "created again since. It was left alone."
-            )
+            raise _other_id(canonical, id)
         await self._control.discard(found.id)
         return True
 
@@ -337,8 +360,8 @@ class AsyncManagementClient:
             ConfigurationError: there is no project.
             InferenceKeyError: on opening, what the platform answered.
         """
-        where = resolve_project(project, None, self._project)
-        return self._control.readiness(where, checked_slug(slug))
+        project = resolve_project(project, None, self._project)
+        return self._control.readiness(project, checked_slug(slug))
 
     async def wait_until_ready(
         self,
@@ -355,7 +378,7 @@ class AsyncManagementClient:
             slug: its slug, in any form.
             project: the project, instead of the client's.
             timeout: seconds; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with every event, in the caller's task or thread, instead of the display.
+            on_progress: called with every event, in the caller's task, instead of the display.
             silent: show nothing.
 
         Returns:
@@ -393,7 +416,7 @@ class AsyncManagementClient:
             slugs: their slugs, in any form.
             project: the project, instead of the client's.
             timeout: seconds for all of them; a hard ceiling, events or not. ``None`` for no limit.
-            on_progress: called with the canonical slug and every event, in the caller's task or thread, one at a time,
+            on_progress: called with the canonical slug and every event, in the caller's task, one at a time,
                 instead of the display.
             silent: show nothing.
 
@@ -406,9 +429,9 @@ class AsyncManagementClient:
             InferenceKeyError: as for ``readiness_events``.
         """
         seconds = _ceiling(timeout)
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = check_slugs(slugs)
-        watches = {slug: self._watch(where, slug) for slug in canonical}
+        watches = {slug: self._watch(project, slug) for slug in canonical}
 
         async def tell(watch: Watch, event: ReadinessEvent) -> None:
             if on_progress is not None:
@@ -445,17 +468,17 @@ class AsyncManagementClient:
             ValidationError: *lines* or *after* is wrong.
             InferenceKeyError: as for ``list_workloads``.
         """
-        where = resolve_project(project, None, self._project)
+        project = resolve_project(project, None, self._project)
         canonical = checked_slug(slug)
         check_log_range(lines, after)
         try:
-            return await self._control.log(where, canonical, lines, after)
+            return await self._control.log(project, canonical, lines, after)
         except ApiError as error:
             if error.status not in (404, 405, 501):
                 raise
             refusal = error
-        if await self._control.find(where, canonical) is None:
-            raise _no_workload(where, canonical)
+        if await self._control.find(project, canonical) is None:
+            raise _no_workload(project, canonical)
         raise NotFoundError.of(
             f"{self.base_url} offers no log of workload {canonical!r}; the local platform has logs, "
             f"the hosted one has not ({refusal})",
@@ -463,20 +486,72 @@ class AsyncManagementClient:
             request_id=refusal.request_id,
         )
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
+    async def _run_all(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+        items: Sequence[T],
+        projects: Sequence[str],
+        function: Callable[[T, Snapshot], Awaitable[Finish]],
+        max_concurrency: int,
+    ) -> tuple[list[EndpointRef | None], list[Exception | None]]:
+        """Await *function* for every item; return the handle or the error of each.
+
+        Args:
+            items: specs or plans.
+            projects: the project of each.
+            function: carries out one of them; its first read is answered by the snapshot.
+            max_concurrency: how many are under way at a time.
+
+        Raises:
+            InferenceKeyError: all are of one project, and it could not be listed.
+        """
+        live = await self._snapshot(projects, max_concurrency)
+        if len(set(projects)) == 1:
+            live.check()
+        outcomes = await run_each(items, max_concurrency, lambda item: function(item, live))
+        results: list[EndpointRef | None] = [None] * len(items)
+        errors: list[Exception | None] = [None] * len(items)
+        for number, outcome in enumerate(outcomes):
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                results[number] = await self._finish(projects[number], outcome)
+            except Exception as error:  # also a warning that a filter turns into an error
+                errors[number] = error
+        return results, errors
+
+    # What `inferencekey.deploy` needs: the steps of the public methods, on one list of a project.
+
+    def _targets(self, specs: Iterable[WorkloadSpec], project: str | None) -> list[Target]:
+        return check_all(specs, project, self._project)
+
+    def _default_project(self, call: str | None, manifest: str | None) -> str | None:
+        """Return the project of a manifest's workloads that name none; ``None`` if there is none.
+
+        Raises:
+            ConfigurationError: the call's project and the manifest's differ.
+        """
+        try:
+            return resolve_project(call, manifest, self._project)
+        except ConfigurationError:
+            if call is not None:
+                raise
+            return None
+
+    async def _snapshot(self, projects: Iterable[str], max_concurrency: int = 8) -> Snapshot:
+        return await Snapshot.take(self._control, projects, check_concurrency(max_concurrency))
+
+    async def _apply(self, plan: Plan, live: Snapshot) -> EndpointRef:
+        check_plan(plan)
+        project = plan.project_slug
+        return await self._finish(project, await live.converge(Apply(plan), project))
+
+    async def _delete(self, project: str, slug: str, id: str, live: Snapshot) -> None:
+        found = live.find(project, slug)
+        if found is None:
+            return
+        if found.id != id:
+            raise _other_id(slug, id)
+        await self._control.discard(id)
 
     def _watch(self, project: str, slug: str) -> Watch:
         return Watch(
@@ -502,6 +577,13 @@ class AsyncManagementClient:
 
 def _ceiling(timeout: float | None) -> float | None:
     return None if timeout is None else for_unary(timeout, None).total
+
+
+def _other_id(slug: str, id: str) -> DriftError:
+    return DriftError.of(
+        f"{slug!r} is another than the one with the id {config.redact(id)!r}: it was deleted and "
+        "created again since. It was left alone."
+    )
 
 
 def _no_workload(project: str, slug: str) -> NotFoundError:

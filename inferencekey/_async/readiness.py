@@ -82,14 +82,14 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 self._drops = 0
                 if is_final(batch[-1]):
                     self._ended = True
-                    self._shut()
+                    self._close_connection()
                     return
 
-    def _tell(self, error: InferenceKeyError) -> None:
+    def _annotate(self, error: InferenceKeyError) -> None:
         if self._events is not None:
             self._events.body.tell(error)
 
-    def _shut(self) -> None:
+    def _close_connection(self) -> None:
         if self._events is not None:
             self._events.body.close()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import Final, Generic, NoReturn, Self, TypeVar
 
-from inferencekey._core import json as jsonval
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.http_errors import in_band_error
+from inferencekey._core.json import as_mapping, loads, preview
 from inferencekey._http.responses import ByteStream, EventReader
 from inferencekey.errors import (
     InferenceKeyError,
@@ -22,6 +22,9 @@ from inferencekey.models import TextChunk, TextResult
 __all__ = ["AsyncStream", "AsyncTextStream"]
 
 T = TypeVar("T")
+
+DOCUMENT_LIMIT: Final = 64 * 1024
+"""Bytes that are read of a document that came instead of a stream: what its error shows is in them."""
 
 
 class AsyncStream(ABC, Generic[T]):
@@ -74,7 +77,7 @@ class AsyncStream(ABC, Generic[T]):
         self._ended = self._closed = True
         self._failure = None
         self._items = iter(())
-        self._shut()
+        self._close_connection()
 
     async def _open_once(self) -> Self:
         if not self._opened:
@@ -105,18 +108,19 @@ class AsyncStream(ABC, Generic[T]):
             await self._fill(batch)
         except Exception as error:
             self._ended = True
-            self._shut()
+            self._close_connection()
             if isinstance(error, InferenceKeyError):
-                self._tell(error)
+                self._annotate(error)
                 self._scrub(error)
             if self._closed:
-                return []  # another task closed the stream under this read: that is an end, not a failure
+                # Another task closed the stream during this read: that is an end, not a failure.
+                return []
             if not batch:
                 raise
             self._failure = error
         except BaseException:
             self._ended = True
-            self._shut()
+            self._close_connection()
             raise
         if not batch and self._failure is None:
             self._ended = True
@@ -131,19 +135,19 @@ class AsyncStream(ABC, Generic[T]):
         """Append at least one item, or none at the end."""
 
     @abstractmethod
-    def _tell(self, error: InferenceKeyError) -> None:
+    def _annotate(self, error: InferenceKeyError) -> None:
         """Let an error carry what the answer carried."""
 
     @abstractmethod
-    def _shut(self) -> None:
+    def _close_connection(self) -> None:
         """Close the connection, if there is one. May be called any number of times."""
 
 
 class AsyncTextStream(AsyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``async for chunk in stream``, with or without ``async with``; ``await`` opens it without reading. Leaving the block,
-    ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
+    ``async for chunk in stream`` reads it, with or without ``async with``. ``await`` opens it without
+    reading. Leaving the block, ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
     after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
 
     Raises:
@@ -179,16 +183,15 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         return self._events.body.request_id if self._events is not None else None
 
     async def _open(self) -> None:
-        connect, self._connect = (
-            self._connect,
-            None,
-        )  # it holds the request's body, which is not needed again
+        connect = self._connect
         assert connect is not None
+        # It holds the request's body, which is not needed again.
+        self._connect = None
         body = await connect()
         del connect
         if body.content_type in ("application/json", "application/problem+json", "text/html"):
             try:
-                await _not_a_stream(body)
+                await _refuse_document(body)
             except InferenceKeyError as error:
                 body.tell(error)
                 raise
@@ -196,7 +199,8 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
 
     async def _fill(self, batch: list[TextChunk]) -> None:
-        reader, chat = self._events, self._chat
+        reader = self._events
+        chat = self._chat
         assert reader is not None
         if chat.done:
             await reader.body.settle()
@@ -205,16 +209,13 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         while not batch:
             try:
                 events = await reader.read_plain()
-            except RequestTimeout as error:
-                # Complete is complete: after the finish_reason only [DONE] or the usage was missing.
-                if chat.complete:
-                    self._ended = True
-                    return
-                raise _with_text(error, chat) from None
             except TransportError as error:
+                # After the finish_reason, only [DONE] or the token counts were missing.
                 if chat.complete:
                     self._ended = True
                     return
+                if isinstance(error, RequestTimeout):
+                    raise _with_text(error, chat) from None
                 raise chat.interrupted(error.detail) from None
             if not events:
                 chat.end(reader.unfinished())
@@ -227,11 +228,11 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                 self._ended = not batch or reader.body.at_end
                 return
 
-    def _tell(self, error: InferenceKeyError) -> None:
+    def _annotate(self, error: InferenceKeyError) -> None:
         if self._events is not None:
             self._events.body.tell(error)
 
-    def _shut(self) -> None:
+    def _close_connection(self) -> None:
         if self._events is not None and not self._chat.done:
             self._events.body.close()
 
@@ -243,26 +244,29 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
 def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
     text = chat.result().text
-    told = RequestTimeout(f"{error}; {len(text)} characters had arrived, see stream.result")
-    told.__dict__.update(error.__dict__)
-    return told
+    longer = RequestTimeout(f"{error}; {len(text)} characters had arrived, see stream.result")
+    longer.__dict__.update(error.__dict__)
+    return longer
 
 
-async def _not_a_stream(body: ByteStream) -> NoReturn:
+async def _refuse_document(body: ByteStream) -> NoReturn:
     """Raise the error for an answer that is one document where a stream was asked for."""
     whole = b""
     try:
-        while len(whole) < 64 * 1024 and (part := await body.read()):
+        while len(whole) < DOCUMENT_LIMIT:
+            part = await body.read()
+            if not part:
+                break
             whole += part
     finally:
         body.close()
     if body.content_type == "text/html":
         raise ResponseFormatError.of(
-            f"a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
+            f"a stream was asked for, but the server answered a page: {preview(whole)}"
         )
-    raw = jsonval.loads(whole, "the answer to a streaming request")
-    answer = jsonval.as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    raw = loads(whole, "the answer to a streaming request")
+    document = as_mapping(raw)
+    if document is not None and document.get("error"):
         raise in_band_error(raw)
     raise ResponseFormatError.of(
         "a stream was asked for, but the server answered one JSON document; "

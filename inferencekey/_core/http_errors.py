@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.json import as_integer, as_mapping, as_string
 from inferencekey.config import redact
 from inferencekey.errors import (
     ApiError,
@@ -124,10 +124,10 @@ def in_band_error(
     text, code = _from_json(raw) if not isinstance(raw, str) else (raw, None)
     text = _bounded(redact(text)) or "the engine reported an error without words"
     status = None
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is not None:
-        inner = jsonval.as_mapping(body.get("error")) or body
-        numbers = (jsonval.integer(inner.get(key)) for key in ("status", "code"))
+        inner = as_mapping(body.get("error")) or body
+        numbers = (as_integer(inner.get(key)) for key in ("status", "code"))
         status = next((n for n in numbers if n is not None and 400 <= n <= 599), None)
     return GenerationFailed.of(
         f"{text}",
@@ -153,24 +153,24 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
 
 
 def _from_json(raw: Any) -> tuple[str, str | None]:
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is None:
         return (raw if isinstance(raw, str) else "" if raw is None else _json(raw)), None
     error = body.get("error")
-    inner = jsonval.as_mapping(error)
+    inner = as_mapping(error)
     if inner is not None:
         code = _code(inner)
-        text = jsonval.text_or_none(inner.get("message")) or _detail(inner.get("detail")) or code
+        text = as_string(inner.get("message")) or _detail(inner.get("detail")) or code
         return text or (_json(inner) if inner else ""), code
     if isinstance(error, str) and error:
         # The control plane's {"error": "<code or text>"}: one word is a code.
         word = error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None
         code = _code(body, "code") or word or _code(body)
-        return jsonval.text_or_none(body.get("message")) or error, code
-    text = jsonval.text_or_none(body.get("message")) or _detail(body.get("detail"))
+        return as_string(body.get("message")) or error, code
+    text = as_string(body.get("message")) or _detail(body.get("detail"))
     if not text and error and error is not True:
         text = _json(error)
-    text = text or jsonval.text_or_none(body.get("title")) or _code(body, "code")
+    text = text or as_string(body.get("title")) or _code(body, "code")
     return text or (_json(raw) if body else ""), _code(body)
 
 
@@ -195,18 +195,18 @@ def _detail(detail: Any) -> str:
     if isinstance(detail, list):  # FastAPI's: [{"loc": [...], "msg": "..."}]
         parts: list[str] = []
         for item in cast("list[Any]", detail):
-            entry = jsonval.as_mapping(item)
+            entry = as_mapping(item)
             if entry is None:
                 parts.append(item if isinstance(item, str) else _json(item))
                 continue
             place = entry.get("loc")
             steps = cast("list[Any]", place) if isinstance(place, list) else []
             where = ".".join(step if isinstance(step, str) else _json(step) for step in steps)
-            what = jsonval.text_or_none(entry.get("msg")) or _json(item)
+            what = as_string(entry.get("msg")) or _json(item)
             parts.append(f"{where}: {what}" if where else what)
         return "; ".join(parts)
-    inner = jsonval.as_mapping(detail)
-    if inner is not None and (text := jsonval.text_or_none(inner.get("message"))):
+    inner = as_mapping(detail)
+    if inner is not None and (text := as_string(inner.get("message"))):
         return text
     return "" if detail is None else _json(detail)
 

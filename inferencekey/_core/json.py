@@ -12,14 +12,14 @@ from inferencekey.config import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
 
 __all__ = [
+    "as_integer",
     "as_mapping",
+    "as_string",
     "dumps",
-    "integer",
     "loads",
     "not_finite",
     "plain",
     "preview",
-    "text_or_none",
 ]
 
 Path = tuple[str | int, ...]
@@ -99,12 +99,12 @@ def as_mapping(value: Any) -> Mapping[str, Any] | None:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-def text_or_none(value: Any) -> str | None:
+def as_string(value: Any) -> str | None:
     """Return *value* if it is a string."""
     return value if isinstance(value, str) else None
 
 
-def integer(value: Any) -> int | None:
+def as_integer(value: Any) -> int | None:
     """Return *value* if it is an integer (some servers write 3.0)."""
     if isinstance(value, bool):
         return None

@@ -1,4 +1,4 @@
-# Generated from inferencekey/_async/management.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+# Generated from inferencekey/_async/management.py by inferencekey/_codegen/generate.py.
 """The control plane: provisioning workloads."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ManagementClient:
         headers: sent with every request.
         proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
         ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
-        session_factory: makes the aiohttp sessions, on the SDK's own event loop; *ssl* is then the factory's business.
+        session_factory: makes the aiohttp sessions, once per event loop; *ssl* is then the factory's business.
 
     Raises:
         ConfigurationError: there is no token, it is no ``ik_sdk_`` token, or the base URL is not one.
@@ -105,19 +105,6 @@ class ManagementClient:
             session_factory=session_factory,
         )
         return made
-
-    def __repr__(self) -> str:
-        return repr(self._async).replace("Async", "", 1)
-
-    @property
-    def base_url(self) -> str:
-        """The platform's URL, without a trailing slash."""
-        return self._async.base_url
-
-    @property
-    def project(self) -> str | None:
-        """The project, where neither the call nor the spec names one."""
-        return self._async.project
 
     def ensure(
         self,
@@ -213,6 +200,29 @@ class ManagementClient:
             InferenceKeyError: what the platform answered, or that it did not.
         """
         return run(self._async.apply, plan)
+
+    def apply_all(self, plans: Iterable[Plan], *, max_concurrency: int = 8) -> list[EndpointRef]:
+        """Apply many plans at once. Each is carried out as with ``apply``.
+
+        A plan that fails does not stop the others. Every plan is checked before anything is sent.
+        The workloads of each project are listed once for all its plans.
+
+        Args:
+            plans: what ``plan`` returned; no two of the same workload.
+            max_concurrency: how many are under way at a time.
+
+        Returns:
+            The handles, in the order of the plans, as ``apply`` returns them.
+
+        Raises:
+            ValidationError: some plan or argument is wrong; the text lists all that is. Nothing was
+                sent.
+            ApplyAllError: some failed; ``.results`` has the handles of the others, ``.exceptions``
+                the error of each that failed (``.workload``).
+            InferenceKeyError: the workloads of the one project could not be listed. Nothing was
+                changed.
+        """
+        return run(self._async.apply_all, plans, max_concurrency=max_concurrency)
 
     def list_workloads(self, *, project: str | None = None) -> list[Workload]:
         """Return the project's workloads.
@@ -361,8 +371,21 @@ class ManagementClient:
         """
         return run(self._async.logs, slug, project=project, lines=lines, after=after)
 
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
+    @property
+    def base_url(self) -> str:
+        """The platform's URL, without a trailing slash."""
+        return self._async.base_url
+
+    @property
+    def project(self) -> str | None:
+        """The project of calls that name no other."""
+        return self._async.project
+
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Open streams end."""
         run(self._async.aclose)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-# Generated from inferencekey/_async/readiness.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+# Generated from inferencekey/_async/readiness.py by inferencekey/_codegen/generate.py.
 """Following a workload on its way to ready."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py: edit the source, then run it.
+# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py.
 """Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ __all__ = ["TextStream"]
 class TextStream(SyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``for chunk in stream``, with or without ``with``; it is open from the start. Leaving the block,
-    ``close()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
+    ``for chunk in stream`` reads it, with or without ``with``. It is open when the call returns. Leaving the block, ``close()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
     after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
 
     Raises:

@@ -10,8 +10,9 @@ from typing import Any, Final, cast
 import attrs
 
 from inferencekey._core.control.spec_warnings import spec_advice
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
 from inferencekey._core.slugs import canonical_slug, checked_project
+from inferencekey.credentials import contains_token_start
 from inferencekey.errors import ValidationError
 from inferencekey.manifest.entry import FIELDS, Table, Workload, default_problems, unknown_keys
 from inferencekey.manifest.expand import expanded_source
@@ -99,12 +100,12 @@ def find_manifest(folder: str | os.PathLike[str] = ".") -> Path:
 
 
 def load_manifest(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
 ) -> Manifest:
     """Read a manifest: a ``.toml``, ``.yaml``, ``.yml`` or ``.json`` file, or a directory of them.
 
     Args:
-        path: the file or directory. Of a directory, all manifest files directly in it are read, in the order of their
+        path: the file or directory; by default what ``find_manifest()`` returns. Of a directory, all manifest files directly in it are read, in the order of their
             names; ``project`` and ``defaults`` stand in one of them and hold for all.
         environ: the variables for ``${VAR}``; by default the environment's.
 
@@ -112,7 +113,8 @@ def load_manifest(
         ManifestError: something is wrong with it: all of it, with file and line.
         ConfigurationError: it is YAML, and the library for it is not installed.
     """
-    return _Load(Path(path), os.environ if environ is None else environ).run()
+    path = find_manifest() if path is None else Path(path)
+    return _Load(path, os.environ if environ is None else environ).run()
 
 
 def _failed(path: Path, message: str) -> ManifestError:
@@ -207,7 +209,7 @@ class _Load:
         message = None
         if table.spoiled(("project",)):
             return
-        if isinstance(value, str) and holds_secret(value):
+        if isinstance(value, str) and contains_token_start(value):
             message = f"project holds a token; {SECRET}"
         else:
             try:

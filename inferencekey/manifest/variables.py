@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
+from inferencekey.credentials import contains_token_start
 
 __all__ = ["escaped", "expanded"]
 
@@ -54,7 +55,7 @@ def expanded(
                 f"the variable {name} is not set; {instead or f'set it, or write ${{{name}:-default}}'}"
             )
             return match[0]
-        if holds_secret(value):
+        if contains_token_start(value):
             wrong.append(f"the variable {name} holds a token; {SECRET}")
             return match[0]
         return value

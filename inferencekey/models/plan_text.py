@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, cast
 
 import attrs
 
+from inferencekey.credentials import hide_tokens
+
 __all__ = ["PlanLine", "change_lines", "same"]
 
 Sign = Literal["+", "-", "~", "=", " "]
@@ -19,8 +21,6 @@ CONTEXT: Final = 2
 """Unchanged lines shown around a changed one."""
 
 _FLAG = re.compile(r"\s+(?=--?[A-Za-z])")
-# What the platform holds may carry a credential that another tool put there: it is sent, never shown.
-_CREDENTIAL = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-+/=.~%]+")
 
 
 @attrs.frozen
@@ -127,10 +127,11 @@ def _parts(before: Any, after: Any) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _shown(value: Any) -> str:
-    return _CREDENTIAL.sub("ik…", repr(value))
+    # A workload may carry a credential that another tool has stored: it is sent, never shown.
+    return hide_tokens(repr(value))
 
 
 def _clean(text: str) -> str:
     """Return one line that a terminal shows as it is: what a server stores must not move its cursor."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return _CREDENTIAL.sub("ik…", shown)
+    return hide_tokens(shown)

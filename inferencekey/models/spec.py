@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict, Unpack, cast
 
 import attrs
 
+from inferencekey.credentials import hide_tokens
 from inferencekey.errors import ValidationError
 from inferencekey.models.enums import Backend, ExecutionPolicy, TaskType, known_or_text
 from inferencekey.models.nearest import one_of_these
@@ -165,14 +166,10 @@ def _wrong_type(field: WorkloadField, value: object) -> list[str]:
 def _unknown(given: Iterable[object]) -> list[str]:
     known = [field.name for field in SPEC_FIELDS]
     return [
-        f"{_shown(name)} is not a field of a spec{one_of_these(name, known)}"
+        f"{hide_tokens(str(name))} is not a field of a spec{one_of_these(name, known)}"
         for name in given
         if name not in _FIELD_OF
     ]
-
-
-def _shown(name: object) -> str:
-    return "ik…" if "ik_" in str(name) else str(name)
 
 
 def _refuse(wrong: list[str]) -> None:

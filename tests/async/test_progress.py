@@ -59,12 +59,12 @@ def board(slugs: Sequence[str]) -> tuple[ReadinessBoard, Terminal]:
 
 def test_one_workload_is_one_line(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["bot"])
-    shown.tick(0.5)
+    shown.refresh(0.5)
     assert terminal.screen == [""], "nothing is known yet"
     shown.show("bot", event("bootstrapping", "loading"), 1)
-    shown.tick(1.5)
+    shown.refresh(1.5)
     assert terminal.screen == ["bot: bootstrapping loading (1.5 s)"]
-    shown.trouble("bot", "reset", 2)
+    shown.show_trouble("bot", "reset", 2)
     assert terminal.screen == ["bot: no connection, trying again: reset (2.0 s)"]
     shown.show("bot", event("ready", "x" * 100), 3)
     line, after = terminal.screen
@@ -80,8 +80,8 @@ def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
     shown.show("a", event("scheduling"), 1)
     assert terminal.screen == ["a: scheduling (1.0 s)", "b: waiting (1.0 s)", "c: waiting (1.0 s)"]
     shown.show("b", event("ready", "ok"), 2)
-    shown.failed("c", "not found", 3)
-    shown.tick(4)
+    shown.show_failure("c", "not found", 3)
+    shown.refresh(4)
     assert terminal.screen == [
         "a: scheduling (4.0 s)",
         "b: ready ok (2.0 s)",
@@ -110,7 +110,7 @@ def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -
     for number in (1, 2, 11):
         shown.show(f"w{number}", event("ready"), 2)
     shown.show("w3", event("error", "no"), 3)
-    shown.tick(4)
+    shown.refresh(4)
     assert terminal.screen == [
         "w0: scheduling (4.0 s)",
         "w4: waiting (4.0 s)",
@@ -128,7 +128,7 @@ def test_a_burst_is_not_drawn_event_by_event(size: pytest.MonkeyPatch) -> None:
     for number in range(100):
         shown.show("a", event("bootstrapping", str(number)), 1 + number / 1000)
     assert terminal.screen[0] == "a: bootstrapping 50 (1.1 s)", "every 50 ms"
-    shown.tick(2)
+    shown.refresh(2)
     assert terminal.screen == ["a: bootstrapping 99 (2.0 s)", "b: waiting (2.0 s)"]
 
 
@@ -137,8 +137,8 @@ def test_elsewhere_each_change_is_a_line() -> None:
     shown = ReadinessBoard(["a", "b"], out)
     for _ in range(2):
         shown.show("a", event("bootstrapping", "load\x1b[2Jing\r"), 1)
-        shown.tick(1.5)
-    shown.failed("b", "not found", 2)
+        shown.refresh(1.5)
+    shown.show_failure("b", "not found", 2)
     shown.show("a", event("ready"), 3)
     assert (
         out.getvalue()
@@ -153,7 +153,7 @@ def test_a_terminal_that_goes_away_ends_the_display_only() -> None:
 
     shown = ReadinessBoard(["a", "b"], Gone())
     shown.show("a", event("scheduling"), 1)
-    shown.tick(3)
+    shown.refresh(3)
     shown.show("a", event("ready"), 4)
     shown.show("b", event("ready"), 4)
     shown.end()

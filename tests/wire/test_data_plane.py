@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inferencekey._core.data.chat import ChatStream, chat_body, text_result
+from inferencekey._core.data.chat_request import chat_body
+from inferencekey._core.data.chat_response import text_result
+from inferencekey._core.data.chat_stream import ChatStream
+from inferencekey._core.data.embeddings import embed_body, embedding_result
+from inferencekey._core.data.rerank import rerank_body, rerank_result
 from inferencekey._core.data.sse import SSEDecoder
-from inferencekey._core.data.vectors import embed_body, embedding_result, rerank_body, rerank_result
 from inferencekey._core.json import dumps
 from inferencekey.models import RerankItem, Usage
 

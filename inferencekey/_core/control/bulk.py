@@ -7,22 +7,26 @@ from typing import Any, Final, cast
 
 import attrs
 
+from inferencekey._core.control.plans import check_plan
 from inferencekey._core.control.specs import SECRET, resolve_project, spec_problems
 from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey.errors import (
+    ApplyAllError,
     ConfigurationError,
     EnsureAllError,
     InferenceKeyError,
     ValidationError,
     WaitAllError,
 )
-from inferencekey.models import EndpointRef, ReadinessEvent, WorkloadSpec
+from inferencekey.models import EndpointRef, Plan, ReadinessEvent, WorkloadSpec
 from inferencekey.models.numbers import checked_integer
 
 __all__ = [
     "Target",
+    "apply_all_error",
     "check_all",
     "check_concurrency",
+    "check_plans",
     "check_slugs",
     "ensure_all_error",
     "wait_all_error",
@@ -87,8 +91,39 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
                     found = [_Problem(name, f"is the same workload as {twin}: {where}")]
         problems += found
     if problems:
-        raise _one_error(problems)
+        raise _one_error(problems, "specs")
     return targets
+
+
+def check_plans(plans: Iterable[Plan]) -> list[Plan]:
+    """Check every plan.
+
+    Raises:
+        ValidationError: one of them cannot be applied, or two are of the same workload. The text
+            has all that is wrong.
+    """
+    if isinstance(cast("object", plans), (Plan, str)):
+        raise ValidationError.of(f"plans must be several plans; got one {type(plans).__name__}")
+    if not isinstance(cast("object", plans), Iterable):
+        raise ValidationError.of(f"plans must be several plans; got {type(plans).__name__}")
+    checked: list[Plan] = []
+    problems: list[_Problem] = []
+    places: dict[tuple[str, str], str] = {}
+    for number, plan in enumerate(plans):
+        name = f"plans[{number}]"
+        try:
+            check_plan(plan)
+        except ValidationError as error:
+            problems.append(_Problem(name, error.detail))
+            continue
+        checked.append(plan)
+        twin = places.setdefault((plan.project_slug, plan.workload_slug), name)
+        if twin != name:
+            workload = f"{plan.workload_slug!r} in project {plan.project_slug!r}"
+            problems.append(_Problem(name, f"is for the same workload as {twin}: {workload}"))
+    if problems:
+        raise _one_error(problems, "plans")
+    return checked
 
 
 @attrs.frozen
@@ -110,7 +145,7 @@ def _problems(name: str, spec: object) -> Iterator[_Problem]:
         yield _Problem(named, problem.message)
 
 
-def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
+def _one_error(problems: Sequence[_Problem], argument: str) -> InferenceKeyError:
     kinds = {problem.kind for problem in problems}
     kind = kinds.pop() if len(kinds) == 1 else ValidationError
     if kind is ConfigurationError and len({problem.whole for problem in problems}) == 1:
@@ -119,7 +154,7 @@ def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
     if len(texts) == 1:
         return kind.of(texts[0])
     return kind.of(
-        f"{len(texts)} things are wrong with the specs:"
+        f"{len(texts)} things are wrong with the {argument}:"
         + "".join(f"\n  - {text}" for text in texts)
     )
 
@@ -158,18 +193,45 @@ def ensure_all_error(
         errors: what went wrong with each, or ``None``.
         results: what became of each.
     """
-    projects = {target.project for target in targets}
-    names = [
-        target.slug if len(projects) == 1 else f"{target.project}/{target.slug}"
-        for target in targets
-    ]
-    failed = _failed(zip(names, errors, strict=True))
+    failed = _failed(zip(_names([(one.project, one.slug) for one in targets]), errors, strict=True))
     if not failed:
         return None
-    left = len(targets) - len(failed)
-    done = f"{left} {'was' if left == 1 else 'were'} ensured"
-    message = f"{len(failed)} of {len(targets)} workloads failed: {_named(failed)} ({done})"
+    message = _message(failed, len(targets), "ensured")
     return EnsureAllError(message, list(failed.values()), results=results)
+
+
+def apply_all_error(
+    plans: Sequence[Plan],
+    errors: Sequence[Exception | None],
+    results: Sequence[EndpointRef | None],
+) -> ApplyAllError | None:
+    """Return the error of an ``apply_all``, if anything failed.
+
+    Args:
+        plans: all of them, in order.
+        errors: what went wrong with each, or ``None``.
+        results: what became of each.
+    """
+    places = [(plan.project_slug, plan.workload_slug) for plan in plans]
+    failed = _failed(zip(_names(places), errors, strict=True))
+    if not failed:
+        return None
+    message = _message(failed, len(plans), "applied")
+    return ApplyAllError(message, list(failed.values()), results=results)
+
+
+def _names(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return how to call each workload: the slug, with its project where there are several."""
+    projects = {project for project, _ in places}
+    if len(projects) == 1:
+        return [slug for _, slug in places]
+    return [f"{project}/{slug}" for project, slug in places]
+
+
+def _message(failed: Mapping[str, Exception], count: int, done: str) -> str:
+    left = count - len(failed)
+    rest = f"{left} {'was' if left == 1 else 'were'} {done}"
+    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({rest})"
 
 
 def wait_all_error(

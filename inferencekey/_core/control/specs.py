@@ -16,7 +16,7 @@ from inferencekey._core.control.commands import command_problem
 from inferencekey._core.control.policies import policy_problems
 from inferencekey._core.json import dumps, loads, not_finite, plain
 from inferencekey._core.slugs import canonical_slug, checked_project
-from inferencekey.config import is_secret, redact
+from inferencekey.credentials import contains_token, contains_token_start, is_secret, redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec, member
 from inferencekey.models.nearest import did_you_mean
@@ -32,12 +32,11 @@ __all__ = [
     "spec_problems",
 ]
 
+holds_secret = contains_token_start
+
 SECRET: Final = "secrets must never go in specs"  # noqa: S105 (words, not a secret)
 
 _WORD: Final = re.compile(r"[^A-Za-z0-9_\-]+")
-# All four parts: no mention has them.
-_WHOLE: Final = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9]+_[A-Za-z0-9]{16}")
-_CREDENTIAL: Final = re.compile(r"(?<![A-Za-z0-9_])ik_(?:live|sdk)_[A-Za-z0-9]")
 
 Path = tuple[str | int, ...]
 
@@ -87,15 +86,6 @@ def spec_problems(spec: WorkloadSpec) -> tuple[SpecProblem, ...]:
     return tuple(sorted(found, key=lambda problem: not problem.secret))
 
 
-def holds_secret(text: str) -> bool:
-    """Say whether a text is a token, or has one in it; a mere mention of the prefix is none."""
-    return _is_or_has_token(text) or _CREDENTIAL.search(text) is not None
-
-
-def _is_or_has_token(text: str) -> bool:
-    return is_secret(text) or _WHOLE.search(text) is not None
-
-
 def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
     for field in SPEC_FIELDS:
         value: object = getattr(spec, field.name)
@@ -107,7 +97,7 @@ def _text(field: WorkloadField, value: object) -> Iterator[SpecProblem]:
     name = field.name
     if not isinstance(value, str):
         yield SpecProblem(name, f"{name} must be a string; got {type(value).__name__}")
-    elif _is_or_has_token(value) or (name == "command" and any(map(is_secret, _WORD.split(value)))):
+    elif contains_token(value) or (name == "command" and any(map(is_secret, _WORD.split(value)))):
         yield _secret(name)
     elif field.required_in_spec and not value.strip():
         yield SpecProblem(name, f"{name} must not be empty")
@@ -222,11 +212,11 @@ def _policy(spec: WorkloadSpec) -> Iterator[SpecProblem]:
 def _secrets_inside(value: object, path: Path) -> Iterator[Path]:
     """Yield where tokens are. Commands, arguments and environments live in here: a token anywhere in them counts."""
     if isinstance(value, str):
-        if holds_secret(value):
+        if contains_token_start(value):
             yield path
     elif isinstance(value, dict):
         for key, inner in cast("dict[str, object]", value).items():
-            if holds_secret(key):
+            if contains_token_start(key):
                 yield path
             yield from _secrets_inside(inner, (*path, key))
     elif isinstance(value, list):

@@ -17,7 +17,7 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.v import format_exception
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.json import as_integer, as_mapping, as_string, loads, preview
 from inferencekey.errors import ResponseFormatError
 from inferencekey.models import (
     EngineLog,
@@ -69,7 +69,7 @@ def _known_or_text(kind: type[StrEnum], value: Any, _: Any) -> str:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    found = jsonval.as_mapping(value)
+    found = as_mapping(value)
     if found is None:
         raise TypeError(f"must be an object, not {type(value).__name__}")
     return found
@@ -80,9 +80,7 @@ def _moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
     except ValueError:
-        raise ValueError(
-            f"must be a date and time, not {jsonval.preview(text.encode(), 40)}"
-        ) from None
+        raise ValueError(f"must be a date and time, not {preview(text.encode(), 40)}") from None
 
 
 def workload(raw: Any) -> Workload:
@@ -91,7 +89,7 @@ def workload(raw: Any) -> Workload:
     Raises:
         ResponseFormatError: it is no object, or a field is missing or of the wrong type; the message names it.
     """
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is None:
         raise ResponseFormatError.of("a workload is not a JSON object")
     known = {name: body[name] for name in _FIELDS if body.get(name) is not None}
@@ -128,7 +126,7 @@ def workload_list(raw: Any) -> list[Any]:
     Raises:
         ResponseFormatError: it is none of the three.
     """
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is not None and "workloads" in body:
         raw = body["workloads"]
     if raw is None:
@@ -173,7 +171,7 @@ def _slug(raw: Any) -> Any:
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:
     """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
-    bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
+    bodies = (as_mapping(raw) or {} for raw in raws)
     return (
         slug
         for body in bodies
@@ -187,15 +185,15 @@ def readiness_event(data: bytes) -> ReadinessEvent:
     Raises:
         ResponseFormatError: it is not JSON, or has no phase.
     """
-    body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
+    body = as_mapping(loads(data, "a readiness event"))
     phase = None if body is None else body.get("phase")
     if body is None or not isinstance(phase, str) or not phase:
-        raise ResponseFormatError.of(f"a readiness event has no phase: {jsonval.preview(data)}")
+        raise ResponseFormatError.of(f"a readiness event has no phase: {preview(data)}")
     step = body.get("step")
     return ReadinessEvent(
         known_or_text(Phase, phase),
-        jsonval.text_or_none(body.get("message")) or "",
-        jsonval.integer(body.get("elapsed_ms")),
+        as_string(body.get("message")) or "",
+        as_integer(body.get("elapsed_ms")),
         None if step is None else str(step),
     )
 
@@ -206,14 +204,12 @@ def engine_log(raw: Any) -> EngineLog:
     Raises:
         ResponseFormatError: it has no lines or no position, or they are something else.
     """
-    body = jsonval.as_mapping(raw) or {}
-    lines, position = body.get("lines"), jsonval.integer(body.get("next"))
+    body = as_mapping(raw) or {}
+    lines, position = body.get("lines"), as_integer(body.get("next"))
     if not isinstance(lines, list) or not all(
         isinstance(line, str) for line in cast("list[Any]", lines)
     ):
         raise ResponseFormatError.of("an engine's log: lines must be a list of strings")
     if position is None:
         raise ResponseFormatError.of("an engine's log: next must be an integer")
-    return EngineLog(
-        tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
-    )
+    return EngineLog(tuple(cast("list[str]", lines)), position, as_string(body.get("engine")))

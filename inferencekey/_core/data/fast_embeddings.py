@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-__all__ = ["LONG", "parsed"]
+__all__ = ["LONG", "parse_vectors"]
 
 LONG: Final = 256 * 1024
 """Bytes from which it is worth it."""
@@ -21,7 +21,7 @@ LONG: Final = 256 * 1024
 _VECTOR: Final = re.compile(rb'"embedding"\s*:\s*\[')
 
 
-def parsed(body: bytes) -> dict[str, Any] | None:
+def parse_vectors(body: bytes) -> dict[str, Any] | None:
     """Return what a JSON parser would make of *body*, or ``None`` where it is not an answer with vectors as expected."""
     if b"\\" in body:
         return None  # a key may be written in another way

@@ -12,8 +12,9 @@ from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Prune, Yes
 
 if TYPE_CHECKING:
-    from inferencekey.deploy.apply import Report
-    from inferencekey.deploy.plan import Survey
+    from inferencekey.cli.session import Session
+    from inferencekey.deploy import ManifestPlan, Report
+    from inferencekey.manifest import Manifest
 
 __all__ = ["apply"]
 
@@ -73,14 +74,15 @@ def apply(
     With --json the first line is what became of everything; --wait adds a line for each event, and a last one with the
     error where something is not ready.
     """
-    import anyio
-
-    from inferencekey._core.deadlines import for_unary
     from inferencekey.cli.confirm import confirm
-    from inferencekey.cli.connect import connect
-    from inferencekey.cli.output import console, print_json, print_text
-    from inferencekey.cli.plan_view import show_survey, summary
-    from inferencekey.deploy.plan import load, survey
+    from inferencekey.cli.deployment import apply_plan, show_warnings
+    from inferencekey.cli.output import console, print_json, print_text, warning
+    from inferencekey.cli.plan_view import counts, show_plan
+    from inferencekey.cli.session import Session
+    from inferencekey.cli.waiting import wait_for
+    from inferencekey.deploy.plan import drift_text
+    from inferencekey.manifest import load_manifest
+    from inferencekey.models import Timeouts
 
     if saved is not None and saved_option is not None:
         raise CommandError("the plan was given twice")
@@ -89,81 +91,65 @@ def apply(
         raise CommandError(
             "a saved plan says by itself what -f, --prune and --project would say; leave them out"
         )
-    for_unary(timeout, None)  # a wrong one is not to be found out after the work
-    manifest = load(file) if saved is None else None
-
-    async def read() -> Survey:
-        async with connect(base_url) as mgmt:
-            if manifest is not None:
-                return await survey(mgmt, manifest, project=project, prune=prune)
-            from inferencekey.deploy.saved import check_still, read_plan
-
+    Timeouts(total=timeout)  # a wrong one is refused before anything is done
+    manifest = load_manifest(file) if saved is None else None
+    with Session(base_url) as session:
+        if manifest is not None:
+            plan = _make_plan(session, manifest, project, prune)
+        else:
             assert saved is not None
-            found = read_plan(saved, mgmt.base_url)
-            await check_still(mgmt, found)
-            return found
+            plan = _read_plan(session, saved)
+        if plan.removes_everything and not allow_empty:
+            raise CommandError(
+                f"{plan.manifest_path} declares no workload, and --prune would remove all that it "
+                "ever made; if that is meant, use `inferencekey destroy` or pass --allow-empty. "
+                "Nothing was changed."
+            )
+        show_warnings(plan)
+        if not json:
+            show_plan(plan, console())
+        plan = plan.resolve_drift(on_drift.value)
+        if on_drift is Drift.WARN:
+            for drifted in plan.drifted:
+                warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+        if plan.has_changes:
+            confirm(f"Apply: {counts(plan)}?", yes=yes, json=json)
+        report = session.run(apply_plan(session.mgmt, plan, allow_empty=allow_empty, json=json))
+        if json:
+            print_json(report.to_dict())
+        else:
+            print_text(f"Applied: {report}, {_unchanged(report)}")
+        if wait:
+            session.run(wait_for(session.mgmt, plan.slugs_by_project(), timeout, json=json))
 
-    async def carry_out(found: Survey) -> Report:
-        from inferencekey.deploy.apply import CarryOut
 
-        async with connect(base_url) as mgmt:
-            return await CarryOut(mgmt, found, quiet=json).run()
+def _make_plan(
+    session: Session, manifest: Manifest, project: str | None, prune: bool
+) -> ManifestPlan:
+    from inferencekey.cli.deployment import check_project
+    from inferencekey.deploy import AsyncDeployment
 
-    async def until_ready(found: Survey) -> None:
-        from inferencekey.cli.waiting import wait_for
+    check_project(manifest, project, session.mgmt)
+    deployment = AsyncDeployment(session.mgmt)
+    return session.run(deployment.plan(manifest, project=project, prune=prune))
 
-        workloads: dict[str, list[str]] = {}
-        for plan in found.plans:
-            workloads.setdefault(plan.project_slug, []).append(plan.workload_slug)
-        async with connect(base_url) as mgmt:
-            await wait_for(mgmt, workloads, timeout, json=json)
 
-    found = anyio.run(read)
-    if found.prune and not (found.plans or allow_empty):
+def _read_plan(session: Session, path: Path) -> ManifestPlan:
+    from inferencekey.deploy import AsyncDeployment, read_plan
+    from inferencekey.errors import ValidationError
+
+    try:
+        plan = read_plan(path)
+    except ValidationError as error:
         raise CommandError(
-            f"{found.manifest} declares no workload, and --prune would remove all that it ever made; if that is meant, "
-            "use `inferencekey destroy` or pass --allow-empty. Nothing was changed."
-        )
-    if not json:
-        show_survey(found, console())
-    found = _by_drift(found, on_drift)
-    if found.changes:
-        confirm(f"{summary(found).replace('Plan:', 'Apply:')}?", yes=yes, json=json)
-    report = anyio.run(carry_out, found)
-    if json:
-        print_json(report.to_dict())
-    else:
-        print_text(f"Applied: {report}, {report.left}")
-    if wait:
-        anyio.run(until_ready, found)
+            f"{error.detail} (`inferencekey plan --out FILE` saves a plan; -f names a manifest)"
+        ) from None
+    session.run(AsyncDeployment(session.mgmt).check(plan))
+    return plan
 
 
-def _by_drift(found: Survey, mode: Drift) -> Survey:
-    """Return what is left to do under ``--on-drift``."""
-    import attrs
-
-    from inferencekey.cli.output import warning
-    from inferencekey.deploy.plan import name_of
-    from inferencekey.errors import DriftError
-
-    drifted = [plan for plan in found.plans if plan.action == "update"]
-    if mode is Drift.RECONCILE or not drifted:
-        return found
-    words = [
-        f"{name_of(plan)} ({', '.join(change.field for change in plan.changes)})"
-        for plan in drifted
-    ]
-    if mode is Drift.FAIL:
-        raise DriftError.of(
-            f"{'; '.join(words)}. Nothing was changed.",
-            prefix="workload drifted from spec",
-            plan=drifted[0] if len(drifted) == 1 else None,
-        )
-    if mode is Drift.WARN:
-        for text in words:
-            warning(f"workload drifted from spec, left as it is: {text}")
-    left = tuple(
-        attrs.evolve(plan, action="none", changes=()) if plan in drifted else plan
-        for plan in found.plans
-    )
-    return attrs.evolve(found, plans=left, drifted=tuple(drifted))
+def _unchanged(report: Report) -> str:
+    text = f"{report.unchanged} unchanged"
+    if report.drifted:
+        text += f", {len(report.drifted)} drifted and left as it is"
+    return text

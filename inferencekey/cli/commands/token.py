@@ -10,6 +10,7 @@ import typer
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, note, print_json
+from inferencekey.credentials import redacted_token, token_id
 
 if TYPE_CHECKING:
     from inferencekey.local.records import Token
@@ -94,7 +95,8 @@ def list_tokens(data: DataDir = None, json: Json = False) -> None:
         )
         state = "revoked" if token.revoked_at else "valid"
         out.print(
-            f"ik_{token.kind}_{token.id}…  {state:<7}  {row['created_at']}  {what}", markup=False
+            f"{redacted_token(token.kind, token.id)}  {state:<7}  {row['created_at']}  {what}",
+            markup=False,
         )
     if not tokens:
         note("no tokens yet: inferencekey token sdk PROJECT, or inferencekey token live PROJECT/*")
@@ -127,9 +129,8 @@ def revoke(
 ) -> None:
     """Revoke a token; it is refused from the next request on."""
     from inferencekey.local.store import open_store
-    from inferencekey.local.store.tokens import token_id
 
-    name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
+    name = token_id(token)
     with open_store(data) as store:
         found = store.revoke_token(name) or any(known.id == name for known in store.tokens())
     if not found:

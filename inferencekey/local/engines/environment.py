@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from inferencekey.config import ENGINE_ENV
+
 __all__ = ["CREDENTIALS", "PASS_VARIABLE", "engine_environment", "program_environment"]
 
-PASS_VARIABLE = "INFERENCEKEY_ENGINE_ENV"  # noqa: S105 - a name
+PASS_VARIABLE = ENGINE_ENV.name
 """More names for installed programs, separated by commas: ``HF_TOKEN`` for gated models."""
 
 NAMES = frozenset(
@@ -119,7 +121,7 @@ def program_environment(
         environ: default: ``os.environ``.
     """
     source = os.environ if environ is None else environ
-    allowed = {name.strip() for name in source.get(PASS_VARIABLE, "").split(",")}
+    allowed = ENGINE_ENV.read(source)
     kept = {
         name: value
         for name, value in source.items()

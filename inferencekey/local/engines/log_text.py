@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact, redact_hub_tokens
 
 __all__ = ["READ_BYTES", "LogPart", "LogPlace", "clean_line", "read_after", "read_tail"]
 
@@ -21,7 +21,6 @@ LINE_CHARACTERS: Final = 4000
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_HUB_TOKEN: Final = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 @frozen
@@ -128,7 +127,7 @@ def clean_line(line: str, secrets: Iterable[str] = ()) -> str:
     """
     line = _ESCAPES.sub("", line.rstrip("\r\n")).rpartition("\r")[2]
     line = _CONTROL.sub("", line)[:LINE_CHARACTERS]
-    return _HUB_TOKEN.sub("hf_…", redact(line, secrets))
+    return redact_hub_tokens(redact(line, secrets))
 
 
 def _cleaned(found: Iterable[bytes], secrets: Iterable[str]) -> list[str]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Iterable
 from typing import Final, Literal
 
 from inferencekey._core.slugs import canonical_slug, checked_project
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind, format_token, minted_token_parts
 from inferencekey.errors import ValidationError
 from inferencekey.local.records import MintedToken
 
@@ -34,19 +33,17 @@ Scope = Literal["workload:write", "assignment:write", "workload:read"]
 ALL_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write", "workload:read")
 DEFAULT_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write")
 
-_SHAPE = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
-
 
 def mint(kind: TokenKind) -> MintedToken:
     """Return a new random token."""
     name = secrets.token_hex(4)
-    return MintedToken(f"ik_{kind}_{name}_{secrets.token_hex(32)}", name)
+    return MintedToken(format_token(kind, name, secrets.token_hex(32)), name)
 
 
 def token_id(text: str) -> str | None:
     """Return the id inside a token's text; ``None`` when it is not of a token's shape."""
-    match = _SHAPE.match(text)
-    return match[2] if match else None
+    parts = minted_token_parts(text)
+    return None if parts is None else parts.id
 
 
 def digest(text: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.data.sse import Event, SSEDecoder
 from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted
 from inferencekey.models import TextChunk, TextResult, Usage

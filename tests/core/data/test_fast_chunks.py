@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.data.fast_chunks import ChunkPattern
 from inferencekey._core.data.sse import Event, SSEDecoder
 from inferencekey.errors import GenerationFailed, InferenceKeyError, ResponseFormatError

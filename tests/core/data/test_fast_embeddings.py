@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.data import fast_embeddings as long_vectors
-from inferencekey._core.data.vectors import embedding_result
+from inferencekey._core.data.embeddings import embedding_result
+from inferencekey._core.data.fast_embeddings import LONG, parse_vectors
 from inferencekey.errors import ResponseFormatError
 
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5), max_size=5)
@@ -31,7 +31,7 @@ def test_it_is_what_the_parser_says(answer: dict[str, Any], indent: int | None) 
     body = json.dumps(answer, indent=indent).encode()
     assert orjson.loads(body) == answer
     # A backslash may hide a key: that is left to the parser.
-    assert long_vectors.parsed(body) == (None if b"\\" in body else answer)
+    assert parse_vectors(body) == (None if b"\\" in body else answer)
 
 
 NOISE = st.text(st.sampled_from('[]{},":1'), max_size=6).map(str.encode)
@@ -41,7 +41,7 @@ NOISE = st.text(st.sampled_from('[]{},":1'), max_size=6).map(str.encode)
 def test_whatever_is_broken_is_the_same_or_nothing(noise: bytes, at: int, cut: int) -> None:
     body = orjson.dumps({"data": [{"embedding": [1.5, 2]}, {"embedding": [3]}], "model": "m"})
     body = body[:at] + noise + body[at + cut :]
-    found = long_vectors.parsed(body)
+    found = parse_vectors(body)
     assert found is None or found == orjson.loads(body)
 
 
@@ -69,18 +69,18 @@ def test_whatever_is_broken_is_the_same_or_nothing(noise: bytes, at: int, cut: i
     ],
 )
 def test_what_is_not_as_expected_is_left_to_the_parser(body: bytes) -> None:
-    found = long_vectors.parsed(body)
+    found = parse_vectors(body)
     assert found is None or found == orjson.loads(body)
 
 
 def test_a_vector_in_another_place_is_not_taken_for_one() -> None:
-    assert long_vectors.parsed(b'{"a":{"embedding":[9]},"data":[{"embedding":null}]}') is None
+    assert parse_vectors(b'{"a":{"embedding":[9]},"data":[{"embedding":null}]}') is None
 
 
 def test_long_answers_come_this_way_and_are_the_same() -> None:
     data = [{"index": i, "embedding": [i + n / 7 for n in range(1024)]} for i in range(32)]
     body = orjson.dumps({"data": data, "model": "m"})
-    assert len(body) > long_vectors.LONG
+    assert len(body) > LONG
     result = embedding_result(body, 32)
     assert result.embeddings == [item["embedding"] for item in data]
     assert result.raw == orjson.loads(body)

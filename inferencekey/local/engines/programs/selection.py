@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import Final
 
 from attrs import frozen
 
 from inferencekey._core.control.commands import split_command
+from inferencekey.config import LOCAL_PROGRAMS
 from inferencekey.local.engines.environment import CREDENTIALS
 from inferencekey.local.engines.programs.command import (
     SECRET_OPTIONS,
@@ -20,9 +19,7 @@ from inferencekey.local.engines.programs.command import (
 from inferencekey.local.engines.programs.installation import is_installed, missing
 from inferencekey.local.records import StoredWorkload
 
-__all__ = ["PROGRAMS_VARIABLE", "Selection", "programs_allowed", "secrets_of", "select_program"]
-
-PROGRAMS_VARIABLE: Final = "INFERENCEKEY_LOCAL_PROGRAMS"
+__all__ = ["Selection", "programs_allowed", "secrets_of", "select_program"]
 
 
 @frozen
@@ -48,11 +45,8 @@ def programs_allowed(*, exposed: bool, environ: Mapping[str, str] | None = None)
         exposed: whether other machines can reach the platform.
         environ: default: `os.environ`.
     """
-    source = os.environ if environ is None else environ
-    value = source.get(PROGRAMS_VARIABLE, "").strip().lower()
-    if value:
-        return value not in ("0", "no", "false", "off")
-    return not exposed
+    allowed = LOCAL_PROGRAMS.read(environ)
+    return not exposed if allowed is None else allowed
 
 
 def select_program(workload: StoredWorkload, *, allowed: bool) -> Selection:
@@ -74,7 +68,7 @@ def select_program(workload: StoredWorkload, *, allowed: bool) -> Selection:
         return Selection(None, missing(commands[0]))
     if not allowed:
         return Selection(
-            None, f"{command.name} is not launched here ({PROGRAMS_VARIABLE}=1 allows it)"
+            None, f"{command.name} is not launched here ({LOCAL_PROGRAMS.name}=1 allows it)"
         )
     return Selection(command)
 

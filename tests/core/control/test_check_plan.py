@@ -7,8 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from inferencekey._core.control.apply import check_plan
-from inferencekey._core.control.plans import make_plan
+from inferencekey._core.control.plans import check_plan, make_plan
 from inferencekey._core.control.wire import workload
 from inferencekey.errors import ValidationError
 from inferencekey.models import FieldDiff, Plan, WorkloadSpec

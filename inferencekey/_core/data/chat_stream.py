@@ -1,185 +1,23 @@
-"""Chat: the request's body, a whole answer, and a stream's events put together.
-
-The shapes are OpenAI's chat completions, as the platform contract fixes them.
-"""
+"""A streamed chat completion: its events put together, and whether they are all there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import orjson
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.data.chat_response import FAILED, gave_up, has_error
 from inferencekey._core.data.fast_chunks import UNKNOWN, ChunkPattern, not_plain
 from inferencekey._core.data.sse import Event
 from inferencekey._core.data.usage import usage_of
 from inferencekey._core.http_errors import in_band_error
-from inferencekey.errors import (
-    GenerationFailed,
-    ResponseFormatError,
-    StreamInterrupted,
-    ValidationError,
-)
+from inferencekey._core.json import as_string, preview
+from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted
 from inferencekey.models import TextChunk, TextResult
-from inferencekey.models.numbers import integer_problem, number_problem
 from inferencekey.models.results import text_chunk
 
-__all__ = ["ChatStream", "chat_body", "text_result"]
-
-FAILED: Final = frozenset({"error", "abort"})
-"""``finish_reason`` values with which engines say that they gave up."""
-
-Message = Mapping[str, Any]
-
-
-def chat_body(
-    *,
-    model: str,
-    prompt: str | None,
-    messages: Sequence[Message] | None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    top_p: float | None = None,
-    stop: str | Sequence[str] | None = None,
-    seed: int | None = None,
-    extra_body: Mapping[str, Any] | None = None,
-    stream: bool = False,
-) -> dict[str, Any]:
-    """Return the JSON body; what is ``None`` is not sent. *extra_body* goes over everything but ``stream``.
-
-    Raises:
-        ValidationError: not exactly one of *prompt* and *messages*; a blank prompt, no messages, blank content, a
-            message without a role, a number out of its range, or an *extra_body* that is no mapping.
-    """
-    body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
-    _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
-    _put(body, "max_tokens", max_tokens, integer_problem(max_tokens, at_least=1))
-    _put(body, "top_p", top_p, number_problem(top_p, at_least=0))
-    if stop is not None:
-        body["stop"] = _stop(stop)
-    _put(body, "seed", seed, integer_problem(seed))
-    if extra_body is not None:
-        if not isinstance(cast("object", extra_body), Mapping):
-            raise ValidationError.of("extra_body must be a mapping of the body's further fields")
-        body.update(extra_body)
-    body.pop("stream", None)
-    if stream:
-        body["stream"] = True
-    return body
-
-
-def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[dict[str, Any]]:
-    if (prompt is None) == (messages is None):
-        raise ValidationError.of("give exactly one of prompt and messages")
-    if prompt is not None:
-        if not isinstance(cast("object", prompt), str) or not prompt.strip():
-            raise ValidationError.of("prompt must be a string that is not blank")
-        return [{"role": "user", "content": prompt}]
-    given: object = messages
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
-        raise ValidationError.of("messages must be a list of {'role': …, 'content': …}")
-    if not given:
-        raise ValidationError.of("messages must not be empty")
-    return [
-        _message(index, message) for index, message in enumerate(cast("Sequence[object]", given))
-    ]
-
-
-def _message(index: int, given: object) -> dict[str, Any]:
-    where = f"messages[{index}]"
-    if not isinstance(given, Mapping):
-        raise ValidationError.of(f"{where} must be {{'role': …, 'content': …}}")
-    message = dict(cast("Mapping[str, Any]", given))
-    role = message.get("role")
-    if not isinstance(role, str) or not role.strip():
-        raise ValidationError.of(f"{where} must have a role")
-    content: object = message.get("content")
-    # An assistant turn that called tools, and only that, may say nothing itself.
-    silent = bool(message.get("tool_calls")) or bool(message.get("function_call"))
-    if content is None:
-        blank = not silent
-    elif isinstance(content, str):
-        blank = not content.strip() and not silent and role != "tool"
-    elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
-        blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
-    else:
-        raise ValidationError.of(f"{where}.content must be a string or a list of parts")
-    if blank:
-        raise ValidationError.of(f"{where}.content must not be blank")
-    return message
-
-
-def _is_blank_part(part: object) -> bool:
-    if not isinstance(part, Mapping):
-        return False
-    given = cast("Mapping[str, object]", part)
-    text = given.get("text")
-    return given.get("type") == "text" and (
-        text is None or (isinstance(text, str) and not text.strip())
-    )
-
-
-def _put(body: dict[str, Any], name: str, value: object, problem: str | None) -> None:
-    """Put a setting into the body, unless it was not given."""
-    if value is None:
-        return
-    if problem is not None:
-        raise ValidationError.of(f"{name} {problem}")
-    body[name] = value
-
-
-def _stop(stop: object) -> str | list[str]:
-    if isinstance(stop, str) and stop:
-        return stop
-    if isinstance(stop, Sequence) and not isinstance(stop, (str, bytes)):
-        texts = cast("Sequence[object]", stop)
-        if texts and all(isinstance(text, str) and text for text in texts):
-            return [cast("str", text) for text in texts]
-    raise ValidationError.of("stop must be a string or a list of strings, none of them empty")
-
-
-def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
-    """Return the result of a whole answer.
-
-    Raises:
-        GenerationFailed: the engine gave up (``finish_reason`` ``"error"`` or ``"abort"``, or an error in a 200).
-        ResponseFormatError: a field that the contract requires is missing; the message names it.
-    """
-    raw = jsonval.loads(body, "the chat completion", request_id)
-    answer = jsonval.as_mapping(raw)
-    if answer is None:
-        raise ResponseFormatError.of(
-            "the chat completion is not a JSON object", request_id=request_id
-        )
-    if _says_error(answer):
-        raise in_band_error(raw, request_id=request_id)
-    choice = _first(answer.get("choices"))
-    if choice is None:
-        raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
-    message = jsonval.as_mapping(choice.get("message"))
-    # An answer of tool calls alone may leave its content out.
-    if message is None or ("content" not in message and not message.get("tool_calls")):
-        raise ResponseFormatError.of(
-            "the chat completion has no choices[0].message.content",
-            request_id=request_id,
-        )
-    content = message.get("content")
-    if content is not None and not isinstance(content, str):
-        raise ResponseFormatError.of(
-            "choices[0].message.content is not a string", request_id=request_id
-        )
-    result = TextResult(
-        content or "",
-        jsonval.text_or_none(answer.get("model")),
-        jsonval.text_or_none(choice.get("finish_reason")),
-        usage_of(answer.get("usage")),
-        raw,
-        request_id,
-    )
-    if result.finish_reason in FAILED:
-        raise _gave_up(result)
-    return result
+__all__ = ["ChatStream"]
 
 
 class ChatStream:
@@ -264,7 +102,7 @@ class ChatStream:
             chunks.append(text_chunk(found, event))
             self._raw = event
             if self._model is None:
-                self._model = jsonval.text_or_none(raw.get("model"))
+                self._model = as_string(raw.get("model"))
             # Chunks that are all different are not looked at in vain for ever.
             if (
                 self._misses < 4
@@ -296,24 +134,24 @@ class ChatStream:
             if kind == "error":
                 raise self._failed(data.decode("utf-8", "replace")) from None
             raise ResponseFormatError.of(
-                f"an event of the stream is not JSON ({error}): {jsonval.preview(data)}",
+                f"an event of the stream is not JSON ({error}): {preview(data)}",
                 request_id=self._request_id,
             ) from None
         if kind == "error":
             raise self._failed(raw)
         if not isinstance(raw, dict):
             raise ResponseFormatError.of(
-                f"an event of the stream is not a JSON object: {jsonval.preview(data)}",
+                f"an event of the stream is not a JSON object: {preview(data)}",
                 request_id=self._request_id,
             )
         return cast("dict[str, Any]", raw)
 
     def _chunk(self, data: bytes, chunk: dict[str, Any]) -> TextChunk:
-        if "error" in chunk and _says_error(chunk):
+        if "error" in chunk and has_error(chunk):
             raise self._failed(chunk)
         self._raw = chunk
         if self._model is None:
-            self._model = jsonval.text_or_none(chunk.get("model"))
+            self._model = as_string(chunk.get("model"))
         if chunk.get("usage"):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
@@ -328,12 +166,12 @@ class ChatStream:
             reason = choice.get("finish_reason")
         except (AttributeError, KeyError, TypeError, IndexError):
             raise ResponseFormatError.of(
-                f"an event's choices are not those of a chat chunk: {jsonval.preview(data)}",
+                f"an event's choices are not those of a chat chunk: {preview(data)}",
                 request_id=self._request_id,
             ) from None
         if not isinstance(text, str) or not (reason is None or isinstance(reason, str)):
             raise ResponseFormatError.of(
-                f"choices[0].delta.content or finish_reason is not a string: {jsonval.preview(data)}",
+                f"choices[0].delta.content or finish_reason is not a string: {preview(data)}",
                 request_id=self._request_id,
             )
         if text:
@@ -341,7 +179,7 @@ class ChatStream:
         if reason:
             self._finish_reason = reason
             if reason in FAILED:
-                raise _gave_up(self.result())
+                raise gave_up(self.result())
         return TextChunk(text, reason or None, chunk)
 
     def end(
@@ -389,23 +227,6 @@ class ChatStream:
         )
 
 
-def _gave_up(result: TextResult) -> GenerationFailed:
-    return GenerationFailed.of(
-        f"the engine gave up (finish_reason {result.finish_reason!r}); "
-        f"{len(result.text)} characters had arrived, see .partial_text",
-        partial_text=result.text,
-        result=result,
-        code=result.finish_reason,
-        request_id=result.request_id,
-    )
-
-
-def _says_error(answer: Mapping[str, Any]) -> bool:
-    error = answer.get("error")
-    # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
-    return bool(error) or (error is not None and error is not False and not answer.get("choices"))
-
-
 def _only_text(chunk: dict[str, Any]) -> str | None:
     """Return the text of a chunk that says nothing else; ``None`` for whatever needs a closer look."""
     try:
@@ -430,9 +251,3 @@ def _is_error(event: Mapping[str, Any]) -> bool:
         or bool(event.get("detail"))
         or isinstance(event.get("message"), str)
     )
-
-
-def _first(choices: Any) -> Mapping[str, Any] | None:
-    if isinstance(choices, list) and choices:
-        return jsonval.as_mapping(cast("list[Any]", choices)[0])
-    return None

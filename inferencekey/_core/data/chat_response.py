@@ -1,0 +1,83 @@
+"""A whole chat completion, and what a response and a stream say when the engine failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from inferencekey._core.data.usage import usage_of
+from inferencekey._core.http_errors import in_band_error
+from inferencekey._core.json import as_mapping, as_string, loads
+from inferencekey.errors import GenerationFailed, ResponseFormatError
+from inferencekey.models import TextResult
+
+__all__ = ["FAILED", "gave_up", "has_error", "text_result"]
+
+FAILED: Final = frozenset({"error", "abort"})
+"""``finish_reason`` values with which engines say that they gave up."""
+
+
+def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
+    """Return the result of a whole answer.
+
+    Raises:
+        GenerationFailed: the engine gave up (``finish_reason`` ``"error"`` or ``"abort"``, or an error in a 200).
+        ResponseFormatError: a field that the contract requires is missing; the message names it.
+    """
+    raw = loads(body, "the chat completion", request_id)
+    answer = as_mapping(raw)
+    if answer is None:
+        raise ResponseFormatError.of(
+            "the chat completion is not a JSON object", request_id=request_id
+        )
+    if has_error(answer):
+        raise in_band_error(raw, request_id=request_id)
+    choice = _first(answer.get("choices"))
+    if choice is None:
+        raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
+    message = as_mapping(choice.get("message"))
+    # An answer of tool calls alone may leave its content out.
+    if message is None or ("content" not in message and not message.get("tool_calls")):
+        raise ResponseFormatError.of(
+            "the chat completion has no choices[0].message.content",
+            request_id=request_id,
+        )
+    content = message.get("content")
+    if content is not None and not isinstance(content, str):
+        raise ResponseFormatError.of(
+            "choices[0].message.content is not a string", request_id=request_id
+        )
+    result = TextResult(
+        content or "",
+        as_string(answer.get("model")),
+        as_string(choice.get("finish_reason")),
+        usage_of(answer.get("usage")),
+        raw,
+        request_id,
+    )
+    if result.finish_reason in FAILED:
+        raise gave_up(result)
+    return result
+
+
+def gave_up(result: TextResult) -> GenerationFailed:
+    return GenerationFailed.of(
+        f"the engine gave up (finish_reason {result.finish_reason!r}); "
+        f"{len(result.text)} characters had arrived, see .partial_text",
+        partial_text=result.text,
+        result=result,
+        code=result.finish_reason,
+        request_id=result.request_id,
+    )
+
+
+def has_error(answer: Mapping[str, Any]) -> bool:
+    error = answer.get("error")
+    # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
+    return bool(error) or (error is not None and error is not False and not answer.get("choices"))
+
+
+def _first(choices: Any) -> Mapping[str, Any] | None:
+    if isinstance(choices, list) and choices:
+        return as_mapping(cast("list[Any]", choices)[0])
+    return None
