@@ -221,7 +221,7 @@ async def test_a_change_that_does_not_come_up_changes_nothing_for_callers(
     last = (await local.ready("bot"))[-1]
     assert last["phase"] == "error"
     assert "unknown model architecture" in last["message"]
-    assert "the engine from before the change goes on answering" in last["message"]
+    assert "the engine from before the change still serves calls" in last["message"]
     assert await who(local) == "old"
     await until(lambda: status(local).phase == "error")
     assert (status(local).served_by, status(local).line) == ("old", "error 1/1")

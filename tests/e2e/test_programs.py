@@ -56,7 +56,7 @@ async def test_a_command_of_llama_server_streams(platform: LocalPlatform) -> Non
             await mgmt.ensure(spec)
             event = await mgmt.wait_until_ready("bot", silent=True)
             assert event.message == (
-                "smol answers, served by llama-server (--port 8080 gave way: the platform chooses where it listens)"
+                "smol answers, served by llama-server (the platform chooses the address and replaced --port 8080)"
             )
             assert (await mgmt.ensure(spec)).plan.action == "none"
         async with AsyncDataClient(api_key=platform.mint_live_token("acme/*"), **keys) as data:

@@ -21,7 +21,7 @@ ERROR_BYTES: Final = 64 * 1024
 
 
 class EngineUnreachable(Exception):
-    """No connection to the engine could be made. Nothing was sent, so another engine may be used."""
+    """The engine accepts no connection. Nothing was sent, so another engine may be used."""
 
 
 async def send(
@@ -91,7 +91,7 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 def engine_died() -> HTTPRefusal:
     """Return the response to a call whose engine is gone."""
     return HTTPRefusal(
-        502, "the engine died before it had answered; it is being started again", code="engine_died"
+        502, "the engine died before it responded; it is being restarted", code="engine_died"
     )
 
 

@@ -76,7 +76,7 @@ async def relay(
 
 async def _end_with_error(request: web.Request, response: web.StreamResponse) -> None:
     error = error_body(
-        "the engine died in the middle of its answer", type_="server_error", code="engine_died"
+        "the engine died in the middle of its response", type_="server_error", code="engine_died"
     )
     await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
     if request.transport is not None:

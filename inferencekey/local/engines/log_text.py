@@ -63,7 +63,7 @@ def read_tail(
         lines: how many, at most.
         start: the offset before which nothing is read.
         limit: how many bytes at the end of the file are read, at most.
-        secrets: what to hide besides tokens.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:
@@ -74,7 +74,7 @@ def read_tail(
     except OSError:
         return LogPart((), 0)
     if begin > start:
-        # What was read begins in the middle of a line. That part goes, unless there is no other.
+        # The data begins in the middle of a line: drop that line, unless it is the only one.
         _, newline, rest = data.partition(b"\n")
         data = rest if newline else data
     finished, newline, unfinished = data.rpartition(b"\n")
@@ -97,7 +97,7 @@ def read_after(
             *start*.
         lines: how many, at most.
         start: the offset before which nothing is read.
-        secrets: what to hide besides tokens.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:

@@ -92,7 +92,7 @@ class EngineProcess:
         self.env = dict(engine_environment(folder) if env is None else env)
         self._log = ProcessLog(log, heading=heading, secrets=secrets)
         self._health = health
-        self._last_status = "no answer"
+        self._last_status = "no response"
         self._installed = address is not None
         self._child: asyncio.subprocess.Process | None = None
         self._create_time = 0.0
@@ -160,7 +160,7 @@ class EngineProcess:
     async def wait_healthy(self, timeout: float) -> str:
         """Wait until the engine is healthy and return its address.
 
-        On an error the process is left as it is.
+        An error does not stop the process.
 
         Args:
             timeout: seconds for everything: the report, loading, the first response.

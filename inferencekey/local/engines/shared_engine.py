@@ -34,8 +34,8 @@ class SharedEngine:
     """The process that all users of one engine share.
 
     A process that died is not restarted by itself: each user sees `process.exited`, releases its
-    lease and acquires again. The restart then waits 1, 2, 4, 8 … 30 s. After five deaths in a row,
-    `acquire` fails. A death after a minute of service begins a new row, and so does the next
+    lease and acquires again. The restart then waits 1, 2, 4, 8 … 30 s. After five deaths in a
+    row, `acquire` fails. A death after a minute of service begins a new row, and so does the next
     `acquire` after such a failure.
 
     Args:

@@ -85,7 +85,7 @@ class Calls:
             avoid: engines that could not be reached a moment ago.
 
         Raises:
-            NotServing: there is no engine, and there will be none, or not in time.
+            NotServing: no engine can serve the call, or none is ready in time.
         """
         found: ServingEngine | None = None
         if not self.waiting:  # calls that wait already come first

@@ -15,7 +15,7 @@ from inferencekey.models import Phase
 
 __all__ = ["INTERNAL_ERROR", "Replica", "ServingEngine"]
 
-INTERNAL_ERROR: Final = "internal error; the platform's log says more"
+INTERNAL_ERROR: Final = "internal error; see the platform's log"
 
 
 class ServingEngine:
@@ -102,7 +102,7 @@ class Replica:
                 self.failure = str(error)
             except Exception:
                 self._dependencies.log.exception(
-                    "unexpected, with engine %d of a workload", self.number
+                    "unexpected error in replica %d of a workload", self.number
                 )
                 self.failure = INTERNAL_ERROR
         self.serving = None

@@ -176,7 +176,7 @@ class ManagedWorkload:
     def _fail_unexpectedly(self) -> None:
         state = self._state
         self._dependencies.log.exception(
-            "unexpected, with %s/%s", state.workload.project, state.workload.slug
+            "unexpected error in the workload %s/%s", state.workload.project, state.workload.slug
         )
         # Where the workload was changed meanwhile, the new one may work.
         if self._policy_is_current:
@@ -218,7 +218,7 @@ class ManagedWorkload:
             self._start_replica(launch, number)
 
     def _start_replica(self, launch: Launch, number: int) -> None:
-        message = f"getting an engine for {self._state.requested}"
+        message = f"starting an engine for {self._state.requested}"
         replica = Replica(
             number,
             launch.choice,

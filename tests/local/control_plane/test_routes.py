@@ -331,7 +331,7 @@ async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> N
         assert phases[-1] == "ready"
         assert (
             events[-1]["message"]
-            == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
+            == "sglang is not installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
         )
         elapsed = [event["elapsed_ms"] for event in events]
         assert elapsed == sorted(elapsed)

@@ -327,12 +327,12 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({**FIXED, "seed": "x"}, "seed"),
     ({**FIXED, "seed": 1.5}, "seed"),
     ({**FIXED, "stream": "yes"}, "stream must be true or false"),
-    ({**FIXED, "stream_options": {"include_usage": True}}, "stream_options needs stream"),
+    ({**FIXED, "stream_options": {"include_usage": True}}, "stream_options requires stream"),
     ({**FIXED, "stream": True, "stream_options": 5}, "stream_options"),
     ({**FIXED, "frequency_penalty": 99}, "frequency_penalty"),
     ({**FIXED, "presence_penalty": []}, "presence_penalty"),
     ({**FIXED, "logprobs": 5}, "logprobs"),
-    ({**FIXED, "top_logprobs": 3}, "top_logprobs needs logprobs"),
+    ({**FIXED, "top_logprobs": 3}, "top_logprobs requires logprobs"),
     ({**FIXED, "logprobs": True, "top_logprobs": 1_000_000}, "top_logprobs"),
     ({**FIXED, "response_format": "json"}, "response_format.type"),
     ({**FIXED, "response_format": {"type": "xml"}}, "response_format.type"),
@@ -377,11 +377,17 @@ async def test_a_bad_chat_is_a_400_that_says_what_is_wrong(
         ({"input": ["a", 5]}, "input[1] must be"),
         ({"input": [1, "a"]}, "input[0] must be"),
         ({"input": [[]]}, "input[0] must be"),
-        ({"input": ["x"] * 2049}, "input must not be more than 2048"),
+        ({"input": ["x"] * 2049}, "input must have at most 2048 items"),
         ({"input": "x", "encoding_format": "zzz"}, "encoding_format"),
-        ({"input": "x", "dimensions": 64}, "dimensions: this model's vectors have 384; got 64"),
+        (
+            {"input": "x", "dimensions": 64},
+            "dimensions must be 384, the length of this model's vectors; got 64",
+        ),
         ({"input": "x", "dimensions": "a"}, "dimensions"),
-        ({"input": "word " * 800}, "an input of 802 tokens is longer than the 512"),
+        (
+            {"input": "word " * 800},
+            "an input of 802 tokens is too long; this model accepts at most 512",
+        ),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -400,7 +406,7 @@ async def test_a_bad_embedding_is_a_400(local: Running, body: dict[str, Any], sa
         ({"query": "q", "documents": []}, "documents must be a list"),
         ({"query": "q", "documents": "a"}, "documents must be a list"),
         ({"query": "q", "documents": ["a", 5]}, "documents[1] must be a string"),
-        ({"query": "q", "documents": ["a"] * 1001}, "not be more than 1000"),
+        ({"query": "q", "documents": ["a"] * 1001}, "have at most 1000 items"),
         ({"query": "q", "documents": ["a"], "top_n": 0}, "top_n"),
         ({"query": "q", "documents": ["a"], "top_n": "x"}, "top_n"),
     ],
@@ -595,7 +601,7 @@ async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Run
     assert len(chunks) > 2
     assert chunks[-1] == {
         "error": {
-            "message": "the engine died in the middle of its answer",
+            "message": "the engine died in the middle of its response",
             "type": "server_error",
             "code": "engine_died",
         }

@@ -88,7 +88,7 @@ async def test_a_reporting_engine_lives_and_is_stopped(
 
     await engine.stop()
     assert await engine.wait() == -15
-    assert engine.describe_exit().startswith("tiny ended with signal SIGTERM; it said last: ")
+    assert engine.describe_exit().startswith("tiny ended with signal SIGTERM; last output: ")
     assert not is_running(engine.pid)
     await engine.stop()
 
@@ -109,7 +109,7 @@ async def test_an_engine_that_ends_at_once(new_engine: NewEngine, address: str |
     with pytest.raises(EngineDied) as caught:
         await engine.wait_healthy(10)
     assert str(caught.value) == (
-        f"tiny ended with exit code 3; it said last: no GPU / in this box (log: {engine.log})"
+        f"tiny ended with exit code 3; last output: no GPU / in this box (log: {engine.log})"
     )
     assert await engine.wait() == 3
 
@@ -128,7 +128,7 @@ async def test_an_engine_that_never_becomes_healthy(new_engine: NewEngine) -> No
     await engine.start()
     with pytest.raises(
         EngineError,
-        match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); it said",
+        match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); last output",
     ):
         await engine.wait_healthy(0.8)
     assert engine.returncode is None

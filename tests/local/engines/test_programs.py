@@ -138,7 +138,7 @@ async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
         assert (engine.model_name, engine.slots, engine.installed) == ("acme/other", 3, True)
         assert await hears(engine) == "Hello from vllm"
         assert choice.ready_message(engine.model_name) == (
-            "acme/other answers, served by vllm (--port 8000 gave way: the platform chooses where it listens)"
+            "acme/other answers, served by vllm (the platform chooses the address and replaced --port 8000)"
         )
         assert choice.engine == "vllm"
         assert steps[0][0] == "bootstrapping"
@@ -312,21 +312,22 @@ def test_what_is_not_installed_has_a_stand_in(
     choice = choose(workload(command="vllm serve acme/model"))
     assert (
         choice.ready_message("Smol")
-        == "no vllm installed here: Smol answers as a stand-in for acme/model"
+        == "vllm is not installed here: Smol answers as a stand-in for acme/model"
     )
     assert choice.engine == "the stand-in SmolLM2-135M-Instruct"
     assert choice.log(1) is None
     for fields, why in (
-        ({"backend": "sglang"}, "no sglang installed here"),
-        ({"command": "python3 -m sglang.launch_server"}, "no sglang installed here"),
-        ({"command": "/opt/nowhere/my-engine"}, "/opt/nowhere/my-engine is not there"),
-        ({"command": f"{tmp_path} --port 1"}, f"{tmp_path} is no program that can be run"),
-        ({"backend": "my-own"}, "nothing is known to launch for my-own here"),
-        ({"command": "A=1"}, "nothing is known to launch for vllm here"),
+        ({"backend": "sglang"}, "sglang is not installed here"),
+        ({"command": "python3 -m sglang.launch_server"}, "sglang is not installed here"),
+        ({"command": "/opt/nowhere/my-engine"}, "/opt/nowhere/my-engine does not exist"),
+        ({"command": f"{tmp_path} --port 1"}, f"{tmp_path} is not an executable program"),
+        ({"backend": "my-own"}, "no program is known for the backend my-own"),
+        ({"command": "A=1"}, "the command of the workload does not run a program"),
     ):
         assert choose(workload(**fields)).ready_message("Smol").startswith(f"{why}: Smol answers")
     with pytest.raises(
-        EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"
+        EngineError,
+        match="vllm is not installed here, and no stand-in engine serves forecast on this",
     ):
         choose(workload(task_type="forecast"))
 
@@ -378,10 +379,13 @@ def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform
     off = InstalledPrograms(tmp_path, allowed=False)
     found = off.select(workload(command="vllm serve m"))
     assert found.command is None
-    assert found.why_not == "vllm is not launched here (INFERENCEKEY_LOCAL_PROGRAMS=1 allows it)"
+    assert (
+        found.why_not
+        == "vllm is installed but not allowed to run (set INFERENCEKEY_LOCAL_PROGRAMS=1 to allow it)"
+    )
     assert (
         off.select(workload(command="/nowhere/vllm serve m")).why_not
-        == "/nowhere/vllm is not there"
+        == "/nowhere/vllm does not exist"
     )
 
 
@@ -416,7 +420,7 @@ async def test_replicas_and_commands_have_processes_of_their_own(
         async with asyncio.timeout(5):
             await second.exited.wait()
         assert second.describe_exit().startswith(
-            "vllm (replica 1) ended with signal SIGKILL; it said last: "
+            "vllm (replica 1) ended with signal SIGKILL; last output: "
         )
         assert await hears(first) == await hears(other)
     assert len({log_of(choice, 0), log_of(choice, 1), log_of(changed, 0)}) == 3
@@ -450,7 +454,7 @@ async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
             pytest.fail("it came up")
     message = str(caught.value)
     assert message.startswith(
-        "vllm died 5 times in a row: vllm ended with exit code 1; it said last: RuntimeError: no GPU was found (log: "
+        "vllm died 5 times in a row: vllm ended with exit code 1; last output: RuntimeError: no GPU was found (log: "
     )
     assert len(started) == 5
     assert [step for *_, step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]
@@ -469,7 +473,7 @@ async def test_one_that_dies_while_serving_counts_as_well(
     choice = choose(command="vllm serve m --live 0.2")
     with pytest.raises(
         EngineError,
-        match=r"died 5 times in a row: .* exit code 7; it said last: .*CUDA error: out of",
+        match=r"died 5 times in a row: .* exit code 7; last output: .*CUDA error: out of",
     ):
         while True:
             async with choice.acquire(quiet, 0) as engine:

@@ -181,7 +181,7 @@ async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: L
     for error in results:
         assert isinstance(error, EngineError)
         assert str(error).startswith(
-            "tiny died 5 times in a row: tiny ended with exit code 7; it said last: out of memory (log: "
+            "tiny died 5 times in a row: tiny ended with exit code 7; last output: out of memory (log: "
         )
     assert [step for _, _, step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]
 

@@ -80,7 +80,7 @@ class Workshop:
                 raise self.failure
             if workload.model_name == "broken" or replica in self.failing:
                 raise EngineError(
-                    f"{workload.model_name} died 5 times in a row; it said last: out of memory"
+                    f"{workload.model_name} died 5 times in a row; last output: out of memory"
                 )
             on_step("bootstrapping", "starting", None)
             engine = Engine(workload.model_name, replica)
@@ -259,7 +259,7 @@ async def test_a_call_waits_for_an_engine_but_not_for_ever(
     manager.apply(workload())
     await until(lambda: now(manager).message == "downloading")
     with pytest.raises(
-        NotServing, match="still coming up \\(provisioning: downloading\\)"
+        NotServing, match="still starting \\(provisioning: downloading\\)"
     ) as raised:
         await borrowed(manager, 0.05)
     assert (raised.value.reason, raised.value.retry_after) == ("not_ready", 2)
@@ -304,7 +304,7 @@ async def test_an_engine_that_is_there_and_does_not_answer(
     monkeypatch.setattr("inferencekey.local.manager.calls.NOTICE_SECONDS", 0.02)
     manager.apply(workload())
     await borrowed(manager)
-    with pytest.raises(NotServing, match="does not answer") as raised:
+    with pytest.raises(NotServing, match="does not respond") as raised:
         await borrowed(manager, avoid=[shop.made[0]])
     assert raised.value.reason == "died"
 
@@ -314,7 +314,7 @@ async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(
 ) -> None:
     manager.apply(workload())
     await borrowed(manager)
-    shop.failure = EngineError("died 5 times in a row; it said last: out of memory")
+    shop.failure = EngineError("died 5 times in a row; last output: out of memory")
     shop.made[0].exited.set()
     await until(lambda: now(manager).phase == "error")
     with pytest.raises(NotServing, match="out of memory") as raised:
@@ -414,8 +414,8 @@ async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
     last = (await watch(manager))[-1]
     assert last is not None
     assert last.phase == "error"
-    assert last.message.startswith("broken died 5 times in a row; it said last: out of memory")
-    assert "the engine from before the change goes on answering" in last.message
+    assert last.message.startswith("broken died 5 times in a row; last output: out of memory")
+    assert "the engine from before the change still serves calls" in last.message
     assert (await borrowed(manager)).model_name == "old"
     await until(lambda: saved["w1"].phase == "error")
     assert (saved["w1"].served_by, saved["w1"].running) == ("old", 1)
@@ -602,7 +602,10 @@ async def test_a_change_moves_all_replicas_at_once_and_none_where_one_fails(
 async def test_no_more_than_this_machine_runs(manager: WorkloadManager, shop: Workshop) -> None:
     manager.apply(fixed(100))
     await until(lambda: "4 of 4" in now(manager).message)
-    assert "100 were asked for, this machine runs at most 4 of a workload" in now(manager).message
+    assert (
+        "100 replicas were requested, but this machine runs at most 4 for a workload"
+        in now(manager).message
+    )
     assert len(shop.held) == 4
 
 
@@ -711,7 +714,7 @@ async def test_a_cold_call_waits_no_longer_than_it_is_held(
     shop.gate.clear()
     manager.apply(scaled(0, 1))
     await until(lambda: now(manager).phase == "ready")
-    with pytest.raises(NotServing, match="still coming up") as raised:
+    with pytest.raises(NotServing, match="still starting") as raised:
         await borrowed(manager, 0.05)
     assert raised.value.reason == "not_ready"
     shop.gate.set()

