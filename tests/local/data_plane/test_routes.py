@@ -297,12 +297,12 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     (message(content=[]), "messages[0].content must not be blank"),
     (message(content=[{"type": "text"}]), "messages[0].content[0].text"),
     (message(content=[{"type": "text", "text": 5}]), "messages[0].content[0].text"),
-    (message(content=[{"type": "video", "video": "x"}]), "'text' only"),
+    (message(content=[{"type": "video", "video": "x"}]), "only parts of type 'text'"),
     (
         message(
             content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
         ),
-        "'text' only",
+        "only parts of type 'text'",
     ),
     (message(role="assistant", tool_calls=5), "tool_calls"),
     (message(role="assistant", tool_calls=[{"id": "a"}]), "tool_calls"),
