@@ -1,6 +1,6 @@
 """A chat page: aiohttp.web pipes a stream to the browser through a websocket, and stops it when the browser leaves.
 
-    pip install inferencekey
+    pip install /path/to/the/checkout
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
     python aiohttp_websocket.py
 

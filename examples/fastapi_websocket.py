@@ -1,6 +1,6 @@
 """A chat page: FastAPI pipes a stream to the browser through a websocket, and stops it when the browser leaves.
 
-    pip install inferencekey fastapi uvicorn websockets
+    pip install /path/to/the/checkout fastapi uvicorn websockets
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
     uvicorn fastapi_websocket:app
 

@@ -1,6 +1,6 @@
 """A question from the command line, answered as it is generated.
 
-    pip install inferencekey
+    pip install /path/to/the/checkout
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
     python script.py "How do I cancel my order?"
 

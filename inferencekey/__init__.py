@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         WorkloadSpec,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "ApiError",

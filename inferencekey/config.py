@@ -6,6 +6,7 @@ them. The four variables of the platform's contract are in ``docs/contract.md`` 
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ __all__ = [
     "redact_token",
     "setting",
     "token_kind",
+    "uses_uvloop",
 ]
 
 DEFAULT_BASE_URL = "https://api.inferencekey.com"
@@ -233,6 +235,11 @@ BASE_URL_VARIABLE = BASE_URL.name
 PROJECT_VARIABLE = PROJECT.name
 SDK_TOKEN_VARIABLE = SDK_TOKEN.name
 API_KEY_VARIABLE = API_KEY.name
+
+
+def uses_uvloop() -> bool:
+    """Whether uvloop runs the event loops that this package starts: it is installed, and not refused."""
+    return UVLOOP.read() and importlib.util.find_spec("uvloop") is not None
 
 
 def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> str:

@@ -252,6 +252,10 @@ class ResponseFormatError(ApiError):
     default_prefix = "unexpected response"
 
 
+LOG_HEADING = "\nThe end of its engine's log:"
+"""Where the engine's log begins in the message of an error about readiness."""
+
+
 class _NotReady(InferenceKeyError):
     """What was heard of a workload before it was given up.
 
@@ -274,6 +278,11 @@ class _NotReady(InferenceKeyError):
         super().__init__(message, **answer)
         self.events = tuple(events)
         self.log = tuple(log)
+
+    @property
+    def summary(self) -> str:
+        """The message without the lines of the engine's log, which ``log`` has."""
+        return str(self).partition(LOG_HEADING)[0]
 
 
 class ReadinessError(_NotReady, ApiError):

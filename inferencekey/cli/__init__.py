@@ -14,8 +14,11 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
+        from inferencekey.installing import install_command
+
+        command = install_command("cli,local")
         print(
-            f"error: the command line needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'",
+            f"error: the command line needs {error.name}, which is not installed; run: {command}",
             file=sys.stderr,
         )
         return 1

@@ -19,6 +19,8 @@ from inferencekey.cli.commands.apply import apply
 from inferencekey.cli.commands.delete import delete
 from inferencekey.cli.commands.demo import demo
 from inferencekey.cli.commands.destroy import destroy
+from inferencekey.cli.commands.down import down
+from inferencekey.cli.commands.env import env
 from inferencekey.cli.commands.export import export
 from inferencekey.cli.commands.get import get
 from inferencekey.cli.commands.init import init
@@ -67,6 +69,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "logs": logs,
     "demo": demo,
     "up": up,
+    "down": down,
+    "env": env,
     "status": status,
 }
 for name, command in COMMANDS.items():
@@ -77,8 +81,12 @@ app.add_typer(token.app, name="token")
 def _version(asked: bool) -> None:
     if asked:
         from inferencekey import __version__
+        from inferencekey.installing import other_program
 
         typer.echo(f"inferencekey {__version__}")
+        mixture = other_program()
+        if mixture is not None:
+            warning(mixture)
         raise typer.Exit
 
 
@@ -114,11 +122,20 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        missing = f"this command needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'"
-        return fail(CommandError(missing), json=json)
+        return fail(CommandError(_missing(error.name)), json=json)
     except Exception as error:
         return _wrong_usage(error, json=json)
     return result if isinstance(result, int) else 0
+
+
+def _missing(module: str) -> str:
+    """Return what to do where a module of another package cannot be imported."""
+    if module == "fcntl":  # a module of Python's own, which Windows has not
+        return "this command runs on Linux and macOS only"
+    from inferencekey.installing import install_command
+
+    command = install_command("cli,local")
+    return f"this command needs {module}, which is not installed; run: {command}"
 
 
 def _wrong_usage(error: Exception, *, json: bool) -> int:

@@ -21,10 +21,11 @@ from inferencekey import (
 )
 from inferencekey.cli.env_exports import Exports
 from inferencekey.cli.output import console, note, print_json
-from inferencekey.cli.serving import stopped
+from inferencekey.cli.signals import stop_event
 from inferencekey.local import LocalPlatform
+from inferencekey.local.token_pair import token_pair
 
-__all__ = ["Tour"]
+__all__ = ["Demo"]
 
 PROJECT = "acme"
 PROMPT = "Hola, ¿cómo puedo cancelar mi pedido?"
@@ -47,7 +48,7 @@ BILLING = WorkloadSpec(
 
 
 @attrs.define
-class Tour:
+class Demo:
     """One demo.
 
     Args:
@@ -69,16 +70,17 @@ class Tour:
         """Do it all."""
         began = time.perf_counter()
         async with LocalPlatform(data_dir=self.data, port=0) as platform:
-            self.step(f"a local platform at {platform.base_url}, no account, no GPU", began)
-            exports = Exports.mint(platform, PROJECT)
-            await self.tour(exports)
+            self.print_step(f"a local platform at {platform.base_url}, no account, no GPU", began)
+            pair = token_pair(platform.data_dir, PROJECT, set_default=True)
+            exports = Exports.of(platform.base_url, pair)
+            await self.call_everything(exports)
             self.figures["total_s"] = round(time.perf_counter() - began, 3)
-            async with stopped() as told:
+            async with stop_event() as stop:
                 self.report(exports)
                 if self.keep:
-                    await told.wait()
+                    await stop.wait()
 
-    async def tour(self, exports: Exports) -> None:
+    async def call_everything(self, exports: Exports) -> None:
         async with (
             AsyncManagementClient(
                 base_url=exports.base_url, project=PROJECT, sdk_token=exports.sdk_token
@@ -95,14 +97,14 @@ class Tour:
             began = time.perf_counter()
             again = await mgmt.ensure(SUPPORT_BOT)
             self.figures["ensure_again_ms"] = _ms(began)
-            self.step(f"ensure support-bot again: {again.plan}", began)
+            self.print_step(f"ensure support-bot again: {again.plan}", began)
 
             changed = SUPPORT_BOT.evolve(command=str(SUPPORT_BOT.command).replace("8192", "4096"))
             began = time.perf_counter()
             updated = await mgmt.ensure(changed)
             self.figures["update_ms"] = _ms(began)
-            self.step("ensure it with another command:", began)
-            self.say(str(updated.plan))
+            self.print_step("ensure it with another command:", began)
+            self.print_lines(str(updated.plan))
             await mgmt.wait_until_ready(updated.workload_slug, silent=True)
 
             if not self.keep:
@@ -110,12 +112,12 @@ class Tour:
                 for slug in (ref, billing):
                     await mgmt.delete(slug)
                 self.figures["delete_ms"] = _ms(began)
-                self.step("delete both workloads", began)
+                self.print_step("delete both workloads", began)
 
     async def provision(self, mgmt: AsyncManagementClient, spec: WorkloadSpec, name: str) -> str:
         began = time.perf_counter()
         ref = await mgmt.ensure(spec)
-        self.step(
+        self.print_step(
             f"ensure {spec.slug} ({spec.model}): {ref.plan.action if ref.plan else ''}", began
         )
         seen: list[ReadinessEvent] = []
@@ -124,11 +126,11 @@ class Tour:
         else:
             last = await mgmt.wait_until_ready(ref.workload_slug)
         self.figures[f"{name}_ready_s"] = round(time.perf_counter() - began, 3)
-        self.say(last.message)
+        self.print_lines(last.message)
         return ref.workload_slug
 
     async def stream(self, data: AsyncDataClient, slug: str) -> None:
-        self.step(f"stream an answer to {PROMPT!r}")
+        self.print_step(f"stream an answer to {PROMPT!r}")
         began = time.perf_counter()
         first: float | None = None
         chunks = 0
@@ -139,9 +141,9 @@ class Tour:
                 if chunk.text:
                     first = first or time.perf_counter()
                     chunks += 1
-                    self.type(chunk.text)
+                    self.print_token(chunk.text)
         took = time.perf_counter() - (first or began)
-        self.type("\n")
+        self.print_token("\n")
         result = stream.result
         self.figures.update(
             model=result.model,
@@ -151,7 +153,7 @@ class Tour:
             chunks=chunks,
             tokens_per_s=round((chunks - 1) / took, 1) if chunks > 1 and took > 0 else None,
         )
-        self.say(
+        self.print_lines(
             f"{result.model} answered: first token after {self.figures['first_token_ms']} ms, "
             f"{chunks} chunks, {self.figures['tokens_per_s']} a second"
         )
@@ -164,7 +166,7 @@ class Tour:
             embedding_model=found.model,
             dimensions=len(found.embeddings[0]),
         )
-        self.step(
+        self.print_step(
             f"embed {DOCUMENTS}: {len(found.embeddings)} vectors of {len(found.embeddings[0])} by {found.model}",
             began,
         )
@@ -182,25 +184,25 @@ class Tour:
         )
         if self.keep:
             note("The platform stays up until Ctrl-C. Paste this where you work:")
-            self.out.print(exports.shell(), markup=False)
+            self.out.print(exports.lines(), markup=False)
         else:
             note(
                 f"`inferencekey up --project {PROJECT}` runs the platform for your own code; "
                 "`inferencekey demo --keep` leaves this one running."
             )
 
-    def step(self, text: str, began: float | None = None) -> None:
+    def print_step(self, text: str, began: float | None = None) -> None:
         if not self.json:
             took = "" if began is None else f" [dim]({_ms(began)} ms)[/dim]"
             self.out.print(f"[bold cyan]•[/bold cyan] {escape(text)}{took}")
 
-    def say(self, text: str) -> None:
+    def print_lines(self, text: str) -> None:
         if not self.json:
             self.out.print(
                 escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim"
             )
 
-    def type(self, text: str) -> None:
+    def print_token(self, text: str) -> None:
         if not self.json:
             sys.stdout.write(text)
             sys.stdout.flush()

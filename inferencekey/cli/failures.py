@@ -6,8 +6,13 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from inferencekey.cli.output import plain_text, print_json, progress_console, unheard
-from inferencekey.errors import DriftError, InferenceKeyError
+from inferencekey.cli.output import ignore_closed_stderr, plain_text, print_json, progress_console
+from inferencekey.errors import (
+    DriftError,
+    InferenceKeyError,
+    ReadinessError,
+    ReadinessTimeout,
+)
 
 __all__ = ["SHOWN", "CommandError", "SeveralErrors", "error_dict", "fail"]
 
@@ -44,10 +49,11 @@ class SeveralErrors(CommandError):
 
 def fail(error: BaseException, *, json: bool) -> int:
     """Say what went wrong and return the exit code."""
-    report = getattr(error, "report", None)
     if json:
-        print_json({**(report.to_dict() if report is not None else {}), "error": error_dict(error)})
-    with unheard():
+        report = getattr(error, "report", None)
+        content: dict[str, Any] = {} if report is None else report.to_dict()
+        print_json({**content, "error": error_dict(error)})
+    with ignore_closed_stderr():
         out = progress_console()
         first, *others = _lines(error)
         out.print("error:", style="bold red", end=" ")
@@ -74,9 +80,10 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
             }
             for problem in problems
         ]
-    if log and _log(error):
-        found["log"] = [plain_text(line) for line in _log(error)]
-    if isinstance(error, SeveralErrors) and error.report is None:  # a report has them already
+    if log and isinstance(error, ReadinessError | ReadinessTimeout) and error.log:
+        found["log"] = [plain_text(line) for line in error.log]
+    # The dictionary of a report has the errors already.
+    if isinstance(error, SeveralErrors) and error.report is None:
         found["errors"] = {name: error_dict(inner) for name, inner in error.errors.items()}
     if isinstance(error, DriftError) and error.plan is not None:
         found["plan"] = error.plan.to_dict()
@@ -92,30 +99,22 @@ def _problems(error: BaseException) -> tuple[Any, ...]:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    if _log(error):
-        from inferencekey._core.control.readiness import LOG_HEAD
-
-        return str(error).partition(LOG_HEAD)[0]  # the log is printed once, line by line
+    if isinstance(error, ReadinessError | ReadinessTimeout):
+        # The engine's log is printed once, line by line.
+        return error.summary
     return str(error)
-
-
-def _log(error: BaseException) -> tuple[str, ...]:
-    """Return the last lines of the engine's log, where a ``ReadinessError`` has them."""
-    log: Iterable[str] = getattr(error, "log", ())
-    return tuple(log)
 
 
 def _lines(error: BaseException) -> list[str]:
     """One line for an error; a manifest's problems, a group's errors and an engine's last words have one each."""
     problems = [" ".join(str(problem).split()) for problem in _problems(error)]
+    if len(problems) > 1:
+        return [f"the manifest has {len(problems)} mistakes", *problems]
     if problems:
-        return (
-            problems
-            if len(problems) == 1
-            else [f"the manifest has {len(problems)} mistakes", *problems]
-        )
+        return problems
     lines = [" ".join(_text(error).split()) or type(error).__name__]
-    lines.extend(f"    {line}" for line in _log(error))
+    if isinstance(error, ReadinessError | ReadinessTimeout):
+        lines.extend(f"    {line}" for line in error.log)
     if isinstance(error, SeveralErrors):
         for name, inner in islice(error.errors.items(), SHOWN):
             first, *others = _lines(inner)

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["BaseUrl", "DataDir", "Json", "ManifestPath", "Project", "Prune", "Slug", "Yes"]
+__all__ = [
+    "BaseUrl",
+    "DataDir",
+    "Json",
+    "ManifestPath",
+    "Project",
+    "Prune",
+    "Slug",
+    "Yes",
+    "resolve_data_dir",
+]
 
 DataDir = Annotated[
     Path | None,
@@ -44,3 +54,12 @@ BaseUrl = Annotated[
 ]
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The workload's slug, in any form.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+def resolve_data_dir(data: Path | None) -> Path:
+    """Return the absolute path of what ``--data`` names; without it, this user's own directory."""
+    if data is not None:
+        return data.expanduser().absolute()
+    from inferencekey.local.defaults import default_data_dir
+
+    return default_data_dir()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "console",
+    "ignore_closed_stderr",
     "note",
     "plain_text",
     "print_bytes",
     "print_json",
     "print_text",
     "progress_console",
-    "unheard",
     "warning",
 ]
 
@@ -57,20 +57,20 @@ def progress_console() -> Console:
 
 def note(text: str) -> None:
     """Print a line about the work. If nobody reads it any more, the work goes on."""
-    with unheard():
+    with ignore_closed_stderr():
         progress_console().print(plain_text(text), style="dim", markup=False)
 
 
 def warning(text: str) -> None:
     """Print a warning as one line. If nobody reads it any more, the work goes on."""
-    with unheard():
+    with ignore_closed_stderr():
         out = progress_console()
         out.print("warning:", style="bold yellow", end=" ")
         out.print(plain_text(" ".join(text.split())), markup=False)
 
 
 @contextmanager
-def unheard() -> Generator[None]:
+def ignore_closed_stderr() -> Generator[None]:
     """Go on without stderr if whoever read it has left."""
     try:
         yield
@@ -83,9 +83,17 @@ def plain_text(text: str) -> str:
     return redact(_CONTROLS.sub("", _ESCAPES.sub("", text)))
 
 
-def print_text(text: str) -> bool:
-    """Print a result as it is, with no terminal's width in mind; say whether anybody reads it."""
-    return _write(plain_text(text) + "\n")
+def print_text(text: str, *, secret: bool = False) -> bool:
+    """Print a result as it is, whatever the terminal's width.
+
+    Args:
+        text: the result.
+        secret: print credentials in it, which are redacted otherwise.
+
+    Returns:
+        Whether the reader of stdout is still there.
+    """
+    return _write((text if secret else plain_text(text)) + "\n")
 
 
 def print_bytes(data: bytes) -> None:

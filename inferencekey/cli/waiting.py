@@ -45,7 +45,7 @@ async def wait_for(
                 slugs,
                 project=project,
                 timeout=left,
-                on_progress=functools.partial(_tell, project) if json else None,
+                on_progress=functools.partial(_print_event, project) if json else None,
             )
         except WaitAllError as error:
             for inner in error.exceptions:
@@ -67,7 +67,7 @@ async def wait_for(
         raise SeveralErrors(f"{len(failed)} of {count} workloads are not ready", failed)
 
 
-def _tell(project: str, slug: str, event: ReadinessEvent) -> None:
+def _print_event(project: str, slug: str, event: ReadinessEvent) -> None:
     print_json(
         {
             "project": project,

@@ -15,8 +15,10 @@ from inferencekey.manifest.lines import LineNumbers
 try:
     import yaml
 except ModuleNotFoundError:
+    from inferencekey.installing import install_command
+
     raise ConfigurationError.of(
-        "manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
+        "manifests in YAML need PyYAML, which is not installed; run: " + install_command("cli")
     ) from None
 
 __all__ = ["yaml_source", "yaml_text"]

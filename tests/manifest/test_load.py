@@ -13,6 +13,7 @@ import pytest
 
 from inferencekey import config
 from inferencekey.errors import InferenceKeyError, ValidationError
+from inferencekey.installing import install_command
 from inferencekey.manifest import ManifestError, ManifestProblem, find_manifest, load_manifest
 from inferencekey.manifest.entry import DEFAULTS, FIELDS
 from inferencekey.models import Backend, WorkloadSpec
@@ -587,7 +588,10 @@ def test_yaml_without_its_library() -> None:
             check=True,
             timeout=60,
         )
-    text = "configuration error: manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
+    text = (
+        "configuration error: manifests in YAML need PyYAML, which is not installed; "
+        f"run: {install_command('cli')}"
+    )
     assert done.stdout.splitlines() == [text, text]
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from inferencekey.errors import ReadinessError, ReadinessTimeout, ValidationError
+from inferencekey.errors import LOG_HEADING, ReadinessError, ReadinessTimeout, ValidationError
 from inferencekey.models import Phase, ReadinessEvent
 from inferencekey.models.numbers import checked_integer, integer_problem
 
 __all__ = [
     "DROPS",
-    "LOG_HEAD",
     "LOG_LINES",
     "check_log_range",
     "describe",
@@ -30,9 +29,6 @@ DROPS: Final = frozenset({502, 503, 504})
 
 LOG_LINES: Final = 20
 """Lines of the engine's log that an error carries."""
-
-LOG_HEAD: Final = "\nThe end of its engine's log:"
-"""Where in an error's text the log begins."""
 
 _WAITS: Final = (1.0, 2.0, 4.0)
 
@@ -99,7 +95,7 @@ def not_in_time(
 def _log(lines: Sequence[str]) -> str:
     if not lines:
         return ""
-    return LOG_HEAD + "".join(f"\n  | {_shown(line)}" for line in lines[-LOG_LINES:])
+    return LOG_HEADING + "".join(f"\n  | {_shown(line)}" for line in lines[-LOG_LINES:])
 
 
 def _shown(line: str) -> str:

@@ -37,22 +37,25 @@ def logs(
     from inferencekey.models import EngineLog
 
     def show(log: EngineLog) -> bool:
+        """Print a part of the log; say whether the reader of stdout is still there."""
         if json:
             return print_json({"lines": list(log.lines), "next": log.next, "engine": log.engine})
-        return not log.lines or print_text("\n".join(log.lines))
+        if not log.lines:
+            return True
+        return print_text("\n".join(log.lines))
 
     async def read() -> None:
         async with connect(base_url, project) as mgmt:
             where = project_of(mgmt)
             log = await mgmt.logs(slug, project=where, lines=lines)
-            heard = show(log)
+            is_read = show(log)
             if not (log.lines or json):
                 note("its engine has written nothing yet")
-            while follow and heard:
+            while follow and is_read:
                 await anyio.sleep(POLL_SECONDS)
                 log = await mgmt.logs(slug, project=where, lines=1000, after=log.next)
                 if log.lines:
-                    heard = show(log)
+                    is_read = show(log)
 
     try:
         anyio.run(read)

@@ -1,4 +1,4 @@
-"""``inferencekey up``: run the local platform until it is told to stop."""
+"""``inferencekey up``: run the local platform."""
 
 from __future__ import annotations
 
@@ -21,20 +21,38 @@ def up(
     ] = 4747,
     data: DataDir = None,
     project: Annotated[
-        str, typer.Option(metavar="NAME", help="The project of the printed tokens.")
-    ] = "local",
+        str | None,
+        typer.Option(metavar="NAME", help="The project of the printed tokens; by default local."),
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Start it in the background, and return when it serves."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the platform on this machine, both planes with real engines, and print the exports to paste.
 
-    Everything is kept in the data directory and is there again the next time; earlier tokens stay valid until revoked.
+    Everything is kept in the data directory and is there again the next time. The tokens are printed again at the next
+    start, until they are revoked; `inferencekey env` prints them for the shell that you work in.
+
+    With --detach, `inferencekey down` stops the platform. If one runs on the data directory already, its exports are
+    printed and the exit code is 0.
     """
     import anyio
 
-    from inferencekey._core.slugs import checked_project
-    from inferencekey.cli.loops import serving_loop
-    from inferencekey.cli.serving import serve
+    from inferencekey.cli.serve import detach as start
+    from inferencekey.cli.serve import serve
+    from inferencekey.config import uses_uvloop
+    from inferencekey.local.defaults import DEFAULT_PROJECT
+    from inferencekey.local.token_pair import checked_project
 
-    anyio.run(
-        serve, host, port, data, checked_project(project), json, backend_options=serving_loop()
-    )
+    # Before anything starts: a wrong name must not leave a platform behind.
+    if project is not None:
+        checked_project(project)
+    if detach:
+        start(host, port, data, project, json)
+        return
+    named = project or DEFAULT_PROJECT
+    anyio.run(serve, host, port, data, named, json, backend_options={"use_uvloop": uses_uvloop()})

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
-
-if TYPE_CHECKING:
-    from inferencekey.models import Workload
 
 __all__ = ["wait"]
 
@@ -35,24 +32,22 @@ def wait(
     """
     import anyio
 
-    from inferencekey._core.slugs import checked_slug
     from inferencekey.cli.connect import connect, project_of
     from inferencekey.cli.waiting import wait_for
 
-    wanted = list(dict.fromkeys(checked_slug(slug) for slug in slugs or ()))
-    if bool(wanted) == every:
-        raise CommandError(
-            "name the workloads to wait for, or pass --all" if not every else "--all takes no slugs"
-        )
+    wanted = list(slugs or ())
+    if every and wanted:
+        raise CommandError("--all takes no slugs")
+    if not every and not wanted:
+        raise CommandError("name the workloads to wait for, or pass --all")
 
     async def follow() -> None:
         async with connect(base_url, project) as mgmt:
             where = project_of(mgmt)
-            found = _slugs(await mgmt.list_workloads(project=where)) if every else wanted
-            await wait_for(mgmt, {where: found}, timeout, json=json)
+            names = wanted
+            if every:
+                found = await mgmt.list_workloads(project=where)
+                names = sorted(workload.slug for workload in found)
+            await wait_for(mgmt, {where: names}, timeout, json=json)
 
     anyio.run(follow)
-
-
-def _slugs(found: list[Workload]) -> list[str]:
-    return sorted(workload.slug for workload in found)

@@ -23,7 +23,7 @@ from inferencekey.local.manager.events import ReadinessEvent
 from inferencekey.local.manager.policy import default_max_replicas
 from inferencekey.local.manager.refusal import NotServing
 from inferencekey.local.manager.workload import ManagedWorkload
-from inferencekey.local.records import Status, StoredWorkload
+from inferencekey.local.records import StoredStatus, StoredWorkload
 
 __all__ = ["NotServing", "ReadinessEvent", "WorkloadManager"]
 
@@ -47,7 +47,7 @@ class WorkloadManager:
         self,
         tasks: Background,
         choose: Choose,
-        save: Callable[[dict[str, Status]], None],
+        save: Callable[[dict[str, StoredStatus]], None],
         log: logging.Logger,
         *,
         clock: Clock | None = None,
@@ -68,7 +68,7 @@ class WorkloadManager:
             max_replicas=max_replicas if max_replicas is not None else default_max_replicas(),
         )
         self._workloads: dict[str, ManagedWorkload] = {}
-        self._unsaved: dict[str, Status] = {}
+        self._unsaved: dict[str, StoredStatus] = {}
         self._wake_saver = anyio.Event()
         self.closing = False
 
@@ -156,7 +156,7 @@ class WorkloadManager:
         finally:
             managed.calls.end()
 
-    def _store(self, workload_id: str, status: Status) -> None:
+    def _store(self, workload_id: str, status: StoredStatus) -> None:
         self._unsaved[workload_id] = status
         self._wake_saver.set()
 

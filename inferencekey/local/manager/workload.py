@@ -17,8 +17,7 @@ from inferencekey.local.manager.events import ReadinessEvents, Status
 from inferencekey.local.manager.policy import policy_of
 from inferencekey.local.manager.replica import INTERNAL_ERROR, Replica
 from inferencekey.local.manager.state import Launch, WorkloadState
-from inferencekey.local.records import Status as StoredStatus
-from inferencekey.local.records import StoredWorkload
+from inferencekey.local.records import StoredStatus, StoredWorkload
 from inferencekey.models import Phase
 
 __all__ = ["ManagedWorkload"]

@@ -200,7 +200,9 @@ def test_without_xllamacpp() -> None:
     # -S: no site-packages, as in an environment that has only the SDK.
     status, report = report_of(sys.executable, "-P", "-S", environment={})
     assert status == 1
-    assert report == {"error": "xllamacpp is not installed; run: pip install 'inferencekey[local]'"}
+    assert report == {
+        "error": "xllamacpp is not installed; install inferencekey with its extra 'local'"
+    }
 
 
 @pytest.mark.parametrize(

