@@ -48,11 +48,13 @@ async def send(
     """
     if engine.api_key:
         headers["Authorization"] = f"Bearer {engine.api_key}"
+    # Encoded already: yarl would decode and encode it again, and change it.
     url = URL(engine.address + target, encoded=True)
     try:
         return await session.request(
             method, url, data=_payload(data), headers=headers, allow_redirects=False
         )
+    # Both are raised while connecting, so nothing was sent.
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise EngineUnreachable from error
     except aiohttp.ClientError:

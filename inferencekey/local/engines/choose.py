@@ -65,6 +65,7 @@ class EngineChooser:
         def ready_message(model: str) -> str:
             verb = _VERBS.get(workload.task_type, "answers")
             message = f"{model} {verb}, served by {command.name}"
+            # The port does not matter here: what is replaced is the same for each.
             replaced = ", ".join(bind(command, 0).replaced)
             if replaced:
                 message += f" (the platform chooses the address and replaced {replaced})"

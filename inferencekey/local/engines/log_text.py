@@ -72,7 +72,7 @@ def read_tail(
             file.seek(begin)
             data = file.read(end - begin)
     except OSError:
-        return LogPart((), 0)
+        return LogPart((), 0)  # no engine has written yet
     if begin > start:
         # The data begins in the middle of a line: drop that line, unless it is the only one.
         _, newline, rest = data.partition(b"\n")
@@ -126,6 +126,7 @@ def clean_line(line: str, secrets: Iterable[str] = ()) -> str:
     A progress bar prints ``\\r`` and then writes over the line: only the last version is left.
     """
     line = _ESCAPES.sub("", line.rstrip("\r\n")).rpartition("\r")[2]
+    # Redacted last: an escape sequence inside a token would hide the token from the patterns.
     line = _CONTROL.sub("", line)[:LINE_CHARACTERS]
     return redact_hub_tokens(redact(line, secrets))
 

@@ -62,6 +62,7 @@ class Calls:
     def end(self) -> None:
         """Count the end of a call."""
         self.load -= 1
+        # The number of engines goes down only after a time without calls.
         if not self.load:
             self.quiet_since = self._clock.monotonic()
         if self.waiting:
@@ -97,6 +98,8 @@ class Calls:
                     found = await self._wait_for_engine(avoid)
             finally:
                 self.waiting -= 1
+            # The last chance: where engines are still starting, one with all slots in use is
+            # better than a refusal.
             found = found or self._pick(avoid)
         if found is None:
             raise not_ready(self._events.current.status)

@@ -106,6 +106,7 @@ class Replica:
                 )
                 self.failure = INTERNAL_ERROR
         self.serving = None
+        # A replica that was stopped is no longer part of its launch.
         if not self._stopping.is_set():
             self._on_change()
 
@@ -139,6 +140,7 @@ class Replica:
         return died
 
     def _on_step(self, phase: str, message: str, step: str | None) -> None:
+        # The progress of a replica that is being stopped would hide that of its successor.
         if not self._stopping.is_set():
             self.status = Status(Phase(phase), message, step)
             self._on_change()

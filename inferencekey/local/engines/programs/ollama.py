@@ -35,6 +35,7 @@ async def bring_model(
         aiohttp.ClientError: the server is gone.
     """
     models = names_in(await fetch_json(session, "/api/tags"), "models", "name")
+    # ollama adds the tag `latest` to a name without a tag.
     if model not in models and f"{model}:latest" not in models:
         await _pull(session, model, on_step)
     on_step("bootstrapping", f"ollama is loading {model}", None)
@@ -44,6 +45,7 @@ async def bring_model(
 async def _pull(session: aiohttp.ClientSession, model: str, on_step: OnStep) -> None:
     reported = ""
     on_step("provisioning", f"ollama is fetching {model}", None)
+    # A download has no limit as a whole; only silence is an error.
     timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_SECONDS)
     last: dict[str, Any] = {}
     async with session.post(

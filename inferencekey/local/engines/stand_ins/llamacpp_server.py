@@ -1,8 +1,8 @@
 """The program of the stand-in engines: llama.cpp's own HTTP server, through `xllamacpp`.
 
-It is run as a child of the platform, by path or with `-m`. It imports nothing of ours, so it
-starts as fast as llama.cpp does. It reports where it listens, or why it cannot, in one JSON line
-on the descriptor that it is given:
+It is run as a child of the platform, by path or with `-m`. It imports nothing of ours unless
+something is missing, so it starts as fast as llama.cpp does. It reports where it listens, or why
+it cannot, in one JSON line on the descriptor that it is given:
 `{"address": "http://127.0.0.1:PORT"}` or `{"error": "one line"}`.
 """
 
@@ -108,6 +108,8 @@ def serve(options: argparse.Namespace) -> Any:
     params.embedding = options.embedding
     params.n_gpu_layers = 0
     params.cache_ram_mib = 0
+    # Only the platform talks to this server: no pages, no browsers, and no list of other
+    # callers' prompts.
     params.ui = False
     params.cors_origins = ""
     params.endpoint_slots = False

