@@ -80,7 +80,9 @@ def main() -> None:
     wide = sum(len(line) > 100 for text in texts.values() for line in text.splitlines())
     print(f"files: {len(files)} in {len(folders)} folders")
     print(f"fullest folder: {fullest} with {folders[fullest]} files")
-    print(f"file, median lines: {median(lines.values()):.0f}; largest: {lines[largest]} ({largest})")
+    print(
+        f"file, median lines: {median(lines.values()):.0f}; largest: {lines[largest]} ({largest})"
+    )
     print(f"functions: {len(every)}")
     print(f"function, median lines: {median(map(length, every)):.0f}", end="; ")
     print(f"largest: {length(longest)} ({longest.name})")

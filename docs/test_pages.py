@@ -21,6 +21,26 @@ def test_the_command_reference_is_what_the_commands_say() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<!--- not followed: .* -->\n```bash\n(.*)\n```", readme)
+    script = (DOCS.parent / ".ci" / "run").read_text(encoding="utf-8")
+    # Nothing after it: the runner's closing line is the last one.
+    assert script.splitlines()[-1] == command
+
+
+def test_no_page_installs_the_package_of_the_public_index() -> None:
+    pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md"), *DOCS.parent.glob("examples/*")]
+    installs = re.compile(r"install (?:-\S+ )*['\"]?inferencekey\b(?!`? does not)")
+    found = [
+        f"{path.name}: {line}"
+        for path in pages
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if installs.search(line)
+    ]
+    assert found == []
+
+
 def test_the_table_of_defaults_has_every_default() -> None:
     page = (DOCS / "guide" / "deadlines-and-retries.md").read_text(encoding="utf-8")
     for kind in (Timeouts, RetryPolicy):
