@@ -1,4 +1,4 @@
-"""The platform's own log: a file for its owner's eyes, bounded, without secrets."""
+"""The log file of the platform: readable by its owner only, of bounded size, without secrets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ KEPT_FILES: Final = 2
 
 @contextmanager
 def open_platform_log(path: Path) -> Generator[logging.Logger]:
-    """Give a logger that writes to *path*; of its own, so that two platforms in one process do not share lines."""
+    """Give a logger that writes to *path*."""
     handler = _PrivateFileHandler(
         path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # `logging.getLogger` would give two platforms in one process the same logger.
     logger = logging.Logger("inferencekey.local", logging.INFO)
     logger.addHandler(handler)
     try:

@@ -214,7 +214,7 @@ async def test_a_stream_is_finished_by_the_engine_that_began_it(local: Running) 
 async def test_a_change_that_does_not_come_up_changes_nothing_for_callers(
     local: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("inferencekey.local.engines.programs.pool.PAUSE_SECONDS", 0.01)
     made = await create(local, command("old"))
     await is_ready(local)
     await change(local, made, config=command("new", "--bad"))

@@ -103,7 +103,7 @@ async def test_every_backend_launches_its_own_program(platform: LocalPlatform) -
 async def test_one_that_keeps_dying_is_an_error_with_its_last_words(
     platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.pool.PAUSE_SECONDS", 0.05)
     command = "vllm serve m --say 'torch.OutOfMemoryError: CUDA out of memory' --exit 1"
     spec = WorkloadSpec(name="bot", slug="bot", model="m", backend=Backend.VLLM, command=command)
     async with platform:

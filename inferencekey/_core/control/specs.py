@@ -29,6 +29,7 @@ __all__ = [
     "check_spec",
     "holds_secret",
     "resolve_project",
+    "secret_problems",
     "spec_problems",
 ]
 
@@ -86,6 +87,19 @@ def spec_problems(spec: WorkloadSpec) -> tuple[SpecProblem, ...]:
     return tuple(sorted(found, key=lambda problem: not problem.secret))
 
 
+def secret_problems(field: str, value: object) -> Iterator[SpecProblem]:
+    """Yield where the value of a field, as parsed from JSON, is or contains a credential.
+
+    The local platform uses this too, so that it refuses what the client refuses.
+    """
+    if isinstance(value, str):
+        if contains_token(value):
+            yield _secret(field)
+    else:
+        for path in _secrets_inside(value, (field,)):
+            yield _secret(field, path)
+
+
 def _texts(spec: WorkloadSpec) -> Iterator[SpecProblem]:
     for field in SPEC_FIELDS:
         value: object = getattr(spec, field.name)
@@ -128,7 +142,7 @@ def _mappings(spec: WorkloadSpec) -> Iterator[SpecProblem]:
         yield from (
             SpecProblem(field, message, path) for path, message in not_finite(value, (field,))
         )
-        yield from (_secret(field, path) for path in _secrets_inside(opened, (field,)))
+        yield from secret_problems(field, opened)
         if field == "config":
             yield from _launch(opened)
 

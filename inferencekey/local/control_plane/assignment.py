@@ -1,4 +1,4 @@
-"""What puts a workload on a machine of the caller's choice: such a change needs the scope ``assignment:write``."""
+"""Which changes choose the machine of a workload. They need the scope ``assignment:write``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _POLICY: Final = "execution_policy_config"
 def assigned_fields(
     changes: Mapping[str, Any], current: StoredWorkload | None = None
 ) -> tuple[str, ...]:
-    """Return the names of the fields that would assign the workload anew.
+    """Return the names of the fields that would assign the workload to another machine.
 
-    Taking an assignment away is none, and neither is sending the one it has.
+    A change that removes an assignment, or repeats the present one, does not count.
 
     Args:
-        changes: the fields to set, checked.
-        current: the workload as it is; ``None`` when it is to be created.
+        changes: the fields to set; they have been checked.
+        current: the workload before the change; ``None`` if it is being created.
     """
     fields: list[str] = []
     for name in _FIELDS:
@@ -37,7 +37,7 @@ def assigned_fields(
 
 
 def _private_workers(config: Mapping[str, Any] | None) -> list[str]:
-    """Return the ids that a checked policy's config names, in no particular order."""
+    """Return the ids in the config of a policy, sorted: their order has no effect."""
     workers: Mapping[str, Any] = (config or {}).get("workers") or {}
     ids: list[str] = workers.get("private_worker_ids") or []
     return sorted(ids)

@@ -1,6 +1,6 @@
-"""An engine's log over the control plane: an extra of the local platform.
+"""The log of a workload's engine. Only the local platform has this route.
 
-``GET /api/projects/{project}/workloads/{slug}/logs?lines=N&after=OFFSET`` answers
+The response to ``GET /api/projects/{project}/workloads/{slug}/logs?lines=N&after=OFFSET`` is
 ``{"lines": ["…"], "next": 12345, "engine": "llama-server"}``.
 """
 
@@ -11,9 +11,8 @@ from typing import Final
 import anyio.to_thread
 from aiohttp import web
 
-from inferencekey.local.engines.choose import Choose
+from inferencekey.local.engines.engine import Choose
 from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
-from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
 from inferencekey.local.http.admission import Admission
 from inferencekey.local.http.authorisation import READERS
@@ -33,8 +32,8 @@ class EngineLogs:
     """The route of the logs.
 
     Args:
-        store: tokens and workloads.
-        choose: which engine serves a workload, and where it writes.
+        store: the tokens and the workloads.
+        choose: returns the engine of a workload, which knows where its log is.
     """
 
     def __init__(self, store: Store, choose: Choose) -> None:
@@ -46,7 +45,11 @@ class EngineLogs:
         return [web.get("/api/projects/{project}/workloads/{slug}/logs", self.read)]
 
     async def read(self, request: web.Request) -> web.Response:
-        """``GET …/logs``: the last ``lines``; with ``after``, the first ones since that offset. ``replica`` counts from 0."""
+        """``GET …/logs``: the last lines of the log, or the first lines after an offset.
+
+        Parameters of the query are ``lines`` (how many), ``after`` (the offset in bytes, from the
+        field ``next`` of an earlier response) and ``replica`` (which engine, counted from 0).
+        """
         self._admission.admit_to_project(request, READERS)
         lines = _integer(request, "lines", minimum=1, maximum=MAX_LINES)
         replica = _integer(request, "replica", minimum=0, maximum=MAX_REPLICA)
@@ -68,30 +71,32 @@ class EngineLogs:
         try:
             choice = self._choose(workload)
         except EngineError:
-            return LogPart((), 0), None  # nothing serves it: nobody wrote
-        place, secrets = choice.log(replica), secrets_of(workload)
+            return LogPart((), 0), None  # No engine can serve the workload, so there is no log.
+        place = choice.log(replica)
         if place is None:
             return LogPart((), 0), None
         engine = choice.engine
         if not choice.installed:
             engine = f"{engine} (shared with other workloads)"
         if after is None:
-            return read_tail(place.path, lines, start=place.start, secrets=secrets), engine
-        return read_after(place.path, after, lines, start=place.start, secrets=secrets), engine
+            part = read_tail(place.path, lines, start=place.start, secrets=place.secrets)
+        else:
+            part = read_after(place.path, after, lines, start=place.start, secrets=place.secrets)
+        return part, engine
 
 
 def _integer(request: web.Request, name: str, *, minimum: int, maximum: int) -> int | None:
-    """Return a parameter of the query; ``None`` when it is not there.
+    """Return a parameter of the query as an integer; ``None`` if it is missing.
 
     Raises:
-        HTTPRefusal: 400 when it is not an integer from *minimum* to *maximum*.
+        HTTPRefusal: 400 if it is not an integer from *minimum* to *maximum*.
     """
     given = request.query.get(name)
     if given is None:
         return None
-    # `int` alone would also take signs, spaces, underscores and digits of other scripts.
+    # `int` alone would also accept signs, spaces, underscores and digits of other scripts.
     is_integer = given.isascii() and given.isdigit() and len(given) < 20
     if not is_integer or not minimum <= int(given) <= maximum:
-        message = f"{name} must be a number from {minimum} to {maximum}; got {given[:40]!r}"
+        message = f"{name} must be an integer from {minimum} to {maximum}; got {given[:40]!r}"
         raise HTTPRefusal(400, message)
     return int(given)

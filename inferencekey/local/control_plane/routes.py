@@ -1,4 +1,4 @@
-"""The control plane: workloads, and how they come up."""
+"""The control plane: create, change, delete and list workloads, and follow their readiness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inferencekey.local.http.authorisation import ASSIGNERS, READERS, WRITERS, N
 from inferencekey.local.http.bodies import read_object
 from inferencekey.local.http.errors import HTTPRefusal, json_response
 from inferencekey.local.manager.cron import check_schedule
-from inferencekey.local.manager.manager import Lifecycle
+from inferencekey.local.manager.manager import WorkloadManager
 from inferencekey.local.records import StoredWorkload
 from inferencekey.local.store import Store
 from inferencekey.local.store.writer import Writer
@@ -30,24 +30,24 @@ class ControlPlane:
     """The control plane's routes.
 
     Args:
-        store: what is remembered.
-        write: how the store is written to.
-        lifecycle: what happens to the workloads.
-        heartbeat: seconds between two comments on a silent stream of readiness events.
+        store: where workloads and tokens are read.
+        write: runs the writes to the store.
+        manager: starts, changes and stops the workloads.
+        heartbeat: seconds without a readiness event after which a comment is sent.
     """
 
     def __init__(
         self,
         store: Store,
         write: Writer,
-        lifecycle: Lifecycle,
+        manager: WorkloadManager,
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._store = store
         self._admission = Admission(store)
         self._write = write
-        self._lifecycle = lifecycle
+        self._manager = manager
         self._heartbeat = heartbeat
 
     def routes(self) -> list[web.RouteDef]:
@@ -68,7 +68,10 @@ class ControlPlane:
         return json_response([workload.to_wire() for workload in self._store.workloads(project)])
 
     async def create(self, request: web.Request) -> web.Response:
-        """``POST /api/projects/{project}/workloads``; with an ``Idempotency-Key``, the same twice is one workload."""
+        """``POST /api/projects/{project}/workloads``.
+
+        Two requests with the same ``Idempotency-Key`` create one workload.
+        """
         project = self._admission.admit_to_project(request, WRITERS)
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:
@@ -85,9 +88,9 @@ class ControlPlane:
             return self._store.create_workload(project, slug, fields, idempotency_key=key)
 
         def launch(workload: StoredWorkload) -> None:
-            # The same key again: it is on its way already.
-            if self._lifecycle.stage(workload.id) is None:
-                self._lifecycle.apply(workload)
+            # A workload that an idempotency key created before has been launched already.
+            if self._manager.current_event(workload.id) is None:
+                self._manager.apply(workload)
 
         try:
             workload = await self._write(create, launch)
@@ -96,7 +99,10 @@ class ControlPlane:
         return json_response(workload.to_wire(), status=201)
 
     async def update(self, request: web.Request) -> web.Response:
-        """``PATCH /api/workloads/{id}``: only the fields sent; ``config`` is replaced whole."""
+        """``PATCH /api/workloads/{id}``: change the fields that are sent.
+
+        A mapping such as ``config`` is replaced as a whole.
+        """
         workload = self._admission.admit_to_workload(request, WRITERS)
         body = await read_object(request)
 
@@ -108,7 +114,7 @@ class ControlPlane:
 
         def apply(change: tuple[StoredWorkload, StoredWorkload] | None) -> None:
             if change is not None:
-                self._lifecycle.apply(change[1])
+                self._manager.apply(change[1])
 
         try:
             change = await self._write(
@@ -125,37 +131,41 @@ class ControlPlane:
         workload = self._admission.admit_to_workload(request, WRITERS)
         existed = await self._write(
             lambda: self._store.delete_workload(workload.id),
-            lambda _: self._lifecycle.forget(workload.id),
+            lambda _: self._manager.forget(workload.id),
         )
         if not existed:
             raise no_workload_with_id(workload.id)
         return web.Response(status=204)
 
     async def readiness_events(self, request: web.Request) -> web.StreamResponse:
-        """``GET …/readiness-events``: the current stage and those that follow, to ``ready`` or ``error``."""
+        """``GET …/readiness-events``: the current event and the following ones.
+
+        The stream ends with ``ready`` or ``error``.
+        """
         self._admission.admit_to_project(request, READERS)
         workload = self._admission.find_workload(request)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
         await response.prepare(request)
-        async with aclosing(self._lifecycle.stages(workload.id, self._heartbeat)) as stages:
-            async for stage in stages:
-                if stage is None:
+        async with aclosing(self._manager.follow_events(workload.id, self._heartbeat)) as events:
+            async for event in events:
+                if event is None:
+                    # A comment, which clients ignore; it shows that the connection is alive.
                     await response.write(b": still here\n\n")
                 else:
-                    await response.write(b"data: " + orjson.dumps(stage.to_wire()) + b"\n\n")
+                    await response.write(b"data: " + orjson.dumps(event.to_wire()) + b"\n\n")
         return response
 
     async def custom_backends(self, request: web.Request) -> web.Response:
-        """``POST /api/tenants/{tenant}/custom-backends``: not here yet."""
+        """``POST /api/tenants/{tenant}/custom-backends``: not implemented."""
         self._admission.admit_to_own_project(request, WRITERS)
-        raise HTTPRefusal(501, "the local platform does not take custom backends yet")
+        raise HTTPRefusal(501, "the local platform does not support custom backends yet")
 
     def _require_assignment(
         self, request: web.Request, project: str, fields: tuple[str, ...]
     ) -> None:
-        """Refuse to put a workload on a machine of the caller's choice, unless the token may."""
+        """Check that the token may choose the machine of a workload, if *fields* do so."""
         if not fields:
             return
         try:

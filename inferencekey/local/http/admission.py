@@ -1,4 +1,4 @@
-"""What every route does first: check the request's token, and find the workload of the path."""
+"""The first step of every route: check the token, and find the workload of the path."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["Admission", "bearer_token", "no_workload"]
 
 
 class Admission:
-    """Decides whether a request may use a route. One that may not is refused with an exception.
+    """Checks whether a request may use a route, and raises an exception if not.
 
-    Routes ask before they read the body: a caller without a token cannot make the platform read
-    what it sends.
+    A route calls it before it reads the body, so that a caller without a valid token cannot make
+    the platform read a large body.
 
     Args:
-        store: tokens and workloads.
+        store: the tokens and the workloads.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def admit_to_project(self, request: web.Request, scopes: frozenset[str]) -> str:
-        """Return the project of the path, if the token has one of *scopes* in it.
+        """Return the project of the path, after checking that the token has one of *scopes* in it.
 
         Raises:
             HTTPRefusal: 401 or 403.
@@ -37,7 +37,9 @@ class Admission:
         return project
 
     def admit_to_own_project(self, request: web.Request, scopes: frozenset[str]) -> str:
-        """Return the project of the token, if it has one of *scopes*. For paths without a project.
+        """Return the token's project, after checking that it has one of *scopes*.
+
+        This is for paths that contain no project.
 
         Raises:
             HTTPRefusal: 401 or 403.
@@ -48,44 +50,41 @@ class Admission:
         return project
 
     def admit_to_workload(self, request: web.Request, scopes: frozenset[str]) -> StoredWorkload:
-        """Return the workload with the id of the path, if the token has one of *scopes* for it.
+        """Return the workload whose id is in the path, after checking the token.
 
         Raises:
-            HTTPRefusal: 401 or 403; 404 when there is no such workload.
+            HTTPRefusal: 401 or 403; 404 if the workload does not exist.
         """
         workload_id = request.match_info["id"]
         workload = self._store.workload_by_id(workload_id)
         if workload is None:
-            # Only a token with these scopes in some project may learn that the id is unknown.
+            # There is no project to check, so the token is checked against its own: a caller
+            # without any permission gets 401 or 403 for every id, whether it exists or not.
             self.admit_to_own_project(request, scopes)
             raise no_workload_with_id(workload_id)
         self.require(request, Need("sdk", workload.project, scopes))
         return workload
 
     def admit_call(self, request: web.Request) -> StoredWorkload:
-        """Return the workload that a path of the data plane names, if the key may call it.
+        """Return the workload that a path of the data plane names, after checking the key.
 
         Raises:
-            HTTPRefusal: 401 or 403; 404 when there is no such workload.
+            HTTPRefusal: 401 or 403; 404 if the workload does not exist.
         """
         project, slug = _path(request)
         self.require(request, Need("live", project, workload=slug))
-        return self.find_workload(request)
+        return self._workload(project, slug)
 
     def find_workload(self, request: web.Request) -> StoredWorkload:
-        """Return the workload that the path names. The token has been checked before.
+        """Return the workload that the path names. The caller has checked the token already.
 
         Raises:
-            HTTPRefusal: 404 when there is no such workload.
+            HTTPRefusal: 404 if the workload does not exist.
         """
-        project, slug = _path(request)
-        workload = self._store.workload(project, slug)
-        if workload is None:
-            raise no_workload(project, slug)
-        return workload
+        return self._workload(*_path(request))
 
     def require(self, request: web.Request, need: Need) -> None:
-        """Refuse the request unless its token may do what *need* asks.
+        """Check that the request's token is enough for *need*.
 
         Raises:
             HTTPRefusal: 401 or 403.
@@ -94,13 +93,19 @@ class Admission:
         if refusal is not None:
             raise refusal
 
+    def _workload(self, project: str, slug: str) -> StoredWorkload:
+        workload = self._store.workload(project, slug)
+        if workload is None:
+            raise no_workload(project, slug)
+        return workload
+
     def _token(self, request: web.Request) -> Token | None:
         text = bearer_token(request)
         return None if text is None else self._store.token(text)
 
 
 def bearer_token(request: web.Request) -> str | None:
-    """Return the token of ``Authorization: Bearer …``; ``None`` without one."""
+    """Return the token of the header ``Authorization: Bearer …``; ``None`` if there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None

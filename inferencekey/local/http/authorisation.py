@@ -1,4 +1,8 @@
-"""What a token may do: one function without I/O. The order of its refusals is part of the contract."""
+"""What a token may do: one function without I/O.
+
+A request can be wrong in several ways at once. Which refusal it gets, by the order of the checks,
+is part of the platform's contract.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
 from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.records import Token
 
@@ -19,13 +23,13 @@ ASSIGNERS: Final = frozenset({"assignment:write"})
 
 @attrs.frozen
 class Need:
-    """What a route asks of a token.
+    """What a route needs a token to have.
 
     Args:
-        plane: ``"sdk"`` (control) or ``"live"`` (data): the kind of token it takes.
-        project: the project of the path or of the workload named in it.
-        scopes: any one of these is enough; control plane only.
-        workload: the canonical slug; data plane only.
+        plane: the kind of token: ``"sdk"`` (control plane) or ``"live"`` (data plane).
+        project: the project that the request is about.
+        scopes: the token must have one of these; control plane only.
+        workload: the canonical slug of the workload that is called; data plane only.
     """
 
     plane: TokenKind
@@ -35,12 +39,13 @@ class Need:
 
 
 def authorise(token: Token | None, need: Need) -> HTTPRefusal | None:
-    """Return why *token* may not do what *need* asks; ``None`` when it may.
+    """Return why the token is not enough for the route; ``None`` if it is enough.
 
     Args:
-        token: the token presented, as stored; ``None`` when it is missing, unknown or not a token at all.
-        need: what the route asks.
+        token: the stored token; ``None`` if the request has none, or an unknown one.
+        need: what the route needs.
     """
+    # An unknown token and a revoked one get the same response, which so reveals nothing.
     if token is None or token.revoked_at is not None:
         return HTTPRefusal(401, _MISSING[need.plane], code="invalid_token")
     if token.kind != need.plane:
@@ -68,7 +73,7 @@ def _authorise_live(token: Token, need: Need) -> HTTPRefusal | None:
         message = f"this key is not for the project {need.project!r}"
         return HTTPRefusal(403, message, code="project_scope_mismatch")
     if "*" not in granted and need.workload not in granted:
-        message = f"this key is not granted the workload {need.workload!r}"
+        message = f"this key has no grant for the workload {need.workload!r}"
         return HTTPRefusal(403, message, code="scope_insufficient")
     return None
 

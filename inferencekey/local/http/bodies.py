@@ -1,4 +1,4 @@
-"""The body of a request, read up to the limit of its plane."""
+"""Reading the body of a request, up to the size limit of its plane."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ async def read_body(request: web.Request) -> bytes:
     """Return the request's body.
 
     Raises:
-        HTTPRefusal: 413 when it is longer than its plane takes.
+        HTTPRefusal: 413 if it is longer than the limit of its plane.
     """
     limit = DATA_BODY_BYTES if is_data_plane(request.path) else CONTROL_BODY_BYTES
-    refusal = HTTPRefusal(413, f"the body is longer than {limit} bytes")
+    refusal = HTTPRefusal(413, f"the request body must not be longer than {limit} bytes")
     if request.content_length is not None and request.content_length > limit:
         raise refusal
     body = bytearray()
-    # `Content-Length` is absent from a chunked body, and counts a compressed one before it is
-    # unpacked, so the bytes are counted as they come.
+    # The received bytes are counted as well: a chunked body has no `Content-Length`, and that of a
+    # compressed body is its size before decompression.
     async for part in request.content.iter_any():
         body += part
         if len(body) > limit:
@@ -37,21 +37,23 @@ async def read_object(request: web.Request) -> dict[str, object]:
     """Return the request's body as a JSON object.
 
     Raises:
-        HTTPRefusal: 413 when it is too long, 400 when it is not a JSON object in UTF-8.
+        HTTPRefusal: 413 if it is too long, 400 if it is not a JSON object in UTF-8.
     """
     return parse_object(await read_body(request))
 
 
 def parse_object(body: bytes) -> dict[str, object]:
-    """Return a body as a JSON object.
+    """Parse a body as a JSON object.
 
     Raises:
-        HTTPRefusal: 400 when it is not a JSON object in UTF-8.
+        HTTPRefusal: 400 if it is not a JSON object in UTF-8.
     """
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise HTTPRefusal(400, f"the body is not JSON: {error}", code="invalid_json") from None
+        raise HTTPRefusal(
+            400, f"the request body is not JSON: {error}", code="invalid_json"
+        ) from None
     if not isinstance(value, dict):
-        raise HTTPRefusal(400, "the body must be a JSON object", code="invalid_json")
+        raise HTTPRefusal(400, "the request body must be a JSON object", code="invalid_json")
     return cast("dict[str, object]", value)

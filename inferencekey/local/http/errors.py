@@ -1,4 +1,4 @@
-"""A request that is refused, and the form that the refusal takes on each plane."""
+"""Refusing a request: one exception, and its response in the format of each plane."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import web
 __all__ = ["RETRY_AFTER", "HTTPRefusal", "error_body", "is_data_plane", "json_response"]
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
-"""For what is over in a moment."""
+"""Headers of a refusal whose reason passes in a few seconds."""
 
 _TYPES: Final = {
     400: "invalid_request_error",
@@ -26,14 +26,15 @@ _TYPES: Final = {
 
 
 class HTTPRefusal(Exception):
-    """Why a request is refused. A handler raises it, and the guard sends it as the response.
+    """A request is refused. Handlers raise it; the guard turns it into the response.
 
     Args:
-        status: the status of the response.
+        status: the HTTP status of the response.
         message: one line for people.
-        code: the machine's word; on the control plane it is sent with a 403 only, as `error`, the message beside it.
-        headers: such as ``Retry-After``.
-        type_: OpenAI's type of the error, where it is not the usual one of the status.
+        code: a fixed string for programs. The control plane sends it with status 403 only, as
+            ``error``, and the message beside it.
+        headers: further headers of the response, such as ``Retry-After``.
+        type_: the ``type`` of the error in OpenAI's format; default: the usual one of the status.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class HTTPRefusal(Exception):
             self.headers = {"WWW-Authenticate": "Bearer"}
 
     def response(self, path: str) -> web.Response:
-        """Return the response in the form of the plane that *path* is on."""
+        """Return the response, in the format of the plane that *path* belongs to."""
         return web.json_response(self._body(path), status=self.status, headers=self.headers)
 
     def _body(self, path: str) -> dict[str, Any]:
@@ -68,12 +69,12 @@ class HTTPRefusal(Exception):
 
 
 def error_body(message: str, *, type_: str, code: str | None) -> dict[str, Any]:
-    """Return an error in OpenAI's shape."""
+    """Return the body of an error in OpenAI's format."""
     return {"error": {"message": message, "type": type_, "code": code}}
 
 
 def is_data_plane(path: str) -> bool:
-    """Whether errors on this path have OpenAI's shape; everything else is the control plane's."""
+    """Whether the path is on the data plane; every other path counts as the control plane."""
     return path.startswith("/endpoint/")
 
 

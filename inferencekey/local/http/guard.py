@@ -1,11 +1,10 @@
-"""The middleware of every request: who may call at all, request ids, the log, and errors."""
+"""The middleware around every request: host check, request id, log line, error response."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
-from contextvars import ContextVar
 from typing import Final
 
 import anyio
@@ -13,7 +12,7 @@ import attrs
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from inferencekey.config import redact, redact_token
+from inferencekey.credentials import redact, redact_token
 from inferencekey.local.http.admission import bearer_token
 from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.http.hosts import HostRules
@@ -21,27 +20,31 @@ from inferencekey.local.http.hosts import HostRules
 __all__ = ["Guard", "add_request_id"]
 
 _CLIENT_CLOSED: Final = 499
-"""In the log only: the caller closed the connection before it had a response (nginx's number)."""
+"""Logged if the caller disconnected before the response. nginx uses the same number."""
 
 
 @attrs.define
 class _CurrentRequest:
-    """The request that a task handles."""
+    """The request that the current task handles.
+
+    Args:
+        id: its id, which is logged and sent as ``x-request-id``.
+        started: whether the head of the response has been sent.
+    """
 
     id: str
     started: bool = False
 
 
-# A context variable and not `request[...]`: versions of aiohttp differ in what may be a key there.
-_current: ContextVar[_CurrentRequest] = ContextVar("request")
+_CURRENT: Final = web.RequestKey("current", _CurrentRequest)
 
 
 class Guard:
-    """The middleware, and the count of the requests in it.
+    """The middleware of the platform, and the number of requests that it handles now.
 
     Args:
-        rules: where requests may come from.
-        log: gets one line per request and the tracebacks of what should not have happened.
+        rules: the hosts and origins that requests may have.
+        log: gets one line for each request, and the traceback of each unexpected error.
     """
 
     def __init__(self, rules: HostRules, log: logging.Logger) -> None:
@@ -51,15 +54,15 @@ class Guard:
         self._left = anyio.Event()
 
     async def wait_until_idle(self) -> None:
-        """Wait until no request is being handled."""
+        """Wait until no request is in progress."""
         while self._inside:
             await self._left.wait()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle one request, or refuse it."""
+        """Handle one request."""
         current = _CurrentRequest(f"req_{secrets.token_hex(12)}")
-        _current.set(current)
+        request[_CURRENT] = current
         began = time.monotonic()
         status = _CLIENT_CLOSED
         self._inside += 1
@@ -95,17 +98,18 @@ class Guard:
         except web.HTTPException as error:
             return _refusal_of(error).response(request.path)
         except ConnectionError:
-            raise  # the caller is gone
+            raise  # The caller disconnected, so there is nobody to respond to.
         except Exception:
             self._log.exception(
                 "unexpected, in %s %s %s", request.method, redact(request.path), current.id
             )
             if current.started:
-                # Half an answer is out. A cut connection is the only way left to say that the rest will not come.
+                # The status has been sent already. Closing the connection is the only way left to
+                # tell the caller that the body is incomplete.
                 if request.transport is not None:
                     request.transport.close()
                 raise
-            message = f"internal error; the platform's log says more, under {current.id}"
+            message = f"internal error; see the platform's log for the request {current.id}"
             return HTTPRefusal(500, message).response(request.path)
 
 
@@ -113,16 +117,16 @@ _MESSAGES: Final = {404: "no such path", 405: "method not allowed"}
 
 
 def _refusal_of(error: web.HTTPException) -> HTTPRefusal:
-    """Return what aiohttp's router raises as a refusal in the platform's own form."""
+    """Convert an error of aiohttp's router, such as 404 or 405."""
     headers: dict[str, str] = {}
     if "Allow" in error.headers:
         headers["Allow"] = error.headers["Allow"]
     return HTTPRefusal(error.status, _MESSAGES.get(error.status, error.reason), headers=headers)
 
 
-async def add_request_id(_: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id on its response: a handler for ``Application.on_response_prepare``."""
-    current = _current.get(None)
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Set the header ``x-request-id``; a handler of ``Application.on_response_prepare``."""
+    current = request.get(_CURRENT)
     if current is not None:
         current.started = True
         response.headers["x-request-id"] = current.id

@@ -1,8 +1,9 @@
-"""What the platform remembers: workloads, tokens, engines, idempotency keys and status, in one SQLite file.
+"""The store: workloads, their status, tokens, engines and idempotency keys in one SQLite file.
 
-Synchronous, and safe to share between threads and processes: the command line mints tokens through it while the
-platform runs. Writes are one transaction each and are on the disk when the call returns. Reads have a connection of their
-own, so that looking a token up never waits for a write.
+All methods are synchronous. Threads and processes may share the file: the command line creates
+tokens in it while the platform runs. Each write is one transaction, which is on the disk when the
+method returns. Reads use a second connection, so that the lookup of a token does not wait for a
+write.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from typing import Any, Final
 import attrs
 
 from inferencekey._core.slugs import checked_project
-from inferencekey.config import TokenKind
-from inferencekey.local.data_dir import create_private
-from inferencekey.local.defaults import default_data_dir
+from inferencekey.credentials import TokenKind
+from inferencekey.local.data_dir import create_private, resolve_data_dir
 from inferencekey.local.errors import StoreError
-from inferencekey.local.records import EngineRecord, MintedToken, Status, StoredWorkload, Token
+from inferencekey.local.records import (
+    EngineRecord,
+    MintedToken,
+    StoredStatus,
+    StoredWorkload,
+    Token,
+)
 from inferencekey.local.store import tokens
 from inferencekey.local.store.schema import connect, prepare
 from inferencekey.local.store.workloads import (
@@ -35,7 +41,7 @@ from inferencekey.local.store.workloads import (
 
 __all__ = ["Store", "open_store", "store_path"]
 
-# The workload may be deleted while its status is on its way here: then nothing is selected.
+# The workload may have been deleted since the status was computed. Then nothing is selected.
 _SET_STATUS: Final = """
     INSERT OR REPLACE INTO status
         (workload_id, phase, message, step, served_by, running, wanted, updated_at)
@@ -45,13 +51,14 @@ _SET_STATUS: Final = """
 
 
 class Store:
-    """The platform's memory.
+    """Everything that the platform keeps, in one SQLite file.
 
     Args:
-        path: the SQLite file; created if absent, readable by its owner only.
+        path: the file. It is created if it does not exist, and only its owner can read it.
 
     Raises:
-        StoreError: the file cannot be created, is no database, or was written by a newer version.
+        StoreError: the file cannot be created, is not a database, or was written by a newer
+            version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +69,7 @@ class Store:
         self._writing = threading.Lock()
 
     def close(self) -> None:
-        """Close both connections; what was written stays."""
+        """Close both connections."""
         with self._writing:
             self._writer.close()
             self._reader.close()
@@ -83,16 +90,18 @@ class Store:
         *,
         idempotency_key: str | None = None,
     ) -> StoredWorkload:
-        """Store a new workload; a slug that is taken gets ``-1``, ``-2``, ….
+        """Store a new workload. If its slug is taken, it gets the suffix ``-1``, ``-2`` or so on.
 
         Args:
-            project: where.
-            slug: canonical.
-            fields: ``task_type`` and the settable fields, already checked.
-            idempotency_key: a second create with the same key, project and content returns the first one's workload.
+            project: the slug of its project.
+            slug: its slug, in canonical form.
+            fields: its other fields by their wire names; they have been checked.
+            idempotency_key: a second call with the same key, project and content returns the
+                workload of the first call.
 
         Raises:
-            IdempotencyConflict: the key came with another content before, or its workload has been deleted.
+            IdempotencyConflict: the key was used with another content, or its workload has been
+                deleted.
         """
         with self._transaction() as write:
             return insert_workload(write, project, slug, fields, idempotency_key)
@@ -100,32 +109,36 @@ class Store:
     def update_workload(
         self, workload_id: str, decide: Callable[[StoredWorkload], Mapping[str, Any]]
     ) -> tuple[StoredWorkload, StoredWorkload] | None:
-        """Change a workload; return it as it was and as it is, or ``None`` when there is none.
+        """Change a workload.
 
         Args:
-            workload_id: which.
-            decide: given the workload as it is, returns the fields to set, checked. Nothing else is written meanwhile.
+            workload_id: its id.
+            decide: takes the current workload and returns the fields to set, which it has checked.
+                It runs inside the transaction, so the workload cannot change in between.
+
+        Returns:
+            The workload before and after the change; ``None`` if it does not exist.
         """
         with self._transaction() as write:
             return update_workload(write, workload_id, decide)
 
     def delete_workload(self, workload_id: str) -> bool:
-        """Forget a workload and its status; whether it was there."""
+        """Delete a workload and its status. Return whether it existed."""
         with self._transaction() as write:
             return write.execute("DELETE FROM workloads WHERE id = ?", (workload_id,)).rowcount > 0
 
     def workload(self, project: str, slug: str) -> StoredWorkload | None:
-        """Return the workload of that project with exactly that slug."""
+        """Return the workload with this slug in this project; the slug must be canonical."""
         row = self._row("SELECT * FROM workloads WHERE project = ? AND slug = ?", (project, slug))
         return None if row is None else read_workload(row)
 
     def workload_by_id(self, workload_id: str) -> StoredWorkload | None:
-        """Return the workload with that id."""
+        """Return the workload with this id."""
         row = self._row("SELECT * FROM workloads WHERE id = ?", (workload_id,))
         return None if row is None else read_workload(row)
 
     def workloads(self, project: str | None = None) -> list[StoredWorkload]:
-        """Return the workloads of one project, or all, oldest first."""
+        """Return the workloads of one project or of all projects, oldest first."""
         rows = self._rows(
             "SELECT * FROM workloads WHERE ? IS NULL OR project = ? ORDER BY created_at, slug",
             (project, project),
@@ -134,8 +147,8 @@ class Store:
 
     # Status
 
-    def set_statuses(self, statuses: Mapping[str, Status]) -> None:
-        """Remember where workloads are, by id; those that are gone are passed over."""
+    def set_statuses(self, statuses: Mapping[str, StoredStatus]) -> None:
+        """Store the status of workloads, by their id. Ids of deleted workloads are ignored."""
         rows = [
             {**attrs.asdict(status), "workload_id": workload_id, "updated_at": timestamp()}
             for workload_id, status in statuses.items()
@@ -143,13 +156,13 @@ class Store:
         with self._transaction() as write:
             write.executemany(_SET_STATUS, rows)
 
-    def statuses(self) -> dict[str, Status]:
-        """Return the last known status of each workload, by the workload's id."""
-        found: dict[str, Status] = {}
+    def statuses(self) -> dict[str, StoredStatus]:
+        """Return the stored status of each workload, by its id."""
+        found: dict[str, StoredStatus] = {}
         for row in self._rows("SELECT * FROM status"):
             fields = dict(row)
             workload_id: str = fields.pop("workload_id")
-            found[workload_id] = Status(**fields)
+            found[workload_id] = StoredStatus(**fields)
         return found
 
     # Tokens
@@ -157,19 +170,21 @@ class Store:
     def mint_sdk_token(
         self, project: str, scopes: Iterable[str] = tokens.DEFAULT_SCOPES
     ) -> MintedToken:
-        """Make and store a control token; it is accepted at once, also by a platform that is already running.
+        """Create and store a control token. A running platform accepts it immediately.
 
         Raises:
-            ValidationError: the project or a scope is not one.
+            ValidationError: the project is not a slug, or a scope is unknown.
         """
         checked = checked_project(project.strip())
         return self._mint("sdk", checked, tokens.checked_scopes(scopes), ())
 
     def mint_live_token(self, *grants: str) -> MintedToken:
-        """Make and store a data key for ``PROJECT/WORKLOAD`` or ``PROJECT/*``; the workload need not exist yet.
+        """Create and store a data key for ``PROJECT/WORKLOAD`` or ``PROJECT/*``.
+
+        The workload does not have to exist yet.
 
         Raises:
-            ValidationError: a grant is neither.
+            ValidationError: a grant has another form.
         """
         return self._mint("live", None, (), tokens.checked_grants(grants))
 
@@ -179,7 +194,7 @@ class Store:
         while True:
             minted = tokens.mint(kind)
             with self._transaction() as write:
-                # Ids have 32 bits: taken is rare, but not impossible.
+                # An id has only 32 random bits, so another token may have it already.
                 added = write.execute(
                     "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
                     (
@@ -196,7 +211,7 @@ class Store:
                 return minted
 
     def token(self, text: str) -> Token | None:
-        """Return what is known about a presented token, revoked ones included; ``None`` for an unknown one."""
+        """Return the stored token with this text, even if it is revoked; ``None`` if unknown."""
         name = tokens.token_id(text)
         if name is None:
             return None
@@ -206,11 +221,11 @@ class Store:
         return _token(row)
 
     def tokens(self) -> list[Token]:
-        """Return every token ever minted, oldest first, without secrets."""
+        """Return all tokens, oldest first. The store does not have their secrets."""
         return [_token(row) for row in self._rows("SELECT * FROM tokens ORDER BY created_at, id")]
 
     def revoke_token(self, token: str) -> bool:
-        """Revoke by id, or by the token's own text; whether a valid token was revoked by it."""
+        """Revoke a token by its id or its text. Return whether it existed and was valid."""
         name = tokens.token_id(token) or token
         with self._transaction() as write:
             revoked = write.execute(
@@ -222,25 +237,25 @@ class Store:
     # Engines
 
     def add_engine(self, engine: EngineRecord) -> None:
-        """Remember a running engine, so that the next platform can end it if this one is killed."""
+        """Store an engine's process, so that the next platform can end it if this one is killed."""
         with self._transaction() as write:
             write.execute(
                 "INSERT OR REPLACE INTO engines VALUES (?, ?)", (engine.pid, engine.create_time)
             )
 
     def clear_engines(self) -> None:
-        """Forget all engines: they have ended."""
+        """Delete all engines from the store, because they have ended."""
         with self._transaction() as write:
             write.execute("DELETE FROM engines")
 
     def engines(self) -> list[EngineRecord]:
-        """Return the engines that were started; some may have ended since."""
+        """Return the engines that were started. Some of them may have ended."""
         rows = self._rows("SELECT pid, create_time FROM engines ORDER BY rowid")
         return [EngineRecord(row["pid"], row["create_time"]) for row in rows]
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        """Hold the write lock of the file from the first statement: no read in it can be out of date."""
+        """Run the block in one transaction that holds the write lock from its start."""
         with self._writing:
             write = self._writer
             try:
@@ -265,20 +280,23 @@ class Store:
 
 
 def store_path(data_dir: Path) -> Path:
-    """Return where the store of a data directory is."""
+    """Return the path of the store in a data directory."""
     return data_dir / "platform.db"
 
 
 def open_store(data_dir: Path | str | None = None) -> Store:
-    """Open the store of a data directory (default: this user's), beside a running platform or without one.
+    """Open the store of a data directory; it does not matter whether a platform is running.
+
+    Args:
+        data_dir: the data directory; default: this user's.
 
     Raises:
         PlatformError: the directory cannot be created or written to.
         StoreError: the store cannot be read, or was written by a newer version.
     """
-    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-    create_private(where)
-    return Store(store_path(where))
+    directory = resolve_data_dir(data_dir)
+    create_private(directory)
+    return Store(store_path(directory))
 
 
 def _token(row: sqlite3.Row) -> Token:

@@ -1,6 +1,7 @@
-"""The rows of workloads, and of the idempotency keys that created them.
+"""The rows of the workloads, and of the idempotency keys that created them.
 
-Each function works on a connection in a transaction of :class:`~inferencekey.local.store.Store`.
+The functions take a connection on which :class:`~inferencekey.local.store.Store` has begun a
+transaction.
 """
 
 from __future__ import annotations
@@ -17,21 +18,13 @@ from typing import Any, Final
 from inferencekey.local.defaults import IDEMPOTENCY_SECONDS
 from inferencekey.local.errors import IdempotencyConflict
 from inferencekey.local.records import StoredWorkload
+from inferencekey.models.workload_fields import CREATE_FIELDS, UPDATE_FIELDS
 
 __all__ = ["insert_workload", "read_workload", "timestamp", "update_workload"]
 
-_MAPPINGS: Final = frozenset({"config", "execution_policy_config"})
-_UPDATABLE: Final = (
-    "name",
-    "description",
-    "backend",
-    "model_name",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+# The columns have the fields' wire names; a migration in `schema` adds the column of a new field.
+_MAPPINGS: Final = frozenset(field.wire for field in CREATE_FIELDS if field.kind == "mapping")
+_UPDATABLE: Final = frozenset(field.wire for field in UPDATE_FIELDS)
 
 
 def insert_workload(
@@ -41,10 +34,11 @@ def insert_workload(
     fields: Mapping[str, Any],
     idempotency_key: str | None,
 ) -> StoredWorkload:
-    """Insert a workload and remember its key; or return the workload that the key created before.
+    """Insert a workload, or return the workload that the idempotency key created before.
 
     Raises:
-        IdempotencyConflict: the key came with another content before, or its workload has been deleted.
+        IdempotencyConflict: the key was used with another content, or its workload has been
+            deleted.
     """
     digest = _digest(slug, fields)
     if idempotency_key is not None:
@@ -62,7 +56,7 @@ def insert_workload(
     }
     names = ", ".join(row)
     marks = ", ".join(f":{name}" for name in row)
-    # Only values come from a request; the names of the columns are this module's.
+    # The values come from a request, but the names of the columns do not.
     connection.execute(f"INSERT INTO workloads ({names}) VALUES ({marks})", row)  # noqa: S608
     if idempotency_key is not None:
         connection.execute(
@@ -77,7 +71,7 @@ def update_workload(
     workload_id: str,
     decide: Callable[[StoredWorkload], Mapping[str, Any]],
 ) -> tuple[StoredWorkload, StoredWorkload] | None:
-    """Set the fields that *decide* returns; return the workload before and after, if there is one."""
+    """Set the fields that *decide* returns. Return the workload before and after the change."""
     before = _find(connection, workload_id)
     if before is None:
         return None
@@ -93,7 +87,7 @@ def update_workload(
 
 
 def read_workload(row: sqlite3.Row) -> StoredWorkload:
-    """Return the workload that a row of the table holds."""
+    """Convert a row of the table."""
     fields = dict(row)
     for name in _MAPPINGS:
         if fields[name] is not None:
@@ -102,7 +96,7 @@ def read_workload(row: sqlite3.Row) -> StoredWorkload:
 
 
 def timestamp() -> str:
-    """Return the time of day as it is stored: RFC 3339, UTC."""
+    """Return the current time in UTC, in the format of RFC 3339."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -114,7 +108,7 @@ def _digest(slug: str, fields: Mapping[str, Any]) -> bytes:
 def _workload_of_key(
     connection: sqlite3.Connection, project: str, key: str, digest: bytes
 ) -> StoredWorkload | None:
-    """Return the workload that this key created, if it was used before."""
+    """Return the workload that this key created; ``None`` if the key is new."""
     connection.execute("DELETE FROM idempotency WHERE at < ?", (time.time() - IDEMPOTENCY_SECONDS,))
     used = connection.execute(
         "SELECT body_digest, workload_id FROM idempotency WHERE project = ? AND key = ?",
@@ -123,12 +117,12 @@ def _workload_of_key(
     if used is None:
         return None
     if used["body_digest"] != digest:
-        raise IdempotencyConflict("this Idempotency-Key was used for another body; use a new key")
+        raise IdempotencyConflict("this Idempotency-Key was used with another body; use a new key")
     workload = _find(connection, used["workload_id"])
     if workload is None:
-        # A create that arrives late must not bring back what was deleted in the meantime.
+        # A copy of the request that arrives late must not create the deleted workload again.
         raise IdempotencyConflict(
-            "this Idempotency-Key was used for a workload that has been deleted since; use a new key"
+            "this Idempotency-Key was used for a workload that has been deleted; use a new key"
         )
     return workload
 
@@ -140,12 +134,12 @@ def _find(connection: sqlite3.Connection, workload_id: str) -> StoredWorkload | 
 
 def _workload_with_id(connection: sqlite3.Connection, workload_id: str) -> StoredWorkload:
     workload = _find(connection, workload_id)
-    assert workload is not None  # written in this transaction
+    assert workload is not None  # It was written in this transaction.
     return workload
 
 
 def _free_slug(connection: sqlite3.Connection, project: str, slug: str) -> str:
-    """Return the slug, or with the first of the suffixes ``-1``, ``-2``, … that is not taken."""
+    """Return the slug, with the first free suffix ``-1``, ``-2``, … if it is taken."""
     free, suffix = slug, 0
     while connection.execute(
         "SELECT 1 FROM workloads WHERE project = ? AND slug = ?", (project, free)
@@ -156,7 +150,7 @@ def _free_slug(connection: sqlite3.Connection, project: str, slug: str) -> str:
 
 
 def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as columns: mappings as JSON."""
+    """Return the values of the columns: mappings are stored as JSON."""
     columns = dict(fields)
     for name in _MAPPINGS & fields.keys():
         if fields[name] is not None:

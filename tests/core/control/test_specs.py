@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from inferencekey._core.control.spec_warnings import spec_warnings
-from inferencekey._core.control.specs import check_spec, resolve_project, spec_problems
+from inferencekey._core.control.specs import (
+    check_spec,
+    resolve_project,
+    secret_problems,
+    spec_problems,
+)
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.models import Backend, WorkloadSpec
 
@@ -338,6 +343,19 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert lines[0] == "validation error: 5 things are wrong with the spec:"
     assert lines[1:3] == ["  - name must not be empty", "  - model must be a string; got int"]
     assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("an ik_live_ key", []),
+        ("ik_live_x", ["name holds a token; secrets must never go in specs"]),
+        ({"a": ["ik_live_x"]}, ["name.a.0 holds a token; secrets must never go in specs"]),
+        ({"a": 1}, []),
+    ],
+)
+def test_finds_secrets_in_strings_and_in_mappings(value: object, found: list[str]) -> None:
+    assert [problem.message for problem in secret_problems("name", value)] == found
 
 
 def test_secrets_come_first_and_are_never_shown() -> None:

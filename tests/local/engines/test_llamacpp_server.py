@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.stand_ins.engines import PROGRAM
+from inferencekey.local.engines.stand_ins.launch import PROGRAM
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2
 from inferencekey.local.errors import EngineError

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from inferencekey.local.engines.environment import engine_environment
-from inferencekey.local.engines.process import LOG_BYTES, EngineDied, EngineProcess
+from inferencekey.local.engines.process import EngineDied, EngineProcess
+from inferencekey.local.engines.process_log import LOG_BYTES
 from inferencekey.local.engines.reap import CLOCK_SLACK_SECONDS, reap
 from inferencekey.local.errors import EngineError
 from inferencekey.local.records import EngineRecord

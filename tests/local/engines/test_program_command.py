@@ -8,21 +8,23 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from inferencekey._core.control.commands import program_backends
+from inferencekey.local.engines.programs.binding import bind
 from inferencekey.local.engines.programs.command import (
     Command,
-    listening,
+    display,
     option_value,
     read_command,
-    shown,
     usual_commands,
 )
-from inferencekey.local.engines.programs.served import model_among
+from inferencekey.local.engines.programs.introspection import choose_model
 from inferencekey.local.engines.programs.table import (
     ANY,
     LLAMA_SERVER,
     OLLAMA,
     PROGRAMS,
     SGLANG,
+    USUAL,
     VLLM,
     Program,
 )
@@ -34,8 +36,8 @@ def read(line: str) -> Command:
     return command
 
 
-def told(line: str, port: int = 4000) -> str:
-    return shown(listening(read(line), port).argv)
+def bound(line: str, port: int = 4000) -> str:
+    return display(bind(read(line), port).argv)
 
 
 @pytest.mark.parametrize(
@@ -120,19 +122,18 @@ def test_a_command_of_nothing_but_variables_is_none() -> None:
 def test_the_platform_owns_where_it_listens(
     line: str, argv: str, replaced: tuple[str, ...]
 ) -> None:
-    assert told(line) == argv
-    assert listening(read(line), 4000).replaced == replaced
+    assert bound(line) == argv
+    assert bind(read(line), 4000).replaced == replaced
 
 
 def test_variables_tell_it_where_there_are_no_options() -> None:
-    assert listening(read("ollama serve"), 4000).variables == {"OLLAMA_HOST": "127.0.0.1:4000"}
-    assert listening(read("my-engine"), 4000).variables == {"HOST": "127.0.0.1", "PORT": "4000"}
-    own = listening(read("OLLAMA_HOST=0.0.0.0 OLLAMA_DEBUG=1 ollama serve"), 4000)
+    assert bind(read("ollama serve"), 4000).variables == {"OLLAMA_HOST": "127.0.0.1:4000"}
+    assert bind(read("my-engine"), 4000).variables == {"HOST": "127.0.0.1", "PORT": "4000"}
+    own = bind(read("OLLAMA_HOST=0.0.0.0 OLLAMA_DEBUG=1 ollama serve"), 4000)
     assert own.variables == {"OLLAMA_HOST": "127.0.0.1:4000", "OLLAMA_DEBUG": "1"}
     assert own.replaced == ("OLLAMA_HOST=0.0.0.0",)
     assert (
-        listening(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"]
-        == "http://127.0.0.1:9"
+        bind(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"] == "http://127.0.0.1:9"
     )
 
 
@@ -174,7 +175,7 @@ def test_of_a_known_program_there_is_one_port_and_one_host(
 ) -> None:
     command = read_command([*front, *rest])
     assert command is not None
-    once = listening(command, port)
+    once = bind(command, port)
     assert option_value(once.argv, ("--port",)) == str(port)
     assert option_value(once.argv, ("--host",)) == "127.0.0.1"
     for name in ("--port", "--host"):
@@ -183,15 +184,15 @@ def test_of_a_known_program_there_is_one_port_and_one_host(
 
     again = read_command(once.argv)
     assert again is not None
-    assert listening(again, port).argv == once.argv
-    assert listening(again, port).replaced == ()
+    assert bind(again, port).argv == once.argv
+    assert bind(again, port).replaced == ()
 
 
 @given(front=FRONT, rest=st.lists(st.text("abcxyz-", min_size=1, max_size=6), max_size=8))
 def test_every_other_word_stays_in_its_order(front: list[str], rest: list[str]) -> None:
     command = read_command([*front, *rest])
     assert command is not None
-    assert listening(command, 7).argv == (*front, *rest, "--port", "7", "--host", "127.0.0.1")
+    assert bind(command, 7).argv == (*front, *rest, "--port", "7", "--host", "127.0.0.1")
 
 
 @given(st.lists(WORD, max_size=10), st.integers(1, 65535))
@@ -200,7 +201,7 @@ def test_any_words_are_read_and_told(words: list[str], port: int) -> None:
     if command is None:
         assert all("=" in word or word.endswith("env") for word in words)
         return
-    result = listening(command, port)
+    result = bind(command, port)
     assert len(result.argv) <= len(command.words) + 4
     if command.program is ANY:
         assert len(result.argv) <= len(command.words) + 2  # the values that were missing
@@ -236,7 +237,7 @@ def test_what_a_backend_launches_without_a_command(
     backend: str, model: str, task: str, lines: list[str]
 ) -> None:
     commands = usual_commands(backend, model, task)
-    assert [shown(command.words) for command in commands] == lines
+    assert [display(command.words) for command in commands] == lines
     assert all(command.program in PROGRAMS for command in commands)
 
 
@@ -255,9 +256,10 @@ def test_the_value_of_an_option() -> None:
 
 def test_a_command_is_shown_without_its_key() -> None:
     assert (
-        shown(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""]) == "vllm serve --api-key …"
+        display(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""])
+        == "vllm serve --api-key …"
     )
-    assert shown(["vllm", "--say", "it's a key"], ["it's a key"]) == "vllm --say …"
+    assert display(["vllm", "--say", "it's a key"], ["it's a key"]) == "vllm --say …"
 
 
 @pytest.mark.parametrize(
@@ -273,4 +275,10 @@ def test_a_command_is_shown_without_its_key() -> None:
     ],
 )
 def test_the_model_that_answers(answer: object, name: str) -> None:
-    assert model_among(answer, "wanted") == name
+    assert choose_model(answer, "wanted") == name
+
+
+@pytest.mark.parametrize("backend", USUAL)
+def test_the_usual_program_of_a_backend_serves_that_backend(backend: str) -> None:
+    for command in usual_commands(backend, "acme/model", "text2text"):
+        assert backend in program_backends(command.program.name)

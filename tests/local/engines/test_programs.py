@@ -19,12 +19,14 @@ import psutil
 import pytest
 from platforms.installing import install
 
-from inferencekey.local.engines.choose import Choice, Engines
+from inferencekey.local.engines.choose import EngineChooser
+from inferencekey.local.engines.engine import Choice
 from inferencekey.local.engines.programs.log_files import LogFiles
-from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
-from inferencekey.local.engines.stand_ins.engines import StandInEngines
+from inferencekey.local.engines.programs.pool import InstalledPrograms
+from inferencekey.local.engines.programs.selection import programs_allowed
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 from inferencekey.local.errors import EngineError
 from inferencekey.local.records import EngineRecord, StoredWorkload
 
@@ -73,7 +75,7 @@ async def programs(
         llama_server="real_llama_server.py",
     )
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama-models"))
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.pool.PAUSE_SECONDS", 0.05)
     made = InstalledPrograms(tmp_path / "data", on_started=started.append)
     yield made
     await made.aclose()
@@ -82,7 +84,7 @@ async def programs(
 
 @pytest.fixture
 def choose(tmp_path: Path, programs: InstalledPrograms) -> Choose:
-    choice = Engines(StandInEngines(tmp_path / "data"), programs)
+    choice = EngineChooser(StandInEngines(tmp_path / "data"), programs)
     return lambda *args, **fields: choice(workload(*args, **fields))
 
 
@@ -125,7 +127,7 @@ async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
         command=f"vllm serve acme/other --max-model-len 8192 --port 8000 --max-num-seqs 3 --record {record}"
     )
     steps: list[Step] = []
-    async with choice.hold(lambda *step: steps.append(step), 0) as engine:
+    async with choice.acquire(lambda *step: steps.append(step), 0) as engine:
         seen = json.loads(record.read_text())
         port = engine.address.rpartition(":")[2]
         assert seen["argv"] == [
@@ -135,7 +137,7 @@ async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
         assert seen["cwd"] == os.getcwd()
         assert (engine.model_name, engine.slots, engine.installed) == ("acme/other", 3, True)
         assert await hears(engine) == "Hello from vllm"
-        assert choice.ready(engine.model_name) == (
+        assert choice.ready_message(engine.model_name) == (
             "acme/other answers, served by vllm (--port 8000 gave way: the platform chooses where it listens)"
         )
         assert choice.engine == "vllm"
@@ -156,7 +158,7 @@ async def test_no_secret_of_the_command_is_told_while_it_starts_and_fails(choose
     choice = choose(command=f'{command} --say "it\'s a pass"')
     steps: list[Step] = []
     with pytest.raises(EngineError, match="unrecognized arguments: --hf-token") as caught:
-        async with choice.hold(lambda *step: steps.append(step), 0):
+        async with choice.acquire(lambda *step: steps.append(step), 0):
             pytest.fail("it came up")
     told = [str(caught.value), *(message for _, message, _ in steps)]
     told += [line for line in log_of(choice).read_text().splitlines() if "] $ " in line]
@@ -192,17 +194,17 @@ async def test_without_a_command_the_backend_launches_the_model(
         **{backend: f"tiny_openai.py --record {tmp_path}/record {backend}"},
     )
     choice = choose(backend=backend)
-    async with choice.hold(quiet, 0) as engine:
+    async with choice.acquire(quiet, 0) as engine:
         seen = json.loads((tmp_path / "record").read_text())["argv"][2:]
         assert [
             word if word != engine.address.rpartition(":")[2] else "PORT" for word in seen
         ] == argv
         assert engine.model_name == "acme/model"
-        assert choice.ready(engine.model_name) == f"acme/model answers, served by {backend}"
+        assert choice.ready_message(engine.model_name) == f"acme/model answers, served by {backend}"
 
 
 async def test_a_key_is_made_up_where_the_program_takes_one(choose: Choose, tmp_path: Path) -> None:
-    async with choose(command="vllm serve m").hold(quiet, 0) as engine:
+    async with choose(command="vllm serve m").acquire(quiet, 0) as engine:
         assert len(engine.api_key) == 64
         async with (
             aiohttp.ClientSession(engine.address) as session,
@@ -215,7 +217,7 @@ async def test_a_key_is_made_up_where_the_program_takes_one(choose: Choose, tmp_
 async def test_a_key_of_the_command_is_used_and_not_shown(choose: Choose, tmp_path: Path) -> None:
     choice = choose(command="sglang serve --model-path m --api-key my-own-key")
     steps: list[Step] = []
-    async with choice.hold(lambda *step: steps.append(step), 0) as engine:
+    async with choice.acquire(lambda *step: steps.append(step), 0) as engine:
         assert engine.api_key == "my-own-key"
         assert engine.model_name == "m"
         assert await hears(engine)
@@ -229,7 +231,7 @@ async def test_any_program_is_told_its_port_by_the_environment(
         command=f"my-engine --health /healthz --no-models --record {tmp_path}/record",
         backend="my-own",
     )
-    async with choice.hold(quiet, 0) as engine:
+    async with choice.acquire(quiet, 0) as engine:
         seen = json.loads((tmp_path / "record").read_text())
         assert "--port" not in seen["argv"]
         assert seen["environ"]["PORT"] == engine.address.rpartition(":")[2]
@@ -238,7 +240,7 @@ async def test_any_program_is_told_its_port_by_the_environment(
 
 async def test_a_program_without_any_known_route_is_well_when_it_answers(choose: Choose) -> None:
     command = "my-engine --host $HOST --port $PORT --health /nowhere --no-models"
-    async with choose(command=command, backend="my-own").hold(quiet, 0) as engine:
+    async with choose(command=command, backend="my-own").acquire(quiet, 0) as engine:
         assert not engine.exited.is_set()
 
 
@@ -246,7 +248,7 @@ async def test_ollama_fetches_and_loads_the_model(choose: Choose, tmp_path: Path
     choice = choose(backend="ollama", model_name="smollm2")
     for replica in (0, 1):
         steps: list[Step] = []
-        async with choice.hold(lambda *step, steps=steps: steps.append(step), replica) as engine:
+        async with choice.acquire(lambda *step, steps=steps: steps.append(step), replica) as engine:
             assert (engine.model_name, engine.slots) == ("smollm2:latest", 1)
             async with (
                 aiohttp.ClientSession(engine.address) as session,
@@ -278,7 +280,7 @@ async def test_a_model_that_ollama_cannot_bring_is_told_in_its_words(
     choose: Choose, model: str, message: str
 ) -> None:
     with pytest.raises(EngineError, match=message):
-        async with choose(backend="ollama", model_name=model).hold(quiet, 0):
+        async with choose(backend="ollama", model_name=model).acquire(quiet, 0):
             pytest.fail("it came up")
 
 
@@ -289,7 +291,7 @@ async def test_the_real_llama_server(choose: Choose) -> None:
         command=f"llama-server -m {path} --alias smol -c 2048 --parallel 2 --port 8080",
         backend="llamacpp",
     )
-    async with choice.hold(quiet, 0) as engine:
+    async with choice.acquire(quiet, 0) as engine:
         assert (engine.model_name, engine.slots) == ("smol", 2)
         assert await hears(engine)
         async with (
@@ -306,10 +308,11 @@ def test_what_is_not_installed_has_a_stand_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    choose = Engines(StandInEngines(tmp_path), InstalledPrograms(tmp_path))
+    choose = EngineChooser(StandInEngines(tmp_path), InstalledPrograms(tmp_path))
     choice = choose(workload(command="vllm serve acme/model"))
     assert (
-        choice.ready("Smol") == "no vllm installed here: Smol answers as a stand-in for acme/model"
+        choice.ready_message("Smol")
+        == "no vllm installed here: Smol answers as a stand-in for acme/model"
     )
     assert choice.engine == "the stand-in SmolLM2-135M-Instruct"
     assert choice.log(1) is None
@@ -321,7 +324,7 @@ def test_what_is_not_installed_has_a_stand_in(
         ({"backend": "my-own"}, "nothing is known to launch for my-own here"),
         ({"command": "A=1"}, "nothing is known to launch for vllm here"),
     ):
-        assert choose(workload(**fields)).ready("Smol").startswith(f"{why}: Smol answers")
+        assert choose(workload(**fields)).ready_message("Smol").startswith(f"{why}: Smol answers")
     with pytest.raises(
         EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"
     ):
@@ -332,10 +335,11 @@ def test_a_module_is_looked_for_in_the_python_that_would_run_it(
     programs: InstalledPrograms, tmp_path: Path
 ) -> None:
     assert (
-        programs.find(workload(command=f"{sys.executable} -m sglang.launch_server")).command is None
+        programs.select(workload(command=f"{sys.executable} -m sglang.launch_server")).command
+        is None
     )
     assert (
-        programs.find(workload(command=f"{sys.executable} -m http.server {{port}}")).command
+        programs.select(workload(command=f"{sys.executable} -m http.server {{port}}")).command
         is not None
     )
 
@@ -353,15 +357,15 @@ def test_what_stands_behind_a_wrapper_must_be_there_where_that_can_be_known(
         "taskset -c 0-3 nice vllm serve m",
         "nice python3 -m sglang.launch_server",
     ):
-        assert programs.find(workload(command=command)).command is None, command
+        assert programs.select(workload(command=command)).command is None, command
     for command in (
         "uv run vllm serve m",
         "nice docker run vllm serve m",
         "uv run python -m sglang.launch_server",
     ):
-        assert programs.find(workload(command=command)).command is not None, command
+        assert programs.select(workload(command=command)).command is not None, command
     (tmp_path / "vllm").symlink_to(tmp_path / "uv")
-    assert programs.find(workload(command="nice -n 5 vllm serve m")).command is not None
+    assert programs.select(workload(command="nice -n 5 vllm serve m")).command is not None
 
 
 def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform(
@@ -372,11 +376,12 @@ def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform
     assert programs_allowed(exposed=True, environ={"INFERENCEKEY_LOCAL_PROGRAMS": "1"})
     assert not programs_allowed(exposed=False, environ={"INFERENCEKEY_LOCAL_PROGRAMS": "0"})
     off = InstalledPrograms(tmp_path, allowed=False)
-    found = off.find(workload(command="vllm serve m"))
+    found = off.select(workload(command="vllm serve m"))
     assert found.command is None
     assert found.why_not == "vllm is not launched here (INFERENCEKEY_LOCAL_PROGRAMS=1 allows it)"
     assert (
-        off.find(workload(command="/nowhere/vllm serve m")).why_not == "/nowhere/vllm is not there"
+        off.select(workload(command="/nowhere/vllm serve m")).why_not
+        == "/nowhere/vllm is not there"
     )
 
 
@@ -399,10 +404,10 @@ async def test_replicas_and_commands_have_processes_of_their_own(
     choice = choose(command="vllm serve m")
     changed = choose(command="vllm serve m --max-num-seqs 2")
     async with (
-        choice.hold(quiet, 0) as first,
-        choice.hold(quiet, 1) as second,
-        choice.hold(quiet, 0) as again,
-        changed.hold(quiet, 0) as other,
+        choice.acquire(quiet, 0) as first,
+        choice.acquire(quiet, 1) as second,
+        choice.acquire(quiet, 0) as again,
+        changed.acquire(quiet, 0) as other,
     ):
         assert len(started) == 3
         assert first.address == again.address
@@ -422,9 +427,9 @@ async def test_replicas_and_commands_have_processes_of_their_own(
 async def test_the_way_to_ready_is_told_from_its_log(
     choose: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.TELL_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.launch.PROGRESS_SECONDS", 0.05)
     steps: list[Step] = []
-    async with choose(command="vllm serve m --loading 1 --chatter 0.1").hold(
+    async with choose(command="vllm serve m --loading 1 --chatter 0.1").acquire(
         lambda *step: steps.append(step), 0
     ):
         pass
@@ -441,7 +446,7 @@ async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
     choice = choose(command="vllm serve m --say 'RuntimeError: no GPU was found' --exit 1")
     steps: list[Step] = []
     with pytest.raises(EngineError) as caught:
-        async with choice.hold(lambda *step: steps.append(step), 0):
+        async with choice.acquire(lambda *step: steps.append(step), 0):
             pytest.fail("it came up")
     message = str(caught.value)
     assert message.startswith(
@@ -467,7 +472,7 @@ async def test_one_that_dies_while_serving_counts_as_well(
         match=r"died 5 times in a row: .* exit code 7; it said last: .*CUDA error: out of",
     ):
         while True:
-            async with choice.hold(quiet, 0) as engine:
+            async with choice.acquire(quiet, 0) as engine:
                 await engine.exited.wait()
     assert len(started) == 5
 
@@ -476,18 +481,18 @@ async def test_one_that_never_answers_is_given_up(
     tmp_path: Path, programs: InstalledPrograms
 ) -> None:
     impatient = InstalledPrograms(tmp_path / "data", healthy_seconds=0.5)
-    choice = Engines(StandInEngines(tmp_path), impatient)(
+    choice = EngineChooser(StandInEngines(tmp_path), impatient)(
         workload(command="vllm serve m --loading 60 --say wait")
     )
     with pytest.raises(
         EngineError,
         match=r"vllm did not become healthy within 0.5 s \(http:.*/health: Client.*: wait",
     ):
-        async with choice.hold(quiet, 0):
+        async with choice.acquire(quiet, 0):
             pytest.fail("it came up")
     await impatient.aclose()
     with pytest.raises(EngineError, match="vllm is shut down"):
-        async with choice.hold(quiet, 0):
+        async with choice.acquire(quiet, 0):
             pytest.fail("it came up")
 
 
@@ -506,7 +511,7 @@ async def test_the_environment_is_the_users_without_credentials(
     monkeypatch.setenv("HF_HOME", "/models/hf")
     async with choose(
         command=f"CUDA_VISIBLE_DEVICES=1 vllm serve m --record {tmp_path}/record"
-    ).hold(quiet, 0):
+    ).acquire(quiet, 0):
         seen = json.loads((tmp_path / "record").read_text())["environ"]
     assert "sekret" not in seen.values()
     assert (seen["HOME"], seen["HF_HOME"], seen["HF_TOKEN_PATH"]) == (
@@ -517,7 +522,7 @@ async def test_the_environment_is_the_users_without_credentials(
     assert seen["CUDA_VISIBLE_DEVICES"] == "1"
 
     monkeypatch.setenv("INFERENCEKEY_ENGINE_ENV", "HF_TOKEN, INFERENCEKEY_SDK_TOKEN")
-    async with choose(command=f"vllm serve m --record {tmp_path}/record --max-num-seqs 9").hold(
+    async with choose(command=f"vllm serve m --record {tmp_path}/record --max-num-seqs 9").acquire(
         quiet, 0
     ):
         seen = json.loads((tmp_path / "record").read_text())["environ"]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from inferencekey.local.engines.engine import OnStep
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.shared_engine import OnStep, SharedEngine
+from inferencekey.local.engines.shared_engine import SharedEngine
 from inferencekey.local.errors import EngineError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]

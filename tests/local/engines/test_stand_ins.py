@@ -11,13 +11,8 @@ import aiohttp
 import psutil
 import pytest
 
-from inferencekey.local.engines.stand_ins.engines import (
-    Engine,
-    Kind,
-    StandInEngines,
-    kind_for,
-    no_stand_in,
-)
+from inferencekey.local.engines.stand_ins.kinds import Kind, kind_for, no_stand_in
+from inferencekey.local.engines.stand_ins.pool import StandIn, StandInEngines
 from inferencekey.local.errors import ModelFetchError
 from inferencekey.local.records import EngineRecord
 
@@ -37,7 +32,7 @@ async def standins(tmp_path: Path, anyio_backend: str) -> AsyncIterator[StandInE
     await engines.aclose()
 
 
-async def answers(engine: Engine) -> bool:
+async def answers(engine: StandIn) -> bool:
     path, body = {
         Kind.CHAT: (
             "/v1/chat/completions",

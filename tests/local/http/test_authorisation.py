@@ -72,7 +72,7 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("token", "need", "status", "code"), MATRIX)
-def test_what_a_token_may_do(
+def test_authorises_a_token_by_kind_project_scope_and_grant(
     token: Token | None, need: Need, status: int | None, code: str | None
 ) -> None:
     refusal = authorise(token, need)
@@ -83,7 +83,7 @@ slugs = st.text("abc-", min_size=1, max_size=4)
 
 
 @given(st.sets(st.tuples(slugs, slugs | st.just("*")), min_size=1), slugs, slugs)
-def test_a_data_key_opens_exactly_what_it_is_granted(
+def test_a_data_key_may_call_exactly_the_workloads_of_its_grants(
     grants: set[tuple[str, str]], project: str, workload: str
 ) -> None:
     refusal = authorise(
@@ -99,12 +99,12 @@ def test_a_data_key_opens_exactly_what_it_is_granted(
         assert refusal.code == "project_scope_mismatch"
 
 
-def test_every_refusal_says_something_without_the_token() -> None:
+def test_every_refusal_has_a_message() -> None:
     for token, need in product([None, sdk("other"), live("x/y")], [READ, CALL]):
         refusal = authorise(token, need)
         assert refusal is not None
         assert refusal.message
 
 
-def test_every_scope_that_a_route_needs_can_be_minted() -> None:
+def test_a_token_can_have_every_scope_that_a_route_needs() -> None:
     assert set(ALL_SCOPES) == READERS | WRITERS | ASSIGNERS

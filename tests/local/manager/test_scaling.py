@@ -12,7 +12,7 @@ from inferencekey.local.manager.scaling import (
     IDLE_SECONDS,
     UP_SECONDS,
     Scaling,
-    needed,
+    replicas_needed,
     scale,
 )
 
@@ -24,14 +24,14 @@ LOADS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1000)), min_size=1, 
 def test_the_engines_needed_have_room_for_all_and_one_fewer_would_not(
     load: int, slots: int
 ) -> None:
-    engines = needed(load, slots)
+    engines = replicas_needed(load, slots)
     assert engines * slots >= load
     assert engines == 0 or (engines - 1) * slots < load
 
 
 def test_before_an_engine_ran_one_is_needed() -> None:
-    assert [needed(load, None) for load in (0, 1, 99)] == [0, 1, 1]
-    assert needed(3, 0) == 3, "an engine that says it has no slots has one"
+    assert [replicas_needed(load, None) for load in (0, 1, 99)] == [0, 1, 1]
+    assert replicas_needed(3, 0) == 3, "an engine that says it has no slots has one"
 
 
 @attrs.define
@@ -69,11 +69,11 @@ def test_never_out_of_bounds_and_settled_in_the_end(
     low, high = bounds
     run = Run(low, high)
     for load, seconds in loads:
-        run.stay(needed(load, 3), seconds)
+        run.stay(replicas_needed(load, 3), seconds)
     load = loads[-1][0]
-    run.stay(needed(load, 3), UP_SECONDS + 3 * DOWN_SECONDS + IDLE_SECONDS)
-    assert run.at.wanted == min(max(needed(load, 3), low), high)
-    assert run.look(needed(load, 3)) is None, "nothing is left to wait for"
+    run.stay(replicas_needed(load, 3), UP_SECONDS + 3 * DOWN_SECONDS + IDLE_SECONDS)
+    assert run.at.wanted == min(max(replicas_needed(load, 3), low), high)
+    assert run.look(replicas_needed(load, 3)) is None, "nothing is left to wait for"
 
 
 @given(BOUNDS, LOADS)
@@ -82,7 +82,7 @@ def test_a_call_is_never_left_without_an_engine(
 ) -> None:
     run = Run(*bounds)
     for load, seconds in loads:
-        run.stay(needed(load, 3), seconds)
+        run.stay(replicas_needed(load, 3), seconds)
         assert run.at.wanted >= min(load, 1)
 
 

@@ -1,4 +1,4 @@
-"""How tokens are made and recognised."""
+"""How tokens are created, recognised and checked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inferencekey.local.store.tokens import (
 
 
 @pytest.mark.parametrize("kind", ["sdk", "live"])
-def test_a_minted_token_has_the_contracts_shape(kind: str) -> None:
+def test_a_new_token_has_the_format_of_the_contract(kind: str) -> None:
     minted = mint(kind)  # type: ignore[arg-type]
     prefix, kind_, name, secret = minted.text.split("_")
     assert (prefix, kind_, len(name), len(secret)) == ("ik", kind, 8, 64)
@@ -36,7 +36,7 @@ def test_the_secret_is_not_in_the_repr() -> None:
     assert repr(MintedToken("secret", "id")) == "MintedToken(id='id')"
 
 
-def test_a_digest_matches_its_own_token_only() -> None:
+def test_a_digest_matches_only_its_own_token() -> None:
     one, other = mint("sdk"), mint("sdk")
     assert matches(one.text, digest(one.text))
     assert not matches(other.text, digest(one.text))
@@ -54,12 +54,12 @@ def test_a_digest_matches_its_own_token_only() -> None:
     ]
     + ["ik_sdk_01234567_" + "0" * 64 + end for end in ("0", "\n", " ", "_")],
 )
-def test_other_texts_are_no_tokens(text: str) -> None:
+def test_does_not_recognise_other_texts_as_tokens(text: str) -> None:
     assert token_id(text) is None
 
 
 @given(st.text())
-def test_no_text_breaks_the_recognition(text: str) -> None:
+def test_any_text_can_be_checked_for_a_token(text: str) -> None:
     assert token_id(text) is None
 
 
@@ -72,14 +72,14 @@ def test_no_text_breaks_the_recognition(text: str) -> None:
         ([" acme / * "], ("acme/*",)),
     ],
 )
-def test_grants_are_kept_in_canonical_form(grants: list[str], kept: tuple[str, ...]) -> None:
+def test_converts_grants_to_canonical_form(grants: list[str], kept: tuple[str, ...]) -> None:
     assert checked_grants(grants) == kept
 
 
 @pytest.mark.parametrize(
     "grant", ["acme", "acme/", "/bot", "acme/a/b", "*/*", "acme/---", "", "a b/c", "../x", "a%2f/b"]
 )
-def test_other_texts_are_no_grants(grant: str) -> None:
+def test_rejects_texts_that_are_not_grants(grant: str) -> None:
     with pytest.raises(ValidationError, match="validation error: "):
         checked_grants([grant])
 
@@ -89,7 +89,7 @@ def test_a_data_key_needs_a_grant() -> None:
         checked_grants([])
 
 
-def test_scopes_are_the_contracts() -> None:
+def test_accepts_only_the_scopes_of_the_contract() -> None:
     assert checked_scopes(["workload:read", "workload:read"]) == ("workload:read",)
     for wrong in ([], ["workload:delete"], ["*"]):
         with pytest.raises(ValidationError, match="scope"):
