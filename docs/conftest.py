@@ -1,12 +1,11 @@
 """Runs the code of these pages and of ``README.md``.
 
-``README.md`` and the quickstart are followed whole, shell blocks and Python blocks, in one terminal: see
-``followed.py``.
+All blocks of ``README.md`` and of the quickstart are pasted into one terminal: see ``followed.py``.
 
-Of every other page, the ``python`` blocks are executed, or checked as doctests where they have ``>>>``; ``bash`` and
-``text`` blocks are not. A ``python`` block that cannot run has ``<!--- skip: next -->`` before it. One local platform
-serves all these pages; every page starts with the ``INFERENCEKEY_*`` variables set and with the workloads
-``support-bot`` and ``billing`` ready.
+Of every other page, the ``python`` blocks are executed, or checked as doctests where they have
+``>>>``; ``bash`` and ``text`` blocks are not. A ``python`` block that cannot run has
+``<!--- skip: next -->`` before it. One local platform serves all these pages. Each page starts with
+the ``INFERENCEKEY_*`` variables set and with the workloads ``support-bot`` and ``billing`` ready.
 """
 
 from __future__ import annotations
@@ -111,7 +110,8 @@ pages = Pages()
 
 class Block(SybilItem):
     def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
-        # Sybil's own looks for the block's frame, which what is raised around a block does not have.
+        # Sybil's own method looks for the frame of the block. An error that is raised outside of
+        # the block has no such frame.
         try:
             return super()._traceback_filter(excinfo)
         except IndexError:
@@ -176,7 +176,7 @@ class FollowedBlock(pytest.Item):
 
 
 class Plugin:
-    """Not plain hooks of this file: those would see ``docs/`` only, and the README is outside."""
+    """The hooks. Plain hooks in this file would apply to ``docs/`` only, not to the README."""
 
     def __init__(self) -> None:
         self._sybil = Sybil(
@@ -198,7 +198,7 @@ class Plugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the blocks of a page back into their order, whatever has shuffled them: later ones build on earlier ones."""
+        """Sort the blocks of each page, which pytest-randomly shuffles: they need those before."""
         executed = [item for item in items if isinstance(item, Block)]
         executed.sort(key=lambda item: (str(item.path), item.example.start))
         followed = [item for item in items if isinstance(item, FollowedBlock)]

@@ -1,13 +1,15 @@
 """Follows a page as a reader does: every block is pasted, in order, into one terminal.
 
-The terminal is a real one (a pty) with a real ``bash`` in it, in a fresh copy of this checkout and with an empty home
-directory. ``bash`` blocks are pasted at bash's prompt. A block that is the line ``python`` starts Python's own prompt,
-which gets the ``python`` blocks, as they are, until one of them leaves it with ``exit()``. A ``text`` block is what the
-block before it must print. A block after ``<!--- not followed: … -->`` is left out.
+The terminal is a pty with ``bash`` in it. Its directory is a fresh copy of this checkout, and its
+home directory is empty. ``bash`` blocks are pasted at bash's prompt. The block ``python`` starts
+Python's prompt, where the ``python`` blocks are pasted until one of them ends with ``exit()``. A
+``text`` block is text that the block before it must print. A block after
+``<!--- not followed: … -->`` is left out.
 
-What differs from a reader's terminal: pip may use the cache of this machine (``PIP_CACHE_DIR``, and the index that the
-``PIP_*`` variables name), and models that were downloaded before are used again (``INFERENCEKEY_CACHE``). Nothing is
-installed beforehand: the install line of the page makes the environment.
+Two things differ from a new machine. pip uses this machine's cache and index (``PIP_CACHE_DIR`` and
+the other ``PIP_*`` variables), and models that were downloaded before are used again
+(``INFERENCEKEY_CACHE``). Nothing is installed beforehand: the install line of the page is executed
+as it is.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            # A session of its own, with this terminal as the controlling one: as in a terminal window.
+            # A new session with this terminal as its controlling terminal, as in a window.
             preexec_fn=_take_terminal,
         )
         os.close(theirs)
@@ -114,7 +116,8 @@ class Terminal:
         """Paste one block; return what the terminal showed.
 
         Raises:
-            AssertionError: a command failed, Python showed an error, or the expected text is missing.
+            AssertionError: a command failed, Python showed an error, or the block did not print
+                the expected text.
         """
         if block.language == "python":
             assert self._in_python, "start Python first, with a block that is the line: python"
@@ -165,7 +168,7 @@ class Terminal:
         return command.format(self._count) + "\n"
 
     def _end(self) -> re.Pattern[str]:
-        # Not what was typed, which the terminal shows as well: what it printed, at the start of a line.
+        # The terminal also shows what was typed. Only the output begins at the start of a line.
         return re.compile(rf"^(?:>>> |\.\.\. )*block {self._count} ended\n", re.MULTILINE)
 
     def _type(self, text: str, end: re.Pattern[str], seconds: float) -> str:
@@ -229,7 +232,7 @@ def _check_expected(shown: str, expected: str) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait for another run on this machine: a page that is followed as it is written uses the platform's own port."""
+    """Wait for other runs on this machine: a followed page uses the platform's default port."""
     path = Path(tempfile.gettempdir()) / "inferencekey-followed.lock"
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
