@@ -24,7 +24,7 @@ from inferencekey import (
     WorkloadSpec,
 )
 from inferencekey.cli.env_exports import Exports
-from inferencekey.cli.output import console, note, print_json
+from inferencekey.cli.output import console, note, print_json, print_text
 from inferencekey.cli.signals import stop_event
 from inferencekey.local import LocalPlatform
 from inferencekey.local.token_pair import token_pair
@@ -184,11 +184,11 @@ class Demo:
         self.out.print(f"[bold green]done[/bold green] in {took} s: {done}")
         if self.keep:
             note("The platform runs until Ctrl-C. Paste these lines in the shell where you work:")
-            self.out.print(exports.lines(), markup=False)
+            print_text(exports.lines(), secret=True)
         else:
             note(
-                f"`inferencekey up --project {PROJECT}` runs the platform for your own code; "
-                "`inferencekey demo --keep` leaves this one running."
+                f"For your own code, run: inferencekey up --detach --project {PROJECT}. "
+                "To keep the platform of the demo running, run: inferencekey demo --keep"
             )
 
     def print_step(self, text: str, began: float | None = None) -> None:
