@@ -48,12 +48,3 @@ Slug = Annotated[
     str, typer.Argument(metavar="SLUG", help="The slug of the workload, in any spelling.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-
-
-def resolve_data_dir(data: Path | None) -> Path:
-    """Return the absolute path of what ``--data`` names; without it, this user's own directory."""
-    if data is not None:
-        return data.expanduser().absolute()
-    from inferencekey.local.defaults import default_data_dir
-
-    return default_data_dir()
