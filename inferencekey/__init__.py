@@ -1,18 +1,19 @@
 """Provision and call your own AI workloads.
 
-``ManagementClient`` declares what should exist (``ensure``), ``DataClient`` calls it; the same with ``Async`` in front is
-awaited. ``inferencekey.local`` is the platform on a laptop.
+``ManagementClient.ensure`` makes the platform match your description of a workload, and
+``DataClient`` calls the workload. The classes with ``Async`` in their names have the same methods,
+to be awaited. ``inferencekey.local`` is the platform on your own computer.
 
-Every name is loaded on first use, so that ``import inferencekey`` costs next to nothing.
+Every name is loaded when it is first used, so ``import inferencekey`` itself is cheap.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = (
-    False  # as type checkers know it; importing typing would cost more than all the rest of this
-)
+# Type checkers take this name for `typing.TYPE_CHECKING`. Importing typing would cost more than
+# everything else in this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -157,18 +158,36 @@ _ROOMS = {
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),
     "models": (
-        "Backend", "EmbeddingResult", "EndpointRef", "EngineLog", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase",
-        "Plan", "PlanLine", "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk",
-        "TextResult", "Timeouts", "Usage", "Workload", "WorkloadSpec",
+        "Backend",
+        "EmbeddingResult",
+        "EndpointRef",
+        "EngineLog",
+        "ExecutionPolicy",
+        "FieldDiff",
+        "OnDrift",
+        "Phase",
+        "Plan",
+        "PlanLine",
+        "ReadinessEvent",
+        "RerankItem",
+        "RerankResult",
+        "RetryPolicy",
+        "TaskType",
+        "TextChunk",
+        "TextResult",
+        "Timeouts",
+        "Usage",
+        "Workload",
+        "WorkloadSpec",
     ),
-}  # fmt: skip
+}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Whatever is not in the table is an error.
+    # Every name that is not in the table is one of the errors.
     value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -238,7 +238,7 @@ API_KEY_VARIABLE = API_KEY.name
 
 
 def uses_uvloop() -> bool:
-    """Whether uvloop runs the event loops that this package starts: it is installed, and not refused."""
+    """Whether this package starts uvloop's event loops: it is installed and not refused."""
     return UVLOOP.read() and importlib.util.find_spec("uvloop") is not None
 
 
@@ -325,7 +325,7 @@ def check_sdk_token(token: str | None) -> str:
     if kind != "sdk":
         raise ConfigurationError.of(
             "the management plane requires an ik_sdk_ token; "
-            f"what was given does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN.name}."
+            f"the given token does not begin with ik_sdk_. Pass sdk_token= or set {SDK_TOKEN.name}."
         )
     return _printable(token, "sdk_token")
 
@@ -355,7 +355,7 @@ def _printable(token: str, argument: str) -> str:
     # A line break in a header value would let an argument write headers of its own.
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError.of(
-            f"{argument} holds characters that no token has (spaces, line breaks or non-ASCII); "
-            "copy it again."
+            f"{argument} contains characters that a token cannot have "
+            "(spaces, line breaks or non-ASCII); copy it again."
         )
     return token

@@ -33,7 +33,7 @@ TOKEN = f"ik_sdk_0a1b2c3d_{SECRET}"
         (None, None, None),
     ],
 )
-def test_an_argument_beats_the_variable_and_blank_is_absent(
+def test_an_argument_wins_over_the_variable_and_blank_is_absent(
     argument: str | None, variable: str | None, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = {} if variable is None else {"INFERENCEKEY_PROJECT": variable}
@@ -82,12 +82,29 @@ def test_base_url(argument: str | None, variable: str | None, url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "api.inferencekey.com", "localhost:4747", "//host", "/path", "ftp://host", "http://", "https:///x", "http://:80",
-        "http://host:0", "http://host:99999", "http://host:port", "http://[::1", "http://ho st", "http://host\n.evil",
-        "http://host?", "http://host?a=b", "http://host#", "http://host#x", "http://@host", "http://me@host",
+        "api.inferencekey.com",
+        "localhost:4747",
+        "//host",
+        "/path",
+        "ftp://host",
+        "http://",
+        "https:///x",
+        "http://:80",
+        "http://host:0",
+        "http://host:99999",
+        "http://host:port",
+        "http://[::1",
+        "http://ho st",
+        "http://host\n.evil",
+        "http://host?",
+        "http://host?a=b",
+        "http://host#",
+        "http://host#x",
+        "http://@host",
+        "http://me@host",
     ],
-)  # fmt: skip
-def test_what_is_no_base_url_names_the_way_out(url: str) -> None:
+)
+def test_rejects_a_wrong_base_url_and_says_what_to_do(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.base_url(url, {})
     text = str(caught.value)
@@ -122,7 +139,7 @@ def test_tokens_of_the_right_kind_pass() -> None:
     assert config.check_data_key("sk-own-gateway", "support-bot") == "sk-own-gateway"
 
 
-def test_no_token_names_the_way_out() -> None:
+def test_a_missing_token_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.check_sdk_token(None)
     assert (
@@ -167,15 +184,15 @@ def test_any_other_prefix_on_the_management_plane(token: str) -> None:
 
 
 @pytest.mark.parametrize("junk", ["\n", "\r\nX-Evil: 1", " ", "\0", "é", "\x7f", "\u200b"])
-def test_a_token_that_cannot_stand_in_a_header(junk: str) -> None:
+def test_rejects_a_token_that_cannot_be_in_a_header(junk: str) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: sdk_token holds characters that no token has",
+        match=r"^configuration error: sdk_token contains characters that a token cannot have",
     ):
         config.check_sdk_token(TOKEN + junk)
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: api_key holds characters that no token has",
+        match=r"^configuration error: api_key contains characters that a token cannot have",
     ):
         config.check_data_key("own" + junk + "key", "bot")
 

@@ -1,4 +1,4 @@
-"""What a token looks like, and that none is ever shown."""
+"""The forms of tokens, and that none is ever shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_configuration_offers_the_same_functions() -> None:
         (" ik_live_x", None),
     ],
 )
-def test_kinds(token: str, kind: str | None) -> None:
+def test_kinds_of_tokens(token: str, kind: str | None) -> None:
     assert credentials.token_kind(token) == kind
 
 
@@ -127,7 +127,7 @@ def test_redacting_twice_is_redacting_once(text: str) -> None:
         ("", False),
     ],
 )
-def test_what_is_a_secret(text: str, secret: bool) -> None:
+def test_recognises_a_token(text: str, secret: bool) -> None:
     assert credentials.is_secret(text) is secret
 
 

@@ -61,9 +61,9 @@ def test_integer_bounds(
         (1.5, 0, 1, "must be a number from 0 to 1; got 1.5"),
         (-0.1, 0, None, "must be a number of at least 0; got -0.1"),
         (3, None, 2, "must be a number of at most 2; got 3"),
-        (float("nan"), 0, None, "must be a number of at least 0; got nan"),
-        (float("inf"), 0, None, "must be finite"),
-        (float("inf"), 0, 2, "must be a number from 0 to 2; got inf"),
+        (float("nan"), 0, None, "must be a finite number of at least 0; got nan"),
+        (float("inf"), 0, None, "must be a finite number of at least 0; got inf"),
+        (float("inf"), 0, 2, "must be a finite number from 0 to 2; got inf"),
     ],
 )
 def test_number_bounds(

@@ -27,7 +27,7 @@ from inferencekey._core.json import dumps, loads
 from inferencekey._http.credential import Credential
 from inferencekey._http.responses import ByteStream
 from inferencekey._http.transport import Answer, Transport, idempotency_key
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
     InferenceKeyError,
@@ -137,7 +137,7 @@ class ControlApi:
             while not isinstance(step, Finish):
                 step = await self._carry_out(machine, step, project, key)
         except InferenceKeyError as error:
-            error.maybe_done = machine.maybe_done
+            error.maybe_done = machine.outcome_unknown
             raise
         return step
 

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import InferenceKeyError
 
 if TYPE_CHECKING:

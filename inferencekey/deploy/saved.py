@@ -9,7 +9,7 @@ from typing import cast
 
 import orjson
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.deploy.plan import ManifestPlan
 from inferencekey.errors import ConfigurationError, ValidationError
 

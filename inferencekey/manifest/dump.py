@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast
 from inferencekey._core.control.policies import known_settings
 from inferencekey._core.control.specs import SECRET, spec_problems
 from inferencekey._core.json import plain
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest.variables import escaped
 from inferencekey.models import ExecutionPolicy, Workload, WorkloadSpec
@@ -94,7 +94,7 @@ def _check(spec: WorkloadSpec) -> None:
         if isinstance(value, str) and redact(value) != value
     ]
     if mentions and not reasons:
-        reasons = f"{', '.join(mentions)} holds a token; {SECRET}"
+        reasons = f"{', '.join(mentions)} contains a token; {SECRET}"
     message = f"the workload {spec.slug!r} cannot be written to a manifest: {reasons}"
     if mentions or any(problem.secret for problem in problems):
         raise ConfigurationError.of(message)

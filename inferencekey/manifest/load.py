@@ -222,7 +222,7 @@ class _Loader:
         if table.has_problem(("project",)):
             return
         if isinstance(value, str) and contains_token_start(value):
-            self.problems.append(table.problem(("project",), f"project holds a token; {SECRET}"))
+            self.problems.append(table.problem(("project",), f"project contains a token; {SECRET}"))
             return
         try:
             self.project = checked_project(cast("str", value))

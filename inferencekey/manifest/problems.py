@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
 
 __all__ = ["ManifestError", "ManifestProblem"]

@@ -65,7 +65,7 @@ def _value(
     if value is None:
         return None, f"the variable {name} is not set; {_way_out(name, command)}"
     if contains_token_start(value):
-        return None, f"the variable {name} holds a token; {SECRET}"
+        return None, f"the variable {name} contains a token; {SECRET}"
     return value, None
 
 

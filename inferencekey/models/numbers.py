@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import isfinite
 from typing import TypeGuard
 
 from inferencekey.errors import ValidationError
@@ -40,8 +40,8 @@ def number_problem(
         too_high = at_most is not None and value > at_most
         if not too_low and not too_high:
             return None
-    if value == inf and at_most is None:
-        return "must be finite"
+    if is_number(value) and not isfinite(value):
+        return f"must be a finite number{_bounds(at_least, at_most)}; got {value!r}"
     return f"must be a number{_bounds(at_least, at_most)}; got {value!r}"
 
 

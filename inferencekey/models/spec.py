@@ -1,4 +1,4 @@
-"""What a user declares: the workload that should exist."""
+"""The description of a workload that should exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SPEC_FIELDS", "SpecChanges", "WorkloadSpec"]
 
 
 class SpecChanges(TypedDict, total=False):
-    """What :meth:`WorkloadSpec.evolve` takes: the fields of a spec, each optional."""
+    """The arguments of :meth:`WorkloadSpec.evolve`: the fields of a spec, each optional."""
 
     name: str
     slug: str
@@ -50,9 +50,11 @@ def _execution_policy(value: ExecutionPolicy | str | None) -> ExecutionPolicy | 
 
 @attrs.frozen(kw_only=True)
 class WorkloadSpec:
-    """A description of one workload. What is left out (``None``) is the platform's business and is never drift.
+    """The description of one workload.
 
-    The spec is a plain value: it is checked when it is used (``ensure``, ``plan``), before any request.
+    The platform decides about a field that is left out (``None``), so such a field is never drift.
+    A spec is a plain value. It is checked when it is used, in ``ensure`` and ``plan``, before any
+    request.
 
     Args:
         name: label for people.
@@ -93,13 +95,13 @@ class WorkloadSpec:
         """Return a copy with the given fields replaced.
 
         Raises:
-            ValidationError: there is no such field; the message names the one most like it.
+            ValidationError: there is no such field. The message names the most similar one.
         """
         _refuse(_unknown(changes))
         return attrs.evolve(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the declared fields as plain values: enums as wire strings, mappings as dicts, what is ``None`` left out."""
+        """Return the fields that are not ``None``, with enums as strings and mappings as dicts."""
         values = {field.name: _plain(getattr(self, field.name)) for field in SPEC_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -111,7 +113,8 @@ class WorkloadSpec:
             values: fields by name, as :meth:`to_dict` gives them; enums as members or wire strings.
 
         Raises:
-            ValidationError: a field is unknown, missing or of the wrong type; the message names every one.
+            ValidationError: a field is unknown, missing or of the wrong type. The message names all
+                of them.
         """
         if not isinstance(cast("object", values), Mapping):
             raise ValidationError.of(f"a spec must be a mapping; got {type(values).__name__}")
@@ -126,16 +129,17 @@ class WorkloadSpec:
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def to_toml(self) -> str:
-        """Return the declared fields as a TOML document; texts of several lines stay readable.
+        """Return the declared fields as a TOML document, with multi-line strings where they help.
 
         Raises:
-            ValidationError: a mapping holds what TOML cannot carry, such as null; the message names it.
+            ValidationError: a mapping contains a value that TOML does not have, such as null. The
+                message names it.
         """
         return toml_text(self.to_dict())
 
     @classmethod
     def from_toml(cls, text: str) -> WorkloadSpec:
-        """Return the spec that a TOML document describes.
+        """Return the spec in a TOML document.
 
         Raises:
             ValidationError: it is not TOML, or not a spec (as for :meth:`from_dict`).
@@ -151,7 +155,7 @@ class WorkloadSpec:
 
 _FIELD_OF: Final = {field.name: field for field in WORKLOAD_FIELDS}
 
-# A spec is written and printed in the order of its class, which people know; the wire has the contract's.
+# A spec is written and printed in the order of its class; the wire has the contract's order.
 SPEC_FIELDS: Final = tuple(_FIELD_OF[attribute.name] for attribute in attrs.fields(WorkloadSpec))
 """The fields of a spec, in the order of the class."""
 
@@ -174,7 +178,7 @@ def _unknown(given: Iterable[object]) -> list[str]:
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
-        raise ValidationError.of("" + "; ".join(wrong))
+        raise ValidationError.of("; ".join(wrong))
 
 
 def _plain(value: object) -> Any:

@@ -161,13 +161,13 @@ def test_a_dry_run_of_all_sends_one_request(way: str, plane: Plane) -> None:
             [spec("a", name=""), spec("b", model="")],
             {},
             ValidationError,
-            "2 things are wrong with the specs",
+            "2 problems in the specs",
         ),
         ([spec("A b"), spec("a-b")], {}, ValidationError, "the same workload as"),
-        ([spec("a", project="b")], {"project": "acme"}, ConfigurationError, "drop one of them"),
+        ([spec("a", project="b")], {"project": "acme"}, ConfigurationError, "remove one of them"),
         ([spec("a")], {"max_concurrency": 0}, ValidationError, "max_concurrency must be"),
         ([spec("a")], {"on_drift": "destroy"}, ValidationError, "on_drift must be one of"),
-        (spec("a"), {}, ValidationError, "specs must be several specs"),
+        (spec("a"), {}, ValidationError, "specs must be a list of WorkloadSpec"),
     ],
 )
 def test_wrong_specs_are_reported_before_any_request(
@@ -424,6 +424,6 @@ def test_the_applied_plan_has_the_digest_of_the_reviewed_plan(way: str, plane: P
 @WAYS
 def test_rejects_none_instead_of_a_list(way: str, plane: Plane) -> None:
     for name in ("ensure_all", "wait_all"):
-        with pytest.raises(ValidationError, match="must be several"):
+        with pytest.raises(ValidationError, match="must be a list of"):
             call(way, plane, name, None)
     assert not plane.requests

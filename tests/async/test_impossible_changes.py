@@ -40,7 +40,7 @@ def test_policy_settings_without_a_policy_create_nothing(
 ) -> None:
     with pytest.raises(
         ValidationError,
-        match="workload 'a' does not exist yet, and its execution_policy_config needs",
+        match="workload 'a' does not exist yet, so its execution_policy_config needs",
     ):
         call(way, plane, method, spec("a", execution_policy_config={"replicas": 2}))
     assert plane.count("POST") == 0
@@ -80,8 +80,8 @@ def test_a_changed_task_type_warns_at_the_users_line(way: str, plane: Plane) -> 
 
             asyncio.run(awaited())
     text = (
-        "workload 'a': task_type is 'embedding' live, and the spec says 'text2text'; "
-        "it cannot be changed: delete the workload, or use another slug"
+        "workload 'a' has the task_type 'embedding', but the spec has 'text2text'; "
+        "task_type cannot be changed: delete the workload, or use another slug"
     )
     assert [(one.category, str(one.message), one.filename) for one in caught] == [
         (WorkloadSpecWarning, text, __file__)

@@ -184,7 +184,7 @@ def test_wait_all_reports_each_failure_and_waits_for_the_others(
         call(way, plane, "wait_all", ["slow", "a", "broken", "nope", "b"], timeout=1)
     assert time.monotonic() - began < 5
     error = caught.value
-    assert str(error) == "3 of 5 workloads are not ready: slow, broken, nope (2 are)"
+    assert str(error) == "3 of 5 workloads are not ready: slow, broken, nope (2 are ready)"
     assert [event and event.phase for event in error.results] == [
         None,
         "ready",
@@ -234,9 +234,9 @@ def test_a_callback_may_be_a_coroutine_function_and_runs_once_at_a_time(
 @pytest.mark.parametrize(
     ("slugs", "options", "text"),
     [
-        ("abc", {}, "slugs must be several slugs"),
-        (["a", "--"], {}, "slug must hold a letter"),
-        (["a"], {"timeout": 0}, "timeout must be more than 0 seconds"),
+        ("abc", {}, "slugs must be a list of strings"),
+        (["a", "--"], {}, "slug must contain a letter"),
+        (["a"], {"timeout": 0}, "timeout must be a number of seconds above 0"),
         (["a"], {"project": "../b"}, "project must be a slug"),
     ],
 )

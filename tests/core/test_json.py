@@ -37,7 +37,7 @@ def test_loads() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b"NaN", b"\xff", b"<html>", b"{'a': 1}"])
-def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> None:
+def test_rejects_bytes_that_are_not_json_and_shows_their_beginning(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         loads(sent, "the answer", "r-1")
     assert str(caught.value).startswith("unexpected response: the answer is not JSON (")
@@ -58,7 +58,7 @@ def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> No
         (datetime(2026, 11, 21, tzinfo=UTC), b'"2026-11-21T00:00:00+00:00"'),
     ],
 )
-def test_dumps_carries_what_json_can(value: Any, sent: bytes) -> None:
+def test_dumps_accepts_what_json_has(value: Any, sent: bytes) -> None:
     assert dumps(value) == sent
 
 
@@ -81,14 +81,14 @@ def endless() -> list[Any]:
         lambda: "\ud800",
     ],
 )
-def test_dumps_refuses_what_json_cannot(make: Callable[[], Any]) -> None:
+def test_dumps_rejects_what_json_does_not_have(make: Callable[[], Any]) -> None:
     with pytest.raises(
         ValidationError, match=r"^validation error: the spec cannot be sent as JSON: "
     ):
         dumps({"a": make()}, "the spec")
 
 
-def test_plain_is_what_the_server_will_give_back() -> None:
+def test_plain_returns_what_the_server_will_return() -> None:
     value = {"a": (Colour.RED, Backend.VLLM), 1: MappingProxyType({"b": None})}
     found = plain(value, "config")
     assert found == {"a": ["red", "vllm"], "1": {"b": None}}
@@ -106,7 +106,7 @@ def test_plain_is_what_the_server_will_give_back() -> None:
         ({"a": numpy.float32("inf")}, "config.a"),
     ],
 )
-def test_what_json_has_no_number_for_is_refused_and_not_null(value: Any, where: str) -> None:
+def test_rejects_a_number_that_json_does_not_have(value: Any, where: str) -> None:
     with pytest.raises(
         ValidationError,
         match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$",
@@ -153,7 +153,7 @@ def test_as_mapping(value: Any, found: bool) -> None:
 @pytest.mark.parametrize(
     ("value", "found"), [("a", "a"), ("", ""), (None, None), (5, None), (["a"], None)]
 )
-def test_text_or_none(value: Any, found: str | None) -> None:
+def test_as_string(value: Any, found: str | None) -> None:
     assert as_string(value) == found
 
 
@@ -171,11 +171,11 @@ def test_text_or_none(value: Any, found: str | None) -> None:
         (float("inf"), None),
     ],
 )
-def test_integer(value: Any, found: int | None) -> None:
+def test_as_integer(value: Any, found: int | None) -> None:
     assert as_integer(value) == found
 
 
-def test_preview_is_bounded_and_holds_no_token() -> None:
+def test_preview_has_a_limit_and_shows_no_token() -> None:
     assert preview(b"abc") == "'abc'"
     assert preview(b"x" * 120) == repr("x" * 120)
     assert preview(b"x" * 121) == repr("x" * 120) + "…"

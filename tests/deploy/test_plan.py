@@ -63,7 +63,7 @@ def test_mistakes_of_the_manifest_are_raised_before_any_request(
 ) -> None:
     with pytest.raises(ManifestError, match="model is required"):
         call(way, plane, "plan", write(tmp_path, '[[workloads]]\nname = "a"\nbackend = "vllm"\n'))
-    with pytest.raises(ConfigurationError, match="drop one of them"):
+    with pytest.raises(ConfigurationError, match="remove one of them"):
         path = write(tmp_path, 'project = "b"', workload("one"))
         call(way, plane, "plan", path, project="a")
     with pytest.raises(ConfigurationError, match="have the same lock file"):
@@ -88,7 +88,7 @@ def test_warnings_are_values(way: str, plane: Plane, tmp_path: Path) -> None:
     plan = call(way, plane, "plan", path)
     odd, unchangeable = plan.warnings
     assert odd.startswith(f"{path}:5: command")
-    assert "task_type is 'embedding' live" in unchangeable
+    assert "has the task_type 'embedding'" in unchangeable
 
 
 @WAYS

@@ -102,7 +102,7 @@ def test_rejects_specs_that_a_format_cannot_carry() -> None:
         dump_manifest(None, [SPEC.evolve(config={"env": {"KEY": KEY}})])
     assert str(caught.value) == (
         "configuration error: the workload 'bot' cannot be written to a manifest: "
-        "config.env.KEY holds a token; "
+        "config.env.KEY contains a token; "
         "secrets must never go in specs"
     )
 
@@ -181,7 +181,7 @@ def test_rejects_a_live_workload_that_no_spec_can_describe(
 def test_rejects_a_live_workload_with_a_secret() -> None:
     with pytest.raises(ConfigurationError) as caught:
         spec_of(live(config={"command": f"vllm serve m --api-key {KEY}"}))
-    assert "the workload 'bot' cannot be written to a manifest: command holds a token" in str(
+    assert "the workload 'bot' cannot be written to a manifest: command contains a token" in str(
         caught.value
     )
     assert SECRET not in str(caught.value)
@@ -202,7 +202,8 @@ def test_control_characters_are_escaped(tmp_path: Path, format: Format) -> None:
 
 def test_rejects_a_value_that_looks_like_a_token() -> None:
     with pytest.raises(
-        ConfigurationError, match="'bot' cannot be written to a manifest: description holds a token"
+        ConfigurationError,
+        match="'bot' cannot be written to a manifest: description contains a token",
     ):
         dump_manifest(None, [SPEC.evolve(description="it begins with ik_live_0a1b2c3d_5ec2")])
 
@@ -216,7 +217,8 @@ def test_rejects_a_token_in_the_middle_of_a_string() -> None:
         description="use ik_live_0a1b2c3d_" + "f" * 64,
     )
     with pytest.raises(
-        ConfigurationError, match="'a' cannot be written to a manifest: description holds a token"
+        ConfigurationError,
+        match="'a' cannot be written to a manifest: description contains a token",
     ) as caught:
         dump_manifest("acme", [told])
     assert "f" * 8 not in str(caught.value)

@@ -164,17 +164,16 @@ TEN_MESSAGES = [
     "image2image, image2video, "
     "audio2text, omni, reranker, classification, reward, forecast; got 'text2txt'; did you "
     "mean 'text2text'?",
-    "slug must hold a letter (a to z) or a digit; got '---'",
+    "slug must contain a letter (a to z) or a digit; got '---'",
     "model must be a string; got int; write it in quotes",
-    "vllm_version means something for the backends vllm and vllm-omni only; leave it out for "
-    "'llamacpp'",
+    "vllm_version applies to the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
     "the workload at {first} has the slug 'bot' already; change one of the two slugs",
     "model: the variable MODEL is not set; set it, or write ${{MODEL}} as ${{MODEL:-default}}",
-    "description holds a token; secrets must never go in specs",
+    "description contains a token; secrets must never go in specs",
     "execution_policy_config.cron must have 0 to 59 as its minute, not '61'; got '61 * * * *'",
     "model is required",
     "modle is not a field of a workload; did you mean 'model'?",
-    "config.args.1: the variable TOKEN holds a token; secrets must never go in specs",
+    "config.args.1: the variable TOKEN contains a token; secrets must never go in specs",
     "name or slug is required; the slug is made from the name",
 ]
 
@@ -249,7 +248,7 @@ def test_ten_mistakes_are_reported_together(tmp_path: Path, format: str) -> None
         ),
         ({"project": 5}, "project must be a string; got int"),
         ({"project": ""}, "project must not be empty"),
-        ({"project": KEY}, "project holds a token; secrets must never go in specs"),
+        ({"project": KEY}, "project contains a token; secrets must never go in specs"),
         (
             {"project": "${NO}"},
             "project: the variable NO is not set; set it, or write ${NO:-default}",
@@ -266,11 +265,11 @@ def test_ten_mistakes_are_reported_together(tmp_path: Path, format: str) -> None
         ({"defaults": {"task_type": "x"}}, "task_type must be one of "),
         (
             {"defaults": {"config": {"env": {"K": KEY}}}},
-            "config.env.K holds a token; secrets must never go in specs",
+            "config.env.K contains a token; secrets must never go in specs",
         ),
         (
             {"defaults": {"execution_policy_config": {"a": KEY}}},
-            "execution_policy_config.a holds a token; secrets must",
+            "execution_policy_config.a contains a token; secrets must",
         ),
     ],
 )
@@ -365,9 +364,9 @@ def test_the_environments_variables_are_the_default(
             "${NO:-${A}}",
             "model: ${NO:-${A} … has another variable in its default, which is not supported",
         ),
-        ("${KEY}", "model: the variable KEY holds a token; secrets must never go in specs"),
-        ("${KEY:-x}", "model: the variable KEY holds a token; secrets must never go in specs"),
-        ("${URL}", "model: the variable URL holds a token; secrets must never go in specs"),
+        ("${KEY}", "model: the variable KEY contains a token; secrets must never go in specs"),
+        ("${KEY:-x}", "model: the variable KEY contains a token; secrets must never go in specs"),
+        ("${URL}", "model: the variable URL contains a token; secrets must never go in specs"),
     ],
 )
 def test_rejects_wrong_variables(tmp_path: Path, text: str, message: str) -> None:

@@ -22,8 +22,11 @@ from inferencekey import (
     Endpoint,
     StreamInterrupted,
     TextChunk,
-    _bridge,
 )
+from inferencekey._bridge import loop_thread
+from inferencekey._bridge.call import _Call
+from inferencekey._bridge.loop_thread import LoopThread
+from inferencekey._bridge.read_ahead import MAX_AHEAD, ReadAhead
 
 KEY = "ik_live_0a1b2c3d_" + "e" * 64
 
@@ -90,7 +93,7 @@ def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     crossings = 0
-    original = _bridge._Pump.take
+    original = ReadAhead.next_batch
 
     def counted(self: object) -> object:
         nonlocal crossings
@@ -99,7 +102,7 @@ def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with FaultServer(script) as server, DataClient(base_url=server.url, project="acme") as data:
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        monkeypatch.setattr(_bridge._Pump, "take", counted)
+        monkeypatch.setattr(ReadAhead, "next_batch", counted)
         assert "".join(c.text for c in stream) == "".join(str(i) for i in range(500))
         monkeypatch.undo()
     # 500 events in one write arrive in a handful of reads, and one more crossing finds the end.
@@ -125,12 +128,12 @@ def test_a_stream_is_read_ahead_to_a_limit() -> None:
         while sent != before:  # until nothing moves any more
             before = sent
             time.sleep(0.5)
-        pump = stream._pump
-        assert pump is not None
-        assert 0 < pump._read < 2 * _bridge.AHEAD + 1000
+        read_ahead = stream._read_ahead
+        assert read_ahead is not None
+        assert 0 < read_ahead._items_read < 2 * MAX_AHEAD + 1000
         assert sent < 40_000
         assert sum(chunk.text.startswith("x") for chunk in stream) == 39_999
-    assert pump._read == pump._taken
+    assert read_ahead._items_read == read_ahead._items_taken
 
 
 def test_threads_share_a_stream() -> None:
@@ -167,32 +170,32 @@ def test_threads_that_wait_for_one_stream_all_see_its_end() -> None:
             assert [job.result(10) for job in jobs] == [[]] * 4
 
 
-def begun_late(what: Callable[[_bridge._Thread], Callable[[], None]]) -> None:
+def begun_late(what: Callable[[LoopThread], Callable[[], None]]) -> None:
     """Begin something, and end it, while another thread is about to wake the loop for both of them."""
-    thread = _bridge._thread()
-    thread._woken = True
+    thread = loop_thread.current()
+    thread._wakeup_pending = True
     what(thread)()
-    thread.loop.call_soon_threadsafe(thread._begin)
+    thread.loop.call_soon_threadsafe(thread._run_callbacks)
 
 
-def test_a_stream_that_is_dropped_before_it_is_pumped_is_closed() -> None:
+def test_a_stream_that_is_dropped_before_it_is_read_is_closed() -> None:
     with (
         FaultServer(stream_then_hang) as server,
         DataClient(base_url=server.url, project="acme") as data,
     ):
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        pump = _bridge._Pump(stream._stream, _bridge._thread())
-        assert pump.take()
-        late: list[_bridge._Pump[TextChunk]] = []
+        read_ahead = ReadAhead(stream._stream, loop_thread.current())
+        assert read_ahead.next_batch()
+        late: list[ReadAhead[TextChunk]] = []
 
-        def drops(thread: _bridge._Thread) -> Callable[[], None]:
-            late.append(_bridge._Pump(stream._stream, thread))
+        def drops(thread: LoopThread) -> Callable[[], None]:
+            late.append(ReadAhead(stream._stream, thread))
             return late[0].drop
 
-        pump.drop()
-        assert pump.take() == []
+        read_ahead.drop()
+        assert read_ahead.next_batch() == []
         begun_late(drops)
-        assert late[0].take() == []
+        assert late[0].next_batch() == []
         assert server.connections[0].gone.wait(2)
 
 
@@ -202,10 +205,10 @@ def test_a_call_that_is_cancelled_before_it_begins_does_not_begin() -> None:
     async def never() -> None:
         begun.set()
 
-    call = _bridge._Call(never)
+    call = _Call(never)
 
-    def cancels(thread: _bridge._Thread) -> Callable[[], None]:
-        thread.begin(call.start)
+    def cancels(thread: LoopThread) -> Callable[[], None]:
+        thread.schedule(call.start)
         return lambda: thread.loop.call_soon_threadsafe(call._cancel)  # type: ignore[return-value]
 
     begun_late(cancels)
@@ -217,7 +220,8 @@ def test_a_call_that_is_cancelled_before_it_begins_does_not_begin() -> None:
 
 STARVED = """
 import os, resource, sys, threading
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import wakeup
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
 stream = ep.generate_text_stream("x")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -227,10 +231,10 @@ def read():
         while True:
             held.append(os.dup(0))
     except OSError:
-        bell = type(_bridge._mine.bell).__name__
+        waker = type(wakeup._local.waker).__name__
     for one in held:
         os.close(one)
-    print("".join(chunk.text for chunk in stream), bell, flush=True)
+    print("".join(chunk.text for chunk in stream), waker, flush=True)
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
 thread = threading.Thread(target=read)
 thread.start()
@@ -244,7 +248,7 @@ def test_a_stream_is_read_where_no_descriptor_is_left() -> None:
         await connection.send(sse_head(), *events(*"abcd"), chunk(b""), pause=0.1)
 
     with FaultServer(script) as server:
-        assert silent(run_program(STARVED, server.url)) == (0, "abcd _Bell\n", "")
+        assert silent(run_program(STARVED, server.url)) == (0, "abcd _Waker\n", "")
 
 
 def test_a_dropped_stream_that_waits_for_room_is_closed() -> None:
@@ -263,9 +267,10 @@ def test_a_dropped_stream_that_waits_for_room_is_closed() -> None:
 
 LOOPS = """
 import sys
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import loop_thread
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
-print(ep.generate_text(prompt="x").text, type(_bridge._thread().loop).__module__)
+print(ep.generate_text(prompt="x").text, type(loop_thread.current().loop).__module__)
 """
 
 

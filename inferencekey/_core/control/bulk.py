@@ -1,4 +1,4 @@
-"""Many workloads in one call: what is checked before anything is sent, and what is said when some fail."""
+"""Many workloads in one call: the checks before any request, and the error if some fail."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ __all__ = [
 ]
 
 NAMED: Final = 8
-"""How many failed workloads a message names."""
+"""The largest number of failed workloads that a message names."""
 
 
 @attrs.frozen
 class Target:
-    """One spec that was checked.
+    """A spec that has passed its checks.
 
     Args:
         spec: the spec.
         slug: its canonical slug.
-        project: where it goes.
+        project: the project that its workload is in.
     """
 
     spec: WorkloadSpec
@@ -52,7 +52,7 @@ class Target:
 
 
 def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | None) -> list[Target]:
-    """Check every spec and find its place.
+    """Check every spec and resolve its project.
 
     Args:
         specs: the specs.
@@ -60,16 +60,22 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         client: the project of the client.
 
     Raises:
-        ConfigurationError: a spec holds a credential; or all that is wrong is that there is no project, or two different.
-        ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
+        ConfigurationError: a spec contains a credential; or the only problem is that the project is
+            missing, or is given twice with different values.
+        ValidationError: there is any other problem, or two specs describe the same workload. The
+            message lists every problem.
     """
     if isinstance(cast("object", specs), (WorkloadSpec, str)):
-        raise ValidationError.of(f"specs must be several specs; got one {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     if not isinstance(cast("object", specs), Iterable):
-        raise ValidationError.of(f"specs must be several specs; got {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     targets: list[Target] = []
     problems: list[_Problem] = []
-    places: dict[tuple[str, str], str] = {}
+    first_names: dict[tuple[str, str], str] = {}
     for number, spec in enumerate(specs):
         name = f"specs[{number}]"
         found = list(_problems(name, spec))
@@ -83,12 +89,12 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
             except ValidationError as error:
                 found = [_Problem(name, error.detail)]
             else:
-                twin = places.setdefault((target.project, target.slug), name)
-                if twin == name:
+                first = first_names.setdefault((target.project, target.slug), name)
+                if first == name:
                     targets.append(target)
                 else:
-                    where = f"{target.slug!r} in project {target.project!r}"
-                    found = [_Problem(name, f"is the same workload as {twin}: {where}")]
+                    workload = f"{target.slug!r} in project {target.project!r}"
+                    found = [_Problem(name, f"is the same workload as {first}: {workload}")]
         problems += found
     if problems:
         raise _one_error(problems, "specs")
@@ -99,16 +105,16 @@ def check_plans(plans: Iterable[Plan]) -> list[Plan]:
     """Check every plan.
 
     Raises:
-        ValidationError: one of them cannot be applied, or two are of the same workload. The text
-            has all that is wrong.
+        ValidationError: one of them cannot be applied, or two are for the same workload. The
+            message lists every problem.
     """
     if isinstance(cast("object", plans), (Plan, str)):
-        raise ValidationError.of(f"plans must be several plans; got one {type(plans).__name__}")
+        raise ValidationError.of(f"plans must be a list of Plan; got {type(plans).__name__}")
     if not isinstance(cast("object", plans), Iterable):
-        raise ValidationError.of(f"plans must be several plans; got {type(plans).__name__}")
+        raise ValidationError.of(f"plans must be a list of Plan; got {type(plans).__name__}")
     checked: list[Plan] = []
     problems: list[_Problem] = []
-    places: dict[tuple[str, str], str] = {}
+    first_names: dict[tuple[str, str], str] = {}
     for number, plan in enumerate(plans):
         name = f"plans[{number}]"
         try:
@@ -117,10 +123,10 @@ def check_plans(plans: Iterable[Plan]) -> list[Plan]:
             problems.append(_Problem(name, error.detail))
             continue
         checked.append(plan)
-        twin = places.setdefault((plan.project_slug, plan.workload_slug), name)
-        if twin != name:
+        first = first_names.setdefault((plan.project_slug, plan.workload_slug), name)
+        if first != name:
             workload = f"{plan.workload_slug!r} in project {plan.project_slug!r}"
-            problems.append(_Problem(name, f"is for the same workload as {twin}: {workload}"))
+            problems.append(_Problem(name, f"is for the same workload as {first}: {workload}"))
     if problems:
         raise _one_error(problems, "plans")
     return checked
@@ -154,8 +160,7 @@ def _one_error(problems: Sequence[_Problem], argument: str) -> InferenceKeyError
     if len(texts) == 1:
         return kind.of(texts[0])
     return kind.of(
-        f"{len(texts)} things are wrong with the {argument}:"
-        + "".join(f"\n  - {text}" for text in texts)
+        f"{len(texts)} problems in the {argument}:" + "".join(f"\n  - {text}" for text in texts)
     )
 
 
@@ -163,20 +168,20 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
     """Return the canonical slugs.
 
     Raises:
-        ValidationError: one of them is none, or it is one text.
+        ValidationError: one of them is not a slug, or *slugs* is a single string.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError.of(f"slugs must be several slugs; got the string {slugs!r}")
+        raise ValidationError.of(f"slugs must be a list of strings; got the string {slugs!r}")
     if not isinstance(cast("object", slugs), Iterable):
-        raise ValidationError.of(f"slugs must be several slugs; got {type(slugs).__name__}")
+        raise ValidationError.of(f"slugs must be a list of strings; got {type(slugs).__name__}")
     return [checked_slug(slug) for slug in slugs]
 
 
 def check_concurrency(value: object) -> int:
-    """Return how many may be under way at once.
+    """Return the largest number of workloads that are handled at the same time.
 
     Raises:
-        ValidationError: it is no whole number of at least 1.
+        ValidationError: it is not an integer of at least 1.
     """
     return checked_integer(value, "max_concurrency", at_least=1)
 
@@ -186,12 +191,12 @@ def ensure_all_error(
     errors: Sequence[Exception | None],
     results: Sequence[EndpointRef | None],
 ) -> EnsureAllError | None:
-    """Return the error of an ``ensure_all``, if anything failed.
+    """Return the error of ``ensure_all``, or ``None`` if nothing failed.
 
     Args:
-        targets: all of them, in order.
-        errors: what went wrong with each, or ``None``.
-        results: what became of each.
+        targets: every target, in order.
+        errors: the error of each target, or ``None``.
+        results: the result of each target, or ``None``.
     """
     failed = _failed(zip(_names([(one.project, one.slug) for one in targets]), errors, strict=True))
     if not failed:
@@ -205,12 +210,12 @@ def apply_all_error(
     errors: Sequence[Exception | None],
     results: Sequence[EndpointRef | None],
 ) -> ApplyAllError | None:
-    """Return the error of an ``apply_all``, if anything failed.
+    """Return the error of ``apply_all``, or ``None`` if nothing failed.
 
     Args:
-        plans: all of them, in order.
-        errors: what went wrong with each, or ``None``.
-        results: what became of each.
+        plans: every plan, in order.
+        errors: the error of each plan, or ``None``.
+        results: the result of each plan, or ``None``.
     """
     places = [(plan.project_slug, plan.workload_slug) for plan in plans]
     failed = _failed(zip(_names(places), errors, strict=True))
@@ -221,7 +226,7 @@ def apply_all_error(
 
 
 def _names(places: Sequence[tuple[str, str]]) -> list[str]:
-    """Return how to call each workload: the slug, with its project where there are several."""
+    """Return a name for each workload: its slug, after the project if there are several."""
     projects = {project for project, _ in places}
     if len(projects) == 1:
         return [slug for _, slug in places]
@@ -230,28 +235,30 @@ def _names(places: Sequence[tuple[str, str]]) -> list[str]:
 
 def _message(failed: Mapping[str, Exception], count: int, done: str) -> str:
     left = count - len(failed)
-    rest = f"{left} {'was' if left == 1 else 'were'} {done}"
-    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({rest})"
+    were = "was" if left == 1 else "were"
+    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({left} {were} {done})"
 
 
 def wait_all_error(
     errors: Mapping[str, Exception | None], results: Sequence[ReadinessEvent | None]
 ) -> WaitAllError | None:
-    """Return the error of a ``wait_all``, if anything failed.
+    """Return the error of ``wait_all``, or ``None`` if nothing failed.
 
     Args:
-        errors: what went wrong with each slug, or ``None``.
-        results: the last event of each slug asked for.
+        errors: the error of each slug, or ``None``.
+        results: the last event of each requested slug, or ``None``.
     """
     failed = _failed(errors.items())
     if not failed:
         return None
     left = len(errors) - len(failed)
-    head = (
-        f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
-    )
-    message = f"{head}: {_named(failed)} ({left} {'is' if left == 1 else 'are'})"
+    head = f"{len(failed)} of {len(errors)} workloads {_are(len(failed))} not ready"
+    message = f"{head}: {_named(failed)} ({left} {_are(left)} ready)"
     return WaitAllError(message, list(failed.values()), results=results)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _failed(errors: Iterable[tuple[str, Exception | None]]) -> dict[str, Exception]:

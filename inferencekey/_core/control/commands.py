@@ -99,7 +99,7 @@ def command_problem(command: str) -> str | None:
         return "must not be empty; leave it out for the backend's usual launch"
     if "\0" in command:
         # execve(2) takes its arguments as NUL-terminated strings.
-        return "must not hold NUL characters"
+        return "must not contain NUL characters"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Credentials of others: a spec is stored, shown in plans and committed, and is no place for them."""
+"""Credentials of other services in a spec, which is stored, shown in plans and committed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Path = tuple[str | int, ...]
 
 
 def foreign_secrets(value: object, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield where in plain values something looks like a credential, and like which kind; never the value."""
+    """Yield the path and the kind of all that looks like a credential, but never its value."""
     if isinstance(value, str):
         yield from ((path, kind) for kind in foreign_credentials(value))
     elif isinstance(value, Mapping):

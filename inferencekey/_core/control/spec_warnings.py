@@ -1,4 +1,4 @@
-"""What a spec may say but probably does not mean."""
+"""Warnings about a spec: what is valid in it but probably a mistake."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from inferencekey._core.control.commands import (
     split_variables,
 )
 from inferencekey._core.control.foreign_secrets import foreign_secrets
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.models import Backend, WorkloadSpec
 from inferencekey.models.nearest import nearest
 
 __all__ = ["SpecAdvice", "spec_advice", "spec_warnings"]
 
-# At 0.8, `vlm` and `llama-cpp` are mistakes, `vllm-fork` and `my-vllm` are not.
+# With 0.8, `vlm` and `llama-cpp` are taken for typing errors, `vllm-fork` and `my-vllm` are not.
 _MISTYPED: Final = 0.8
 
 
@@ -30,11 +30,11 @@ Path = tuple[str | int, ...]
 
 @attrs.frozen
 class SpecAdvice:
-    """One thing that is allowed but probably not meant.
+    """One thing that is valid but probably a mistake.
 
     Args:
         path: the field, and inside a mapping the keys and indices to it.
-        message: what it is; holds no credential.
+        message: what it is; it contains no credential.
     """
 
     path: Path
@@ -42,19 +42,19 @@ class SpecAdvice:
 
 
 def spec_warnings(spec: WorkloadSpec) -> tuple[str, ...]:
-    """Return what is allowed but probably not meant: one text for each.
+    """Return one message for each thing that is probably a mistake.
 
     Args:
-        spec: a spec that :func:`check_spec` lets pass.
+        spec: a spec that :func:`check_spec` accepts.
     """
     return tuple(advice.message for advice in spec_advice(spec))
 
 
 def spec_advice(spec: WorkloadSpec) -> tuple[SpecAdvice, ...]:
-    """Return the same, each with its place in the spec.
+    """Return the same, each with its path in the spec.
 
     Args:
-        spec: a spec that :func:`check_spec` lets pass.
+        spec: a spec that :func:`check_spec` accepts.
     """
     return (*_backend(spec.backend), *_command(spec), *_secrets(spec))
 
@@ -64,8 +64,8 @@ def _secrets(spec: WorkloadSpec) -> Iterator[SpecAdvice]:
         for path, kind in foreign_secrets(getattr(spec, field), (field,)):
             yield SpecAdvice(
                 path,
-                f"{'.'.join(map(str, path))} seems to hold {kind}; a spec is stored and shown in plans: "
-                "put the credential where the engine runs",
+                f"{'.'.join(map(str, path))} seems to contain {kind}; a spec is stored and shown "
+                "in plans: put the credential into the engine's environment",
             )
 
 
@@ -86,9 +86,9 @@ def _command(spec: WorkloadSpec) -> Iterator[SpecAdvice]:
         return
     program, backends = _program(split_command(command))
     if isinstance(spec.backend, Backend) and backends and spec.backend not in backends:
-        theirs = " or ".join(map(repr, map(str, backends)))
-        text = f"command runs {program}, which serves the backend {theirs}, but backend is {str(spec.backend)!r}"
-        yield SpecAdvice(path, text)
+        served = " or ".join(map(repr, map(str, backends)))
+        text = f"command runs {program}, which serves the backend {served}"
+        yield SpecAdvice(path, f"{text}, but backend is {str(spec.backend)!r}")
 
 
 def _program(command: list[str]) -> tuple[str, tuple[Backend, ...]]:

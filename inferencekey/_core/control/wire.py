@@ -1,7 +1,8 @@
-"""The converters between models and the control plane's JSON.
+"""The control plane's JSON becomes models.
 
-cattrs carries the values: unknown fields stay in ``raw``, unknown enum strings stay strings, a missing or mistyped
-required field is a typed error that names it.
+cattrs structures the values. Unknown fields stay in ``raw``, and unknown strings of enums stay
+strings, so that a newer server can be read. A missing field or one of the wrong type is a typed
+error that names it.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def workload(raw: Any) -> Workload:
     """Return a workload from its JSON.
 
     Raises:
-        ResponseFormatError: it is no object, or a field is missing or of the wrong type; the message names it.
+        ResponseFormatError: it is not an object, or a field is missing or of the wrong type. The
+            message names it.
     """
     body = as_mapping(raw)
     if body is None:
@@ -97,7 +99,7 @@ def workload(raw: Any) -> Workload:
         known["slug"] = body["workload_slug"]
     try:
         found = converter().structure(known, Workload)
-    except Exception as error:  # cattrs raises groups of any kind
+    except Exception as error:  # cattrs raises groups of any exceptions
         raise ResponseFormatError.of(f"a workload: {_reasons(error)}") from None
     return attrs.evolve(found, raw=body)
 
@@ -114,7 +116,7 @@ def _reasons(error: Exception) -> str:
 
 
 def _reason(error: BaseException, kind: type | None) -> str:
-    # The hooks above raise in words of their own; cattrs would put Python's names of types in their place.
+    # The hooks above have messages of their own; cattrs would replace them by Python's type names.
     return (
         str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
     )
@@ -141,7 +143,8 @@ def workload_list(raw: Any) -> list[Any]:
 def find_workload(raws: list[Any], slug: str) -> Workload | None:
     """Return the workload with this canonical slug.
 
-    Only the one that matches is structured: structuring thousands to find one costs three times their parsing.
+    Only the workload that matches is structured: structuring thousands of them to find one costs
+    three times as much as parsing them.
     """
     for raw in raws:
         if _slug(raw) == slug:
@@ -150,7 +153,7 @@ def find_workload(raws: list[Any], slug: str) -> Workload | None:
 
 
 def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
-    """Return the raw workloads by their slugs, the first of each: for finding many in one list."""
+    """Return the raw workloads by slug, for finding many of them in one list."""
     found: dict[str, Any] = {}
     for raw in raws:
         slug = _slug(raw)
@@ -160,7 +163,7 @@ def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
 
 
 def _slug(raw: Any) -> Any:
-    # The loop over everything a project has: a dict is asked directly.
+    # This runs for every workload of a project, so it tries the usual case without checks.
     try:
         return raw["slug"] or raw.get("workload_slug")
     except KeyError:
@@ -170,7 +173,7 @@ def _slug(raw: Any) -> Any:
 
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:
-    """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
+    """Return an iterator over the slugs. It is lazy, because most callers never use it."""
     bodies = (as_mapping(raw) or {} for raw in raws)
     return (
         slug
@@ -202,7 +205,7 @@ def engine_log(raw: Any) -> EngineLog:
     """Return the end of an engine's log from its JSON.
 
     Raises:
-        ResponseFormatError: it has no lines or no position, or they are something else.
+        ResponseFormatError: its lines or its position are missing or of the wrong type.
     """
     body = as_mapping(raw) or {}
     lines, position = body.get("lines"), as_integer(body.get("next"))

@@ -26,11 +26,15 @@ def chat_body(
     extra_body: Mapping[str, Any] | None = None,
     stream: bool = False,
 ) -> dict[str, Any]:
-    """Return the JSON body; what is ``None`` is not sent. *extra_body* goes over everything but ``stream``.
+    """Return the JSON body. Arguments that are ``None`` are not sent.
+
+    Args:
+        extra_body: further fields. They replace any other field except ``stream``.
 
     Raises:
-        ValidationError: not exactly one of *prompt* and *messages*; a blank prompt, no messages, blank content, a
-            message without a role, a number out of its range, or an *extra_body* that is no mapping.
+        ValidationError: not exactly one of *prompt* and *messages* is given, the prompt or a
+            content is blank, there is no message or one without a role, a number is out of its
+            range, or *extra_body* is not a mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
     _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
@@ -41,7 +45,7 @@ def chat_body(
     _put(body, "seed", seed, integer_problem(seed))
     if extra_body is not None:
         if not isinstance(cast("object", extra_body), Mapping):
-            raise ValidationError.of("extra_body must be a mapping of the body's further fields")
+            raise ValidationError.of("extra_body must be a mapping with further fields of the body")
         body.update(extra_body)
     body.pop("stream", None)
     if stream:
@@ -67,26 +71,26 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
 
 
 def _message(index: int, given: object) -> dict[str, Any]:
-    where = f"messages[{index}]"
+    name = f"messages[{index}]"
     if not isinstance(given, Mapping):
-        raise ValidationError.of(f"{where} must be {{'role': …, 'content': …}}")
+        raise ValidationError.of(f"{name} must be {{'role': …, 'content': …}}")
     message = dict(cast("Mapping[str, Any]", given))
     role = message.get("role")
     if not isinstance(role, str) or not role.strip():
-        raise ValidationError.of(f"{where} must have a role")
+        raise ValidationError.of(f"{name} must have a role")
     content: object = message.get("content")
-    # An assistant turn that called tools, and only that, may say nothing itself.
-    silent = bool(message.get("tool_calls")) or bool(message.get("function_call"))
+    # A message of an assistant that calls tools may have no content.
+    calls_tools = bool(message.get("tool_calls")) or bool(message.get("function_call"))
     if content is None:
-        blank = not silent
+        blank = not calls_tools
     elif isinstance(content, str):
-        blank = not content.strip() and not silent and role != "tool"
+        blank = not content.strip() and not calls_tools and role != "tool"
     elif isinstance(content, Sequence) and not isinstance(content, (bytes, bytearray)):
         blank = all(_is_blank_part(part) for part in cast("Sequence[object]", content))
     else:
-        raise ValidationError.of(f"{where}.content must be a string or a list of parts")
+        raise ValidationError.of(f"{name}.content must be a string or a list of parts")
     if blank:
-        raise ValidationError.of(f"{where}.content must not be blank")
+        raise ValidationError.of(f"{name}.content must not be blank")
     return message
 
 
@@ -101,7 +105,7 @@ def _is_blank_part(part: object) -> bool:
 
 
 def _put(body: dict[str, Any], name: str, value: object, problem: str | None) -> None:
-    """Put a setting into the body, unless it was not given."""
+    """Put a setting into the body if it was given."""
     if value is None:
         return
     if problem is not None:

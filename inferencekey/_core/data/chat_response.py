@@ -1,4 +1,4 @@
-"""A whole chat completion, and what a response and a stream say when the engine failed."""
+"""A whole chat completion, and how a response or a stream shows that the engine failed."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from inferencekey._core.json import as_mapping, as_string, loads
 from inferencekey.errors import GenerationFailed, ResponseFormatError
 from inferencekey.models import TextResult
 
-__all__ = ["FAILED", "gave_up", "has_error", "text_result"]
+__all__ = ["FAILED", "engine_failure", "has_error", "text_result"]
 
 FAILED: Final = frozenset({"error", "abort"})
-"""``finish_reason`` values with which engines say that they gave up."""
+"""The ``finish_reason`` values of an engine that stopped with an error."""
 
 
 def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
-    """Return the result of a whole answer.
+    """Return the result of a whole response.
 
     Raises:
-        GenerationFailed: the engine gave up (``finish_reason`` ``"error"`` or ``"abort"``, or an error in a 200).
+        GenerationFailed: the engine stopped with an error (``finish_reason`` ``"error"`` or
+            ``"abort"``, or an error in a response with status 200).
         ResponseFormatError: a field that the contract requires is missing; the message names it.
     """
     raw = loads(body, "the chat completion", request_id)
-    answer = as_mapping(raw)
-    if answer is None:
+    response = as_mapping(raw)
+    if response is None:
         raise ResponseFormatError.of(
             "the chat completion is not a JSON object", request_id=request_id
         )
-    if has_error(answer):
+    if has_error(response):
         raise in_band_error(raw, request_id=request_id)
-    choice = _first(answer.get("choices"))
+    choice = _first(response.get("choices"))
     if choice is None:
         raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
     message = as_mapping(choice.get("message"))
-    # An answer of tool calls alone may leave its content out.
+    # A message that only calls tools may leave its content out.
     if message is None or ("content" not in message and not message.get("tool_calls")):
         raise ResponseFormatError.of(
             "the chat completion has no choices[0].message.content",
@@ -49,20 +50,21 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         )
     result = TextResult(
         content or "",
-        as_string(answer.get("model")),
+        as_string(response.get("model")),
         as_string(choice.get("finish_reason")),
-        usage_of(answer.get("usage")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )
     if result.finish_reason in FAILED:
-        raise gave_up(result)
+        raise engine_failure(result)
     return result
 
 
-def gave_up(result: TextResult) -> GenerationFailed:
+def engine_failure(result: TextResult) -> GenerationFailed:
+    """Return the error of a result whose ``finish_reason`` is one of :data:`FAILED`."""
     return GenerationFailed.of(
-        f"the engine gave up (finish_reason {result.finish_reason!r}); "
+        f"the engine stopped with an error (finish_reason {result.finish_reason!r}); "
         f"{len(result.text)} characters had arrived, see .partial_text",
         partial_text=result.text,
         result=result,
@@ -71,10 +73,11 @@ def gave_up(result: TextResult) -> GenerationFailed:
     )
 
 
-def has_error(answer: Mapping[str, Any]) -> bool:
-    error = answer.get("error")
-    # Chunks may carry an empty "error"; one that carries nothing else is an error without words.
-    return bool(error) or (error is not None and error is not False and not answer.get("choices"))
+def has_error(response: Mapping[str, Any]) -> bool:
+    """Whether a response or a chunk reports an error under the key ``error``."""
+    error = response.get("error")
+    # Some engines put an empty "error" into every chunk. Only one with nothing else is an error.
+    return bool(error) or (error is not None and error is not False and not response.get("choices"))
 
 
 def _first(choices: Any) -> Mapping[str, Any] | None:

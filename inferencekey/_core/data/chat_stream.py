@@ -1,4 +1,4 @@
-"""A streamed chat completion: its events put together, and whether they are all there."""
+"""A streamed chat completion: its events become chunks and a result, or an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import orjson
 
-from inferencekey._core.data.chat_response import FAILED, gave_up, has_error
+from inferencekey._core.data.chat_response import FAILED, engine_failure, has_error
 from inferencekey._core.data.fast_chunks import UNKNOWN, ChunkPattern, not_plain
 from inferencekey._core.data.sse import Event
 from inferencekey._core.data.usage import usage_of
@@ -21,13 +21,13 @@ __all__ = ["ChatStream"]
 
 
 class ChatStream:
-    """Puts a stream's events together, and knows whether the stream is whole.
+    """Builds the result of a stream from its events, and knows whether the stream is complete.
 
-    A stream is complete once ``[DONE]`` or a ``finish_reason`` was seen; any other end is an interruption.
+    A stream is complete after ``[DONE]`` or a ``finish_reason``. Any other end is an interruption.
 
     Args:
-        request_id: the answer's ``x-request-id``.
-        allow_bare_end: accept an end with neither, for engines known to send none.
+        request_id: the response's ``x-request-id``.
+        allow_bare_end: accept an end with neither, for engines that are known to send neither.
     """
 
     __slots__ = (
@@ -50,29 +50,33 @@ class ChatStream:
         self._finish_reason: str | None = None
         self._model: str | None = None
         self._usage: Any = None
-        self._raw: Any = None  # of a chunk that was not parsed: its bytes
+        self._raw: Any = None  # the last chunk: parsed, or still its bytes
         self._pattern = UNKNOWN
         self._misses = 0
         self.done = False
-        """``[DONE]`` was seen: nothing more is to come."""
+        """``[DONE]`` has arrived, so nothing more will come."""
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole."""
+        """Whether the stream has reached its end."""
         return self.done or self._finish_reason is not None
 
     def take_all(self, events: Iterable[bytes | Event], chunks: list[TextChunk]) -> bool:
-        """Append the events' chunks to *chunks*; return whether ``[DONE]`` came. Plain events may come as their data alone.
+        """Append the events' chunks to *chunks*, and return whether ``[DONE]`` has arrived.
+
+        Args:
+            events: events, or the bytes of events that have nothing but data.
+            chunks: the list to append to.
 
         Raises:
-            InferenceKeyError: as ``take`` does; the chunks of the events before are in *chunks*.
+            InferenceKeyError: as from ``take``; the chunks of the earlier events are in *chunks*.
         """
         texts = self._texts
         head, tail, start, end, size = self._pattern
         for event in events:
             kind = "message"
             if isinstance(event, bytes):
-                # The chunk that nearly all chunks are, written out here because it is what streaming costs.
+                # Nearly every chunk is read here. This is inline because a call would cost more.
                 if (
                     event.startswith(head)
                     and event.endswith(tail)
@@ -82,7 +86,7 @@ class ChatStream:
                     try:
                         text = plain.decode()
                     except UnicodeDecodeError:
-                        pass  # said below, as of every chunk that is no JSON
+                        pass  # parsing it below raises the error
                     else:
                         texts.append(text)
                         chunks.append(text_chunk(text, event))
@@ -94,16 +98,17 @@ class ChatStream:
             raw = self._parsed(event, kind)
             if raw is None:
                 return True
-            if (found := _only_text(raw)) is None:
+            if (found := _text_only(raw)) is None:
                 chunks.append(self._chunk(event, raw))
                 continue
-            # The parsed chunk is let go at once: some hundreds of them, alive together, keep the garbage collector busy.
+            # Only the bytes are kept: hundreds of parsed chunks that are alive at the same time
+            # would make the garbage collector run often.
             texts.append(found)
             chunks.append(text_chunk(found, event))
             self._raw = event
             if self._model is None:
                 self._model = as_string(raw.get("model"))
-            # Chunks that are all different are not looked at in vain for ever.
+            # If every chunk is different, stop looking for a pattern after a few of them.
             if (
                 self._misses < 4
                 and "error" not in raw
@@ -124,7 +129,7 @@ class ChatStream:
         return None if raw is None else self._chunk(event.data, raw)
 
     def _parsed(self, data: bytes, kind: str) -> dict[str, Any] | None:
-        """Return what an event holds, or ``None`` for ``[DONE]``."""
+        """Return the JSON object of an event, or ``None`` for ``[DONE]``."""
         try:
             raw = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -156,7 +161,7 @@ class ChatStream:
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         if not choices:
-            if "choices" not in chunk and _is_error(chunk):
+            if "choices" not in chunk and _is_bare_error(chunk):
                 raise self._failed(chunk)
             return TextChunk("", None, chunk)
         try:
@@ -166,7 +171,8 @@ class ChatStream:
             reason = choice.get("finish_reason")
         except (AttributeError, KeyError, TypeError, IndexError):
             raise ResponseFormatError.of(
-                f"an event's choices are not those of a chat chunk: {preview(data)}",
+                "the choices of an event are not those of a chat completion chunk: "
+                f"{preview(data)}",
                 request_id=self._request_id,
             ) from None
         if not isinstance(text, str) or not (reason is None or isinstance(reason, str)):
@@ -179,27 +185,31 @@ class ChatStream:
         if reason:
             self._finish_reason = reason
             if reason in FAILED:
-                raise gave_up(self.result())
+                raise engine_failure(self.result())
         return TextChunk(text, reason or None, chunk)
 
     def end(
         self, unfinished: Event | None, cause: str = "the server closed the connection"
     ) -> None:
-        """Say that the bytes have ended, with what was left of an event.
+        """Report that the bytes have ended.
+
+        Args:
+            unfinished: the event that was not finished, if there is one.
+            cause: why the bytes have ended, for the message.
 
         Raises:
-            StreamInterrupted: neither ``[DONE]`` nor a ``finish_reason`` had been seen.
+            StreamInterrupted: neither ``[DONE]`` nor a ``finish_reason`` has arrived.
         """
         if unfinished is not None and unfinished.data.strip() == b"[DONE]":
             self.done = True
         if self.complete or (self._allow_bare_end and unfinished is None):
             return
-        raise self.interrupted(
-            cause + (" in the middle of an event" if unfinished is not None else "")
-        )
+        if unfinished is not None:
+            cause += " in the middle of an event"
+        raise self.interrupted(cause)
 
     def interrupted(self, cause: str) -> StreamInterrupted:
-        """Return the error for a stream that stops here."""
+        """Return the error of a stream that has ended too early."""
         result = self.result()
         return StreamInterrupted.of(
             f"the stream ended before it was complete ({cause}); "
@@ -210,7 +220,7 @@ class ChatStream:
         )
 
     def result(self) -> TextResult:
-        """Return what has been built so far."""
+        """Return the result of the events so far."""
         return TextResult(
             "".join(self._texts),
             self._model,
@@ -227,8 +237,8 @@ class ChatStream:
         )
 
 
-def _only_text(chunk: dict[str, Any]) -> str | None:
-    """Return the text of a chunk that says nothing else; ``None`` for whatever needs a closer look."""
+def _text_only(chunk: dict[str, Any]) -> str | None:
+    """Return the text of a chunk that has nothing else in it; ``None`` for any other chunk."""
     try:
         choice = chunk["choices"][0]
         text = choice["delta"]["content"]
@@ -244,8 +254,8 @@ def _only_text(chunk: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_error(event: Mapping[str, Any]) -> bool:
-    """Whether an event that is no chunk is an error without the word ``error`` around it, as some engines send."""
+def _is_bare_error(event: Mapping[str, Any]) -> bool:
+    """Whether an event is an error without the key ``error`` around it, as some engines send."""
     return (
         event.get("object") == "error"
         or bool(event.get("detail"))

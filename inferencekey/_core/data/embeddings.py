@@ -21,7 +21,7 @@ def embed_body(model: str, input: str | Sequence[str]) -> dict[str, Any]:
     """Return the JSON body.
 
     Raises:
-        ValidationError: no input, or one that is not a string or is blank.
+        ValidationError: there is no input, or one is blank or not a string.
     """
     if isinstance(input, str):
         checked_texts([input], "input")
@@ -33,51 +33,52 @@ def embedding_result(body: bytes, count: int, *, request_id: str | None = None) 
     """Return the vectors in input order.
 
     Args:
-        body: the answer.
-        count: how many inputs were sent.
-        request_id: the answer's ``x-request-id``.
+        body: the response's body.
+        count: the number of inputs that were sent.
+        request_id: the response's ``x-request-id``.
 
     Raises:
-        GenerationFailed: an error came in a 200.
+        GenerationFailed: a response with status 200 contains an error.
         ResponseFormatError: a field is missing, or there is not exactly one vector per input.
     """
 
     def wrong(why: str) -> ResponseFormatError:
-        return ResponseFormatError.of(f"the embeddings {why}", request_id=request_id)
+        return ResponseFormatError.of(f"the embeddings response {why}", request_id=request_id)
 
-    raw = (parse_vectors(body) if len(body) >= LONG else None) or loads(
-        body, "the embeddings", request_id
-    )
-    answer = as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    raw: Any = parse_vectors(body) if len(body) >= LONG else None
+    if raw is None:
+        raw = loads(body, "the embeddings response", request_id)
+    response = as_mapping(raw)
+    if response is not None and response.get("error"):
         raise in_band_error(raw, request_id=request_id)
-    data = None if answer is None else answer.get("data")
-    if answer is None or not isinstance(data, list):
-        raise wrong("have no list data")
+    data = None if response is None else response.get("data")
+    if response is None or not isinstance(data, list):
+        raise wrong("has no list named data")
     items = cast("list[Any]", data)
     if len(items) != count:
-        raise wrong(f"are {len(items)} vectors for {count} inputs")
+        raise wrong(f"has {len(items)} vectors for {count} inputs")
     vectors: list[list[float] | None] = [None] * count
     for position, item in enumerate(items):
         entry = as_mapping(item)
         vector: Any = None if entry is None else entry.get("embedding")
-        # Only the first number is looked at: structuring them all would cost more than parsing them.
+        # Only the first number is checked: checking all of them would cost more than parsing them.
         if (
             entry is None
             or not isinstance(vector, list)
             or not _starts_with_number(cast("list[Any]", vector))
         ):
-            raise wrong(f"have no data[{position}].embedding (a list of numbers)")
+            raise wrong(f"has no data[{position}].embedding that is a list of numbers")
         index = as_integer(entry.get("index", position))
         if index is None or not 0 <= index < count or vectors[index] is not None:
             raise wrong(
-                f"have an index {entry.get('index')!r} at data[{position}] that is out of range or used twice"
+                f"has the index {entry.get('index')!r} at data[{position}], "
+                "which is out of range or used twice"
             )
         vectors[index] = cast("list[float]", vector)
     return EmbeddingResult(
         cast("list[list[float]]", vectors),
-        as_string(answer.get("model")),
-        usage_of(answer.get("usage")),
+        as_string(response.get("model")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )

@@ -22,7 +22,8 @@ def rerank_body(
     """Return the JSON body.
 
     Raises:
-        ValidationError: a blank query, no documents, a blank document, or *top_n* below 1.
+        ValidationError: the query or a document is blank, there is no document, or *top_n* is not
+            an integer of at least 1.
     """
     checked_texts([query], "query")
     body: dict[str, Any] = {
@@ -39,25 +40,26 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
     """Return the scores in the server's order.
 
     Args:
-        body: the answer; scores stand in ``relevance_score`` or, on some servers, ``score``.
-        count: how many documents were sent.
-        request_id: the answer's ``x-request-id``.
+        body: the response's body; a score is in ``relevance_score``, or on some servers in
+            ``score``.
+        count: the number of documents that were sent.
+        request_id: the response's ``x-request-id``.
 
     Raises:
-        GenerationFailed: an error came in a 200.
-        ResponseFormatError: a field is missing, or an index names no document.
+        GenerationFailed: a response with status 200 contains an error.
+        ResponseFormatError: a field is missing, or an index is not that of a document.
     """
 
     def wrong(why: str) -> ResponseFormatError:
-        return ResponseFormatError.of(f"the reranking {why}", request_id=request_id)
+        return ResponseFormatError.of(f"the rerank response {why}", request_id=request_id)
 
-    raw = loads(body, "the reranking", request_id)
-    answer = as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    raw = loads(body, "the rerank response", request_id)
+    response = as_mapping(raw)
+    if response is not None and response.get("error"):
         raise in_band_error(raw, request_id=request_id)
-    found = None if answer is None else answer.get("results")
-    if answer is None or not isinstance(found, list):
-        raise wrong("has no list results")
+    found = None if response is None else response.get("results")
+    if response is None or not isinstance(found, list):
+        raise wrong("has no list named results")
     items: list[RerankItem] = []
     for position, item in enumerate(cast("list[Any]", found)):
         entry = as_mapping(item) or {}
@@ -66,14 +68,14 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
         if score is None:
             score = entry.get("score")
         if index is None or not 0 <= index < count:
-            raise wrong(f"has no index of a document in results[{position}]")
+            raise wrong(f"has no valid index in results[{position}]")
         if not is_number(score):
             raise wrong(f"has no relevance_score in results[{position}]")
         items.append(RerankItem(index, float(score)))
     return RerankResult(
         tuple(items),
-        as_string(answer.get("model")),
-        usage_of(answer.get("usage")),
+        as_string(response.get("model")),
+        usage_of(response.get("usage")),
         raw,
         request_id,
     )

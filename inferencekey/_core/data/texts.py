@@ -1,4 +1,4 @@
-"""Texts as arguments: one or several, none of them blank."""
+"""Checks of arguments that are lists of strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["checked_texts"]
 
 
 def checked_texts(given: object, argument: str) -> list[str]:
-    """Return the texts as a list.
+    """Return the strings as a list.
 
     Raises:
         ValidationError: it is not a list of strings, it is empty, or one of the strings is blank.

@@ -11,7 +11,7 @@ __all__ = ["usage_of"]
 
 
 def usage_of(value: Any) -> Usage | None:
-    """Return the counts, or ``None`` where there are none. A count that is not a number is left out, not an error."""
+    """Return the counts; ``None`` if there are none. A count that is not an integer is ``None``."""
     counts = as_mapping(value)
     if not counts:
         return None

@@ -10,7 +10,7 @@ import typer
 
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 
 __all__ = ["export"]
 

@@ -21,7 +21,7 @@ ERROR_BYTES: Final = 64 * 1024
 
 
 class EngineUnreachable(Exception):
-    """No connection to the engine could be made. Nothing was sent, so another engine may be used."""
+    """The engine accepts no connection. Nothing was sent, so another engine may be used."""
 
 
 async def send(
@@ -48,11 +48,13 @@ async def send(
     """
     if engine.api_key:
         headers["Authorization"] = f"Bearer {engine.api_key}"
+    # Encoded already: yarl would decode and encode it again, and change it.
     url = URL(engine.address + target, encoded=True)
     try:
         return await session.request(
             method, url, data=_payload(data), headers=headers, allow_redirects=False
         )
+    # Both are raised while connecting, so nothing was sent.
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise EngineUnreachable from error
     except aiohttp.ClientError:
@@ -91,7 +93,7 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 def engine_died() -> HTTPRefusal:
     """Return the response to a call whose engine is gone."""
     return HTTPRefusal(
-        502, "the engine died before it had answered; it is being started again", code="engine_died"
+        502, "the engine died before it responded; it is being restarted", code="engine_died"
     )
 
 

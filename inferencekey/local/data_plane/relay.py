@@ -50,7 +50,7 @@ async def relay(
         headers={
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",
+            "X-Accel-Buffering": "no",  # nginx buffers responses unless this header is there
         }
     )
     writer = await response.prepare(request)
@@ -76,7 +76,7 @@ async def relay(
 
 async def _end_with_error(request: web.Request, response: web.StreamResponse) -> None:
     error = error_body(
-        "the engine died in the middle of its answer", type_="server_error", code="engine_died"
+        "the engine died in the middle of its response", type_="server_error", code="engine_died"
     )
     await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
     if request.transport is not None:
@@ -153,6 +153,7 @@ class _DirectRelay:
                 await drain()
                 self._engine.resume()
         finally:
+            # The response is closed after this; a read until then must not reach the caller.
             self._engine.detach()
 
     def _read(self, data: bytes) -> None:
@@ -164,7 +165,7 @@ class _DirectRelay:
             self._ended = True
             self._wake.set()
         elif chunks.malformed:
-            self._lost()
+            self._lost()  # nothing that follows can be trusted
         elif self._protocol.writing_paused:
             self._engine.pause()
             self._wake.set()

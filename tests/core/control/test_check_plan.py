@@ -23,7 +23,7 @@ NONE = make_plan(SPEC.evolve(command=None), LIVE, project="acme")
 
 
 @pytest.mark.parametrize("plan", [CREATE, UPDATE, NONE])
-def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
+def test_accepts_the_plans_that_plan_makes(plan: Plan) -> None:
     check_plan(plan)
     check_plan(Plan.from_dict(plan.to_dict()))
 
@@ -34,10 +34,10 @@ def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
         (
             CREATE,
             {"workload_slug": "Support Bot"},
-            "'Support Bot' is no slug as the platform stores it",
+            "'Support Bot' is not a slug in canonical form",
         ),
-        (NONE, {"workload_slug": ""}, "'' is no slug as the platform stores it"),
-        (CREATE, {"workload_slug": "other"}, "it creates 'support-bot', but is of 'other'"),
+        (NONE, {"workload_slug": ""}, "'' is not a slug in canonical form"),
+        (CREATE, {"workload_slug": "other"}, "it creates 'support-bot' but was made for 'other'"),
         (
             CREATE,
             {"changes": ()},
@@ -46,54 +46,56 @@ def test_what_plan_makes_can_be_applied(plan: Plan) -> None:
         (
             CREATE,
             {"workload_id": "w-1"},
-            "its action and what it says of the live workload contradict each other",
+            "its action does not fit its workload_id and state",
         ),
         (
             CREATE,
             {"state": "s"},
-            "its action and what it says of the live workload contradict each other",
+            "its action does not fit its workload_id and state",
         ),
         (
             UPDATE,
             {"state": None},
-            "its action and what it says of the live workload contradict each other",
+            "its action does not fit its workload_id and state",
         ),
         (
             NONE,
             {"workload_id": None},
-            "its action and what it says of the live workload contradict each other",
+            "its action does not fit its workload_id and state",
         ),
-        (UPDATE, {"changes": ()}, "it updates nothing"),
+        (UPDATE, {"changes": ()}, "it is an update without changes"),
         (
             NONE,
             {"changes": UPDATE.changes},
-            "its changes are of fields that it cannot change, or twice of one: config",
+            "it changes a field twice, or one that cannot be changed: config",
         ),
         (
             UPDATE,
             {"changes": (FieldDiff("slug", "a", "b"),)},
-            "its changes are of fields that it cannot change",
+            "it changes a field twice, or one that cannot be changed",
         ),
         (
             UPDATE,
             {"changes": UPDATE.changes * 2},
-            "its changes are of fields that it cannot change, or twice of one",
+            "it changes a field twice, or one that cannot be changed",
         ),
         (
             CREATE,
             {"changes": (*CREATE.changes, FieldDiff("id", None, "x"))},
-            "its changes are of fields that it",
+            "it changes a field twice, or one that cannot be changed",
         ),
     ],
 )
-def test_what_plan_never_makes_is_refused(plan: Plan, changes: dict[str, Any], text: str) -> None:
+def test_rejects_the_plans_that_plan_never_makes(
+    plan: Plan, changes: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         check_plan(attrs.evolve(plan, **changes))
-    assert str(caught.value).startswith(f"validation error: this is no plan to apply: {text}")
-    assert str(caught.value).endswith("; make it with plan(spec)")
+    assert str(caught.value).startswith(f"validation error: cannot apply this plan: {text}")
+    assert str(caught.value).endswith("; make a new one with plan(spec)")
 
 
-def test_what_is_no_plan_or_goes_nowhere() -> None:
+def test_rejects_a_plan_of_another_type_or_project() -> None:
     with pytest.raises(ValidationError, match="plan must be a Plan; got WorkloadSpec"):
         check_plan(SPEC)  # type: ignore[arg-type]
     for project in ("", "../other"):

@@ -1,4 +1,4 @@
-"""A workload's command: its words, and whose program it runs."""
+"""A workload's command: its words, and the program that it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_command_is_split_as_a_shell_splits_it() -> None:
         ("", "must not be empty; leave it out for the backend's usual launch"),
         ("  ", "must not be empty; leave it out for the backend's usual launch"),
         ("vllm 'm", "cannot be split into words as a shell does: No closing quotation"),
-        ("vllm \0m", "must not hold NUL characters"),
+        ("vllm \0m", "must not contain NUL characters"),
     ],
 )
 def test_command_problems(command: str, problem: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Chat bodies and whole answers."""
+"""The bodies of chat requests."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_arguments_are_not_changed() -> None:
         {"role": "tool", "content": "", "tool_call_id": "1"},
     ],
 )
-def test_messages_that_pass(message: dict[str, Any]) -> None:
+def test_accepts_messages(message: dict[str, Any]) -> None:
     assert body(messages=[message])["messages"] == [message]
 
 
@@ -151,9 +151,12 @@ STOP = "validation error: stop must be a string or a list of strings, none of th
         ),
         (
             {"temperature": float("nan")},
-            "validation error: temperature must be a number of at least 0; got nan",
+            "validation error: temperature must be a finite number of at least 0; got nan",
         ),
-        ({"temperature": float("inf")}, "validation error: temperature must be finite"),
+        (
+            {"temperature": float("inf")},
+            "validation error: temperature must be a finite number of at least 0; got inf",
+        ),
         ({"top_p": -1}, "validation error: top_p must be a number of at least 0; got -1"),
         (
             {"max_tokens": 0},
@@ -175,11 +178,11 @@ STOP = "validation error: stop must be a string or a list of strings, none of th
         ({"stop": b"a"}, STOP),
         (
             {"extra_body": [("n", 1)]},
-            "validation error: extra_body must be a mapping of the body's further fields",
+            "validation error: extra_body must be a mapping with further fields of the body",
         ),
         (
             {"extra_body": "n"},
-            "validation error: extra_body must be a mapping of the body's further fields",
+            "validation error: extra_body must be a mapping with further fields of the body",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Chat bodies and whole answers."""
+"""Whole chat responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def answer(message: Any = None, **fields: Any) -> bytes:
     return orjson.dumps({"choices": [choice], **fields})
 
 
-def test_a_whole_answer() -> None:
+def test_a_whole_response() -> None:
     raw = {
         "id": "chatcmpl-1",
         "model": "meta-llama/Llama-3.1-8B-Instruct",
@@ -61,7 +61,7 @@ def test_the_text_is_the_content(message: dict[str, Any], text: str) -> None:
     assert text_result(answer(message)).text == text
 
 
-def test_what_a_server_leaves_out_is_none() -> None:
+def test_a_field_that_the_server_leaves_out_is_none() -> None:
     result = text_result(answer(model=5, usage=[]))
     assert (result.model, result.finish_reason, result.usage, result.request_id) == (
         None,
@@ -100,7 +100,7 @@ def test_what_a_server_leaves_out_is_none() -> None:
         (answer({"content": [{"type": "text"}]}), "choices[0].message.content is not a string"),
     ],
 )
-def test_an_answer_without_what_the_contract_requires_names_it(sent: bytes, text: str) -> None:
+def test_rejects_a_response_without_a_required_field_by_name(sent: bytes, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         text_result(sent, request_id="r-1")
     assert str(caught.value).startswith(f"unexpected response: {text}")
@@ -117,7 +117,7 @@ def test_an_answer_without_what_the_contract_requires_names_it(sent: bytes, text
             "api error: m",
             None,
         ),
-        (b'{"error": {}}', "api error: the engine reported an error without words", None),
+        (b'{"error": {}}', "api error: the engine reported an error without a message", None),
         (b'{"error": ""}', 'api error: {"error":""}', None),
     ],
 )
@@ -128,17 +128,18 @@ def test_an_error_in_a_200(sent: bytes, text: str, code: str | None) -> None:
 
 
 @pytest.mark.parametrize("error", [None, False, "", {}, []])
-def test_an_empty_error_beside_choices_is_none(error: object) -> None:
+def test_an_empty_error_beside_choices_is_not_an_error(error: object) -> None:
     assert text_result(answer(error=error)).text == "Hola"
 
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
-def test_an_engine_that_gave_up(reason: str) -> None:
+def test_an_engine_that_stopped_with_an_error(reason: str) -> None:
     sent = orjson.dumps({"choices": [{"finish_reason": reason, "message": {"content": "Ho"}}]})
     with pytest.raises(GenerationFailed) as caught:
         text_result(sent, request_id="r-1")
     assert str(caught.value) == (
-        f"api error: the engine gave up (finish_reason '{reason}'); 2 characters had arrived, see .partial_text"
+        f"api error: the engine stopped with an error (finish_reason '{reason}'); 2 characters "
+        "had arrived, see .partial_text"
     )
     assert (caught.value.code, caught.value.partial_text, caught.value.request_id) == (
         reason,

