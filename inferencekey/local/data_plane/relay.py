@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
 from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
-from inferencekey.local.data_plane.engine_connection import EngineConnection
 from inferencekey.local.http.errors import error_body
+
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
