@@ -27,8 +27,8 @@ from inferencekey.local.data_dir import (
     resolve_data_dir,
     write_run_file,
 )
-from inferencekey.local.data_plane.engine_connection import EngineConnector
 from inferencekey.local.data_plane.routes import Gateway
+from inferencekey.local.data_plane.streams.engine_connection import EngineConnector
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
     DATA_BODY_BYTES,

@@ -16,8 +16,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
-from inferencekey.local.data_plane.engine_connection import EngineConnection
+from inferencekey.local.data_plane.streams.chunked import ChunkedEvents, EventBuffer
+from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 from inferencekey.local.http.errors import error_body
 
 __all__ = ["relay"]
