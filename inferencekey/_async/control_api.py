@@ -25,8 +25,9 @@ from inferencekey._core.control.readiness import LOG_LINES
 from inferencekey._core.deadlines import for_stream, for_unary
 from inferencekey._core.json import dumps, loads
 from inferencekey._http.credential import Credential
-from inferencekey._http.responses import ByteStream
-from inferencekey._http.transport import Answer, Transport, idempotency_key
+from inferencekey._http.request import Request
+from inferencekey._http.responses import Response, ResponseStream, annotate
+from inferencekey._http.transport import Transport, idempotency_key
 from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
@@ -103,10 +104,10 @@ class ControlApi:
 
     async def list(self, project: str) -> Listing:
         """List a project's workloads."""
-        answer = await self._request("GET", _workloads(project))
-        with self._reading(answer):
-            raws = wire.workload_list(loads(answer.body, "the list of workloads"))
-        return Listing(raws, lambda error: self._annotate(error, answer))
+        response = await self._request("GET", _workloads(project))
+        with self._reading(response):
+            raws = wire.workload_list(loads(response.body, "the list of workloads"))
+        return Listing(raws, lambda error: self._annotate(error, response))
 
     async def find(self, project: str, slug: str) -> Workload | None:
         """Return the workload with this canonical slug."""
@@ -137,7 +138,7 @@ class ControlApi:
             while not isinstance(step, Finish):
                 step = await self._carry_out(machine, step, project, key)
         except InferenceKeyError as error:
-            error.maybe_done = machine.outcome_unknown
+            error.outcome_unknown = machine.outcome_unknown
             raise
         return step
 
@@ -146,19 +147,18 @@ class ControlApi:
         path = f"{_workloads(project)}/{slug}/readiness-events"
         timeouts = for_stream(None, self._transport.timeout)
 
-        async def connect() -> ByteStream:
-            return await self._transport.stream(
-                "GET", path, self._credential, timeouts, retry=False
-            )
+        async def connect() -> ResponseStream:
+            request = Request("GET", path, self._credential, timeouts)
+            return await self._transport.stream(request, retry=False)
 
         return AsyncReadinessStream(connect, self._credential.scrub)
 
     async def log(self, project: str, slug: str, lines: int, after: int | None) -> EngineLog:
         """Return the end of an engine's log, without credentials."""
         query = f"lines={lines}" + ("" if after is None else f"&after={after}")
-        answer = await self._request("GET", f"{_workloads(project)}/{slug}/logs?{query}")
-        with self._reading(answer):
-            log = wire.engine_log(loads(answer.body, "the engine's log"))
+        response = await self._request("GET", f"{_workloads(project)}/{slug}/logs", query=query)
+        with self._reading(response):
+            log = wire.engine_log(loads(response.body, "the engine's log"))
         secrets = (self._credential.reveal(),)
         return EngineLog(tuple(redact(line, secrets) for line in log.lines), log.next, log.engine)
 
@@ -198,7 +198,13 @@ class ControlApi:
         # attempts of a generation, and a conflict begins a new one.
         key = f"{key}-{step.generation}"
         try:
-            stored = await self._write("POST", _workloads(project), step.body, key=key, once=True)
+            stored = await self._write(
+                "POST",
+                _workloads(project),
+                step.body,
+                idempotency_key=key,
+                non_idempotent=True,
+            )
         except (TransportError, ServerError) as error:
             return machine.unknown(error)
         except ApiError as error:
@@ -211,7 +217,7 @@ class ControlApi:
 
     async def _update(self, machine: Machine, step: Update) -> Step:
         try:
-            stored = await self._write("PATCH", _workload(step.id), step.body, key=None, once=False)
+            stored = await self._write("PATCH", _workload(step.id), step.body)
         except NotFoundError:
             return machine.gone()
         except (TransportError, ServerError) as error:
@@ -230,22 +236,34 @@ class ControlApi:
         return machine.discarded()
 
     async def _write(
-        self, method: str, path: str, body: Mapping[str, Any], *, key: str | None, once: bool
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        non_idempotent: bool = False,
     ) -> Workload:
-        answer = await self._request(method, path, body=dumps(body, "the spec"), key=key, once=once)
-        with self._reading(answer):
-            return wire.workload(loads(answer.body, "the workload"))
+        response = await self._request(
+            method,
+            path,
+            body=dumps(body, "the spec"),
+            idempotency_key=idempotency_key,
+            non_idempotent=non_idempotent,
+        )
+        with self._reading(response):
+            return wire.workload(loads(response.body, "the workload"))
 
     @contextmanager
-    def _reading(self, answer: Answer) -> Generator[None]:
+    def _reading(self, response: Response) -> Generator[None]:
         try:
             yield
         except InferenceKeyError as error:
-            self._annotate(error, answer)
+            self._annotate(error, response)
             raise
 
-    def _annotate(self, error: InferenceKeyError, answer: Answer) -> None:
-        answer.tell(error)
+    def _annotate(self, error: InferenceKeyError, response: Response) -> None:
+        annotate(error, response)
         self._credential.scrub(error)
 
     async def _request(
@@ -253,13 +271,22 @@ class ControlApi:
         method: str,
         path: str,
         *,
+        query: str = "",
         body: bytes | None = None,
-        key: str | None = None,
-        once: bool = False,
-    ) -> Answer:
-        timeouts = for_unary(None, self._transport.timeout)
+        idempotency_key: str | None = None,
+        non_idempotent: bool = False,
+    ) -> Response:
         return await self._transport.request(
-            method, path, self._credential, timeouts, body=body, key=key, once=once
+            Request(
+                method,
+                path,
+                self._credential,
+                for_unary(None, self._transport.timeout),
+                query=query,
+                body=body,
+                idempotency_key=idempotency_key,
+                non_idempotent=non_idempotent,
+            )
         )
 
 

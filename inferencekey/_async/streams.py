@@ -14,7 +14,7 @@ from typing import Final, Generic, NoReturn, Self, TypeVar
 from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.http_errors import in_band_error
 from inferencekey._core.json import as_mapping, loads, preview
-from inferencekey._http.responses import ByteStream, EventReader
+from inferencekey._http.responses import EventReader, ResponseStream, annotate
 from inferencekey.errors import (
     InferenceKeyError,
     RequestTimeout,
@@ -46,6 +46,7 @@ class AsyncStream(ABC, Generic[T]):
 
     def __init__(self, scrub: Callable[[InferenceKeyError], None]) -> None:
         self._scrub = scrub
+        self._events: EventReader | None = None
         self._items = iter(())
         self._failure = None
         self._opened = False
@@ -116,7 +117,8 @@ class AsyncStream(ABC, Generic[T]):
             self._ended = True
             self._close_connection()
             if isinstance(error, InferenceKeyError):
-                self._annotate(error)
+                if self._events is not None:
+                    annotate(error, self._events.response)
                 self._scrub(error)
             if self._closed:
                 # Another task closed the stream during this read: that is an end, not a failure.
@@ -139,10 +141,6 @@ class AsyncStream(ABC, Generic[T]):
     @abstractmethod
     async def _fill(self, batch: list[T]) -> None:
         """Append at least one item to *batch*. None is appended at the end of the stream."""
-
-    @abstractmethod
-    def _annotate(self, error: InferenceKeyError) -> None:
-        """Add the status and the request id of the response to an error."""
 
     @abstractmethod
     def _close_connection(self) -> None:
@@ -169,16 +167,15 @@ class AsyncTextStream(AsyncStream[TextChunk]):
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[ByteStream]],
+        connect: Callable[[], Awaitable[ResponseStream]],
         scrub: Callable[[InferenceKeyError], None],
         *,
         keepalive: float | None,
         strict_end: bool = True,
     ) -> None:
         super().__init__(scrub)
-        self._connect: Callable[[], Awaitable[ByteStream]] | None = connect
+        self._connect: Callable[[], Awaitable[ResponseStream]] | None = connect
         self._keepalive = keepalive
-        self._events: EventReader | None = None
         self._strict_end = strict_end
         self._chat = ChatStream()
 
@@ -190,30 +187,30 @@ class AsyncTextStream(AsyncStream[TextChunk]):
     @property
     def request_id(self) -> str | None:
         """The ``x-request-id`` of the response; ``None`` before the stream is open."""
-        return self._events.body.request_id if self._events is not None else None
+        return self._events.response.request_id if self._events is not None else None
 
     async def _open(self) -> None:
         connect = self._connect
         assert connect is not None
         # It holds the request's body, which is not needed again.
         self._connect = None
-        body = await connect()
+        response = await connect()
         del connect
-        if body.content_type in ("application/json", "application/problem+json", "text/html"):
+        if response.content_type in ("application/json", "application/problem+json", "text/html"):
             try:
-                await _refuse_document(body)
+                await _refuse_document(response)
             except InferenceKeyError as error:
-                body.tell(error)
+                annotate(error, response)
                 raise
-        self._events = EventReader(body, keepalive=self._keepalive)
-        self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
+        self._events = EventReader(response, keepalive=self._keepalive)
+        self._chat = ChatStream(request_id=response.request_id, allow_bare_end=not self._strict_end)
 
     async def _fill(self, batch: list[TextChunk]) -> None:
         reader = self._events
         chat = self._chat
         assert reader is not None
         if chat.done:
-            await reader.body.settle()
+            await reader.response.settle()
             self._ended = True
             return
         while not batch:
@@ -232,24 +229,20 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                 self._ended = True
                 return
             if chat.take_all(events, batch):
-                reader.body.finish()
+                reader.response.finish()
                 if not batch:
-                    await reader.body.settle()
-                self._ended = not batch or reader.body.at_end
+                    await reader.response.settle()
+                self._ended = not batch or reader.response.at_end
                 return
-
-    def _annotate(self, error: InferenceKeyError) -> None:
-        if self._events is not None:
-            self._events.body.tell(error)
 
     def _close_connection(self) -> None:
         if self._events is not None and not self._chat.done:
-            self._events.body.close()
+            self._events.response.close()
 
     def __del__(self) -> None:
         events: EventReader | None = getattr(self, "_events", None)
         if events is not None and not self._ended and not self._chat.done:
-            events.body.close_threadsafe()
+            events.response.close_threadsafe()
 
 
 def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
@@ -259,18 +252,18 @@ def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
     return longer
 
 
-async def _refuse_document(body: ByteStream) -> NoReturn:
+async def _refuse_document(response: ResponseStream) -> NoReturn:
     """Raise the error for a response that is one document instead of a stream."""
     whole = b""
     try:
         while len(whole) < DOCUMENT_LIMIT:
-            part = await body.read()
+            part = await response.read()
             if not part:
                 break
             whole += part
     finally:
-        body.close()
-    if body.content_type == "text/html":
+        response.close()
+    if response.content_type == "text/html":
         raise ResponseFormatError.of(
             f"a stream was requested, but the response is a web page: {preview(whole)}"
         )

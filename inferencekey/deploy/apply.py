@@ -175,7 +175,7 @@ class ApplyRun:
         except Exception as error:  # whatever it is, the other steps go on
             unanswered = isinstance(error, TransportError) and error.status is None
             self._network_errors = self._network_errors + 1 if unanswered else 0
-            may_be_done = isinstance(error, InferenceKeyError) and error.maybe_done
+            may_be_done = isinstance(error, InferenceKeyError) and error.outcome_unknown
             status = ApplyStatus.UNKNOWN if may_be_done else ApplyStatus.FAILED
             outcome = _Outcome(status, error=error)
         else:

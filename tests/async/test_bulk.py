@@ -406,11 +406,11 @@ def test_an_unknown_outcome_of_a_create_is_reported(way: str, plane: Plane) -> N
     plane.before, plane.lose = then_away, 1
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("a"))
-    assert caught.value.maybe_done
+    assert caught.value.outcome_unknown
     assert plane.slugs() == ["a"]
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("b"))
-    assert not caught.value.maybe_done
+    assert not caught.value.outcome_unknown
 
 
 @WAYS

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from inferencekey._core.deadlines import for_unary
 from inferencekey._core.json import dumps
 from inferencekey._http.credential import Credential
-from inferencekey._http.responses import ByteStream
-from inferencekey._http.transport import Answer, Transport, idempotency_key
+from inferencekey._http.request import Request
+from inferencekey._http.responses import Response, ResponseStream, annotate
+from inferencekey._http.transport import Transport, idempotency_key
 from inferencekey.errors import InferenceKeyError
 from inferencekey.models import Timeouts
 
@@ -59,7 +61,7 @@ class BaseEndpoint:
         *,
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeouts | float | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send a JSON body and return the whole response.
 
         The keywords are those of ``CallOptions``.
@@ -67,36 +69,34 @@ class BaseEndpoint:
         if extra_body:
             body = {**body, **extra_body}
         return await self._transport.request(
-            "POST",
-            self._path + path,
-            self._credential,
-            for_unary(timeout, self._transport.timeout),
-            body=dumps(body),
-            key=idempotency_key(),
+            Request(
+                "POST",
+                self._path + path,
+                self._credential,
+                for_unary(timeout, self._transport.timeout),
+                body=dumps(body),
+                idempotency_key=idempotency_key(),
+            )
         )
 
     def _connector(
         self, path: str, body: Mapping[str, Any], timeouts: Timeouts
-    ) -> Callable[[], Awaitable[ByteStream]]:
+    ) -> Callable[[], Awaitable[ResponseStream]]:
         """Return the function that sends a JSON body and opens the streamed response."""
         # The body is serialised now, so that one that cannot be sent raises at the call.
-        data = dumps(body)
-
-        async def connect() -> ByteStream:
-            return await self._transport.stream(
-                "POST",
-                self._path + path,
-                self._credential,
-                timeouts,
-                body=data,
-                key=idempotency_key(),
-            )
-
-        return connect
+        request = Request(
+            "POST",
+            self._path + path,
+            self._credential,
+            timeouts,
+            body=dumps(body),
+            idempotency_key=idempotency_key(),
+        )
+        return partial(self._transport.stream, request)
 
     def _result(
         self,
-        answer: Answer,
+        response: Response,
         read: Callable[Concatenate[bytes, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -108,8 +108,8 @@ class BaseEndpoint:
         # A context manager would read better, but costs about eight function calls more, on the
         # path of every call.
         try:
-            return read(answer.body, *args, **kwargs)
+            return read(response.body, *args, **kwargs)
         except InferenceKeyError as error:
-            answer.tell(error)
+            annotate(error, response)
             self._credential.scrub(error)
             raise

@@ -35,6 +35,6 @@ class EmbeddingsEndpoint(BaseEndpoint):
         """
         check_options(options, CallOptions.__optional_keys__, self.embed)
         body = embed_body(self._workload, input)
-        answer = await self._post(PATH, body, **options)
+        response = await self._post(PATH, body, **options)
         count = 1 if isinstance(input, str) else len(input)
-        return self._result(answer, embedding_result, count, request_id=answer.request_id)
+        return self._result(response, embedding_result, count, request_id=response.request_id)

@@ -42,5 +42,5 @@ class RerankEndpoint(BaseEndpoint):
         """
         check_options(options, CallOptions.__optional_keys__, self.rerank)
         body = rerank_body(self._workload, query, documents, top_n)
-        answer = await self._post(PATH, body, **options)
-        return self._result(answer, rerank_result, len(documents), request_id=answer.request_id)
+        response = await self._post(PATH, body, **options)
+        return self._result(response, rerank_result, len(documents), request_id=response.request_id)

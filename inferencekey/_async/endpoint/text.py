@@ -58,8 +58,8 @@ class TextEndpoint(BaseEndpoint):
         body, timeout = self._chat_request(
             self.generate_text, options, prompt, messages, temperature, max_tokens, stream=False
         )
-        answer = await self._post(PATH, body, timeout=timeout)
-        return self._result(answer, text_result, request_id=answer.request_id)
+        response = await self._post(PATH, body, timeout=timeout)
+        return self._result(response, text_result, request_id=response.request_id)
 
     def generate_text_stream(
         self,

@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
 from yarl import URL
 
+from inferencekey import config
 from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal
 
-__all__ = ["ERROR_BYTES", "EngineUnreachable", "engine_died", "post_json", "read_error", "send"]
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
+
+__all__ = [
+    "ERROR_BYTES",
+    "EngineUnreachable",
+    "engine_connection",
+    "engine_connector",
+    "engine_died",
+    "post_json",
+    "read_error",
+    "send",
+]
+
+_logger = logging.getLogger("inferencekey")
 
 MAX_SINGLE_WRITE: Final = 512 * 1024
 
 ERROR_BYTES: Final = 64 * 1024
 """How much of an engine's error is read, at most."""
+
+
+def engine_connector() -> aiohttp.TCPConnector:
+    """Return the connector for engines; each connection is used once."""
+    notice = config.plain_aiohttp_notice(aiohttp.__version__)
+    if notice is not None:
+        _logger.warning(notice)
+    if config.plain_aiohttp(aiohttp.__version__):
+        return aiohttp.TCPConnector(limit=0, force_close=True)
+    # Imported here, because the import itself may fail with a version that was not tested.
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnector
+
+    return EngineConnector()
+
+
+def engine_connection(response: aiohttp.ClientResponse) -> EngineConnection | None:
+    """Return the connection of a response whose reads can be taken over from aiohttp."""
+    if config.plain_aiohttp(aiohttp.__version__):
+        return None
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
+
+    return EngineConnection.of(response)
 
 
 class EngineUnreachable(Exception):

@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
+from inferencekey.local.data_plane.engine_client import engine_connection
 from inferencekey.local.data_plane.streams.chunked import ChunkedEvents, EventBuffer
-from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 from inferencekey.local.http.errors import error_body
+
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
@@ -129,7 +132,7 @@ class _DirectRelay:
         engine_response: aiohttp.ClientResponse,
     ) -> _DirectRelay | None:
         """Return a relay, if both sides are chunked: then chunks can be sent on as they are."""
-        engine, caller = EngineConnection.of(engine_response), request.transport
+        engine, caller = engine_connection(engine_response), request.transport
         if engine is None or caller is None or "Transfer-Encoding" not in response.headers:
             return None
         return cls(request, caller, engine)
