@@ -16,11 +16,12 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
+from inferencekey.local.data_plane.engine_client import engine_connection
+from inferencekey.local.data_plane.streams.chunked import ChunkedEvents, EventBuffer
 from inferencekey.local.http.errors import error_body
 
 if TYPE_CHECKING:
-    from inferencekey.local.data_plane.engine_connection import EngineConnection
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
