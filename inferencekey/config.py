@@ -47,6 +47,8 @@ __all__ = [
     "is_http_url",
     "is_loopback",
     "is_secret",
+    "plain_aiohttp",
+    "plain_aiohttp_notice",
     "redact",
     "redact_token",
     "setting",
@@ -57,6 +59,12 @@ __all__ = [
 DEFAULT_BASE_URL = "https://api.inferencekey.com"
 
 T = TypeVar("T")
+
+TESTED_AIOHTTP: Final = ("3.14",)
+"""The minor versions of aiohttp that the tests have run with.
+
+Private names of aiohttp are used with these versions only.
+"""
 
 
 class Variable(Generic[T]):
@@ -359,3 +367,38 @@ def _printable(token: str, argument: str) -> str:
             "(spaces, line breaks or non-ASCII); copy it again."
         )
     return token
+
+
+def plain_aiohttp(version: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Say whether only public names of aiohttp are used, without our subclasses.
+
+    That is so if ``INFERENCEKEY_PLAIN_AIOHTTP`` is 1, and with a minor version of aiohttp that the
+    tests have not run with.
+
+    Args:
+        version: the version of aiohttp.
+        environ: the environment; by default the process's.
+    """
+    minor = ".".join(version.split(".")[:2])
+    return PLAIN_AIOHTTP.read(environ) or minor not in TESTED_AIOHTTP
+
+
+_noticed = False
+
+
+def plain_aiohttp_notice(version: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the log line about ``plain_aiohttp`` for the first caller; then ``None``.
+
+    Both the clients and the local platform log it, and one process may have both.
+    """
+    global _noticed
+    if _noticed or not plain_aiohttp(version, environ):
+        return None
+    _noticed = True
+    reason = f"{PLAIN_AIOHTTP.name}=1"
+    if not PLAIN_AIOHTTP.read(environ):
+        reason = f"aiohttp {version} was not tested with this version of inferencekey"
+    return (
+        f"plain aiohttp classes are used ({reason}): calls cost more, and after a lost connection "
+        "less can be recovered; see docs/reliability.md"
+    )

@@ -64,7 +64,8 @@ class InferenceKeyError(Exception):
         prefix: the words at the beginning of the message; empty if it has none.
         workload: the slug of the workload, on a member of a :class:`ManyWorkloadsError` and on the
             errors of ``wait_until_ready``.
-        maybe_done: whether the response to a change was lost and nobody could be asked: it may have been made.
+        outcome_unknown: whether the response to a change was lost and the platform could not be
+            asked again: the change may have been made.
     """
 
     default_prefix: ClassVar[str] = ""
@@ -77,7 +78,7 @@ class InferenceKeyError(Exception):
     attempts: int | None
     prefix: str = ""
     workload: str | None = None
-    maybe_done: bool = False
+    outcome_unknown: bool = False
 
     def __init__(
         self,
@@ -117,6 +118,11 @@ class InferenceKeyError(Exception):
     def detail(self) -> str:
         """The message without its prefix."""
         return str(self).removeprefix(f"{self.prefix}: ") if self.prefix else str(self)
+
+    @property
+    def maybe_done(self) -> bool:
+        """The earlier name of ``outcome_unknown``."""
+        return self.outcome_unknown
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

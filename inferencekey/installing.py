@@ -1,10 +1,11 @@
-"""How to install a missing part of this package, from where the package itself came.
+"""The command that installs a missing part of this package, for error messages.
 
-The public index serves another program under the name ``inferencekey``, with the same import name. A hint such as
-``pip install 'inferencekey[local]'`` would replace this package by that program. So a hint names the checkout or the
-wheel that this package was installed from, which pip records (PEP 610, ``direct_url.json``).
+PyPI serves another program under the name ``inferencekey``, with the same import name. The command
+``pip install 'inferencekey[local]'`` would replace this package by that program. So the command
+names the checkout or the wheel that this package was installed from, which the installer records in
+``direct_url.json`` (PEP 610).
 
-Imported only where something is missing.
+This module is imported only when something is missing.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ SOURCE = "CHECKOUT_OR_WHEEL"
 
 
 def install_command(extras: str, installed: Distribution | None = None) -> str:
-    """Return the command that installs this package with some of its extras; no line break in it.
+    """Return the command that installs this package with some of its extras, as one line.
 
     Args:
         extras: the extras, such as ``"cli,local"``.
-        installed: the distribution's metadata; default: what this environment has.
+        installed: the distribution's metadata; default: that of this environment.
     """
     found = installed or _installed()
     program = _installer(found)
@@ -42,25 +43,26 @@ def install_command(extras: str, installed: Distribution | None = None) -> str:
     if requirement is not None:
         return f"{program} install {requirement}"
     hint = (
-        f"{program} install '{SOURCE}[{extras}]', where {SOURCE} is the path that inferencekey was installed from "
-        "(the inferencekey of PyPI is another program)"
+        f"{program} install '{SOURCE}[{extras}]', where {SOURCE} is the path that inferencekey was "
+        "installed from (the inferencekey of PyPI is another program)"
     )
     other = other_program(found)
     return hint if other is None else f"{hint}. {other}"
 
 
 def other_program(installed: Distribution | None = None) -> str | None:
-    """Say so where the installed distribution is the public index's program; ``None`` where it is this one.
+    """Return a warning if the installed package is the other program of this name, else ``None``.
 
-    Both write to the same folder, so what is imported may be a mixture of the two.
+    Both programs install into the same folder, so an import may load a mixture of the two.
     """
     found = installed or _installed()
-    # From the index, and of another version than the code that runs. An editable checkout may be newer than its metadata.
+    # The other program comes from an index, so it has no direct_url.json. The version alone is not
+    # enough: an editable checkout may be newer than its metadata.
     if found is None or found.version == __version__ or _direct_url(found) is not None:
         return None
     return (
-        f"This is inferencekey {__version__}, but the installed package of that name is version {found.version}: "
-        f"another program. Remove it with: {_installer(found)} uninstall {NAME}"
+        f"This is inferencekey {__version__}, but the installed package of that name is version "
+        f"{found.version}, another program. Remove it with: {_installer(found)} uninstall {NAME}"
     )
 
 
@@ -73,7 +75,7 @@ def _installed() -> Distribution | None:
 
 def _installer(found: Distribution | None) -> str:
     text = "" if found is None else found.read_text("INSTALLER") or ""
-    # An environment that uv made has no pip.
+    # uv makes environments without pip.
     return "uv pip" if text.strip() == "uv" else "pip"
 
 
@@ -90,7 +92,7 @@ def _direct_url(found: Distribution | None) -> dict[str, Any] | None:
 
 
 def _requirement(record: dict[str, Any], extras: str) -> str | None:
-    """Return what follows ``install``; ``None`` where the source is gone."""
+    """Return the argument of ``install``; ``None`` if the source no longer exists."""
     match record:
         case {"url": str(url), "vcs_info": {"vcs": str(vcs), "commit_id": str(commit)}}:
             return _quoted(f"{NAME}[{extras}] @ {vcs}+{url}@{commit}")

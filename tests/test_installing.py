@@ -1,4 +1,4 @@
-"""What a hint about a missing part says, for each way in which this package can have been installed."""
+"""The command in hints about missing parts, for each way to install this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Progress for people: a live line for each workload on a terminal, plain lines anywhere else. Always on stderr."""
+"""The display of ``wait_until_ready`` and ``wait_all``, on stderr.
+
+On a terminal each workload has a live line. Elsewhere each change is printed as a line.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ CLEAR_BELOW: Final = "\x1b[J"
 
 
 class _Row:
-    """What is known of one workload."""
+    """The line of one workload."""
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
@@ -30,7 +33,10 @@ class _Row:
         self.final = False
 
     def line(self, elapsed: float, columns: int) -> str:
-        """Return the row in one line: a line that wraps could not be taken back."""
+        """Return the line, cut to the width of the terminal.
+
+        A line that wraps could not be drawn over.
+        """
         seconds = self.at if self.final else elapsed
         end = f" ({seconds:.1f} s)"
         room = columns - len(end) - 1
@@ -41,21 +47,21 @@ class _Row:
 
 
 class ReadinessBoard:
-    """Shows the readiness events of one or more workloads as they come.
+    """Shows the readiness events of one or more workloads.
 
-    On a terminal it is a block of live lines, drawn over again; of more workloads than it has rows, those that are not
-    there yet are shown, and the rest is counted. Anywhere else each change is a line.
+    On a terminal it draws a block of lines again and again in the same place. If there are more
+    workloads than rows, it shows those that are not ready yet and counts the others.
 
     Args:
-        slugs: whose, in the order of the lines.
-        out: where; ``sys.stderr`` by default.
+        slugs: the workloads, in the order of the lines.
+        out: where it writes; ``sys.stderr`` by default.
     """
 
     def __init__(self, slugs: Sequence[str], out: TextIO | None = None) -> None:
         self._rows = {slug: _Row(slug) for slug in slugs}
         self._out = sys.stderr if out is None else out
         self._live = self._out.isatty()
-        self._drawn = 0  # live lines; the cursor stands behind the last one
+        self._drawn = 0  # how many live lines are on the screen; the cursor is after the last one
         self._drawn_at = -DRAW_INTERVAL
 
     def show(self, slug: str, event: ReadinessEvent, elapsed: float) -> None:
@@ -69,22 +75,22 @@ class ReadinessBoard:
             self.end()
 
     def show_trouble(self, slug: str, why: str, elapsed: float) -> None:
-        """Say that there is no connection, and why."""
+        """Show that there is no connection, and why."""
         self._update(self._rows[slug], f"no connection, trying again: {why}", elapsed)
 
     def show_failure(self, slug: str, why: str, elapsed: float) -> None:
-        """Say that a workload is not waited for any more, and why."""
+        """Show that the wait for a workload has failed, and why."""
         row = self._rows[slug]
         row.phase, row.final = Phase.ERROR, True
         self._update(row, why, elapsed)
 
     def refresh(self, elapsed: float) -> None:
-        """Keep the seconds of the live lines moving."""
+        """Draw the live lines with the seconds of now."""
         if any(row.text for row in self._rows.values()):
             self._draw(elapsed)
 
     def end(self) -> None:
-        """Leave the live lines as they stand; what is printed next begins on a line of its own."""
+        """Leave the live lines as they are, and begin a new line."""
         if self._drawn:
             self._drawn = 0
             self._write("\n")

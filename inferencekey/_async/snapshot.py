@@ -1,4 +1,4 @@
-"""What is live in some projects, each listed once: the first read of every workload in them."""
+"""The live workloads of some projects, each project listed once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot:
-    """The live workloads of some projects.
+    """The live workloads of some projects. It answers the first read of every workload in them.
 
     Args:
         control: the control plane's requests.
@@ -65,7 +65,7 @@ class Snapshot:
         return moved_error(plan, self.find(plan.project_slug, plan.workload_slug))
 
     async def converge(self, machine: Machine, project: str) -> Finish:
-        """Carry out an ``ensure`` or an ``apply``; the list answers its first read."""
+        """Carry out an ``ensure`` or an ``apply``; the list replaces its first read."""
         return await self._control.converge(machine, project, self._listing(project))
 
     def _listing(self, project: str) -> Listing:

@@ -1,4 +1,4 @@
-"""Waiting for workloads, one or many: their events side by side, one display, one ceiling."""
+"""Waiting for one or many workloads at the same time, with one display and one time limit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from inferencekey.models import Phase, ReadinessEvent
 __all__ = ["Watch", "wait"]
 
 LOG_MARGIN: Final = 5.0
-"""Seconds before the ceiling at which the logs of what is still not ready are asked for: after it, nothing is."""
+"""How long before the time limit the logs of unfinished workloads are requested, in seconds.
+
+Nothing is requested after the limit.
+"""
 
 REFRESH_INTERVAL: Final = 0.5
-"""Seconds between two redrawings of the live lines."""
+"""Seconds between two redraws of the live lines."""
 
 
 class Watch:
-    """One workload that is waited for.
+    """The wait for one workload.
 
     Args:
-        slug: which.
+        slug: the workload's slug.
         stream: its events.
-        last_lines: gets the end of its engine's log; never fails.
+        last_lines: returns the end of its engine's log. It never raises.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Watch:
         self._log: tuple[str, ...] = ()
 
     async def follow(self, send: MemoryObjectSendStream[Notice]) -> None:
-        """Read the events and pass them on, then ``None`` if the stream failed."""
+        """Send every event of the stream, and ``None`` if the stream fails."""
         try:
             async for event in self.stream:
                 self._events.append(event)
@@ -63,7 +66,7 @@ class Watch:
             self._log = await self._last_lines()
 
     async def fetch_log(self) -> None:
-        """Get the end of the log, if this is not over yet."""
+        """Request the end of the log, unless the wait for this workload has ended."""
         if not self.finished:
             self._log = await self._last_lines()
 
@@ -71,12 +74,12 @@ class Watch:
         """Return the last event, of phase ``ready``.
 
         Args:
-            seconds: how long was waited at most.
+            seconds: the time limit, for the message.
 
         Raises:
             ReadinessError: the last event is of phase ``error``.
-            ReadinessTimeout: there was no last event.
-            Exception: what the stream raised.
+            ReadinessTimeout: there was no last event before the time limit.
+            Exception: the error of the stream.
         """
         if self.error is not None:
             raise self._with_slug(self.error)
@@ -99,7 +102,7 @@ class Watch:
 
 
 Notice: TypeAlias = tuple[Watch, ReadinessEvent | None]
-"""What a watch sends: each of its events, and ``None`` if its stream failed."""
+"""What a watch sends: each of its events, or ``None`` when its stream has failed."""
 
 
 async def wait(
@@ -109,13 +112,14 @@ async def wait(
     board: ReadinessBoard | None,
     on_event: Callable[[Watch, ReadinessEvent], Awaitable[None]] | None,
 ) -> None:
-    """Wait until every watch is over, or for *seconds*.
+    """Wait until every watch has ended, for *seconds* at most.
 
     Args:
-        watches: what to wait for.
-        seconds: the ceiling; ``None`` for none.
-        board: shows it.
-        on_event: awaited with every event, in this very task, one at a time. What it raises ends the wait.
+        watches: the workloads to wait for.
+        seconds: the time limit; ``None`` for no limit.
+        board: shows the progress.
+        on_event: awaited with every event, one at a time, in the task that called this function. An
+            exception that it raises ends the wait.
     """
     began = time.monotonic()
     send, receive = anyio.create_memory_object_stream[Notice](0)
@@ -129,25 +133,34 @@ async def wait(
                     margin = min(LOG_MARGIN, seconds / 4)
                     group.start_soon(_fetch_logs, watches, seconds - margin)
                 async for watch, event in receive:
-                    elapsed = time.monotonic() - began
-                    if event is None:
-                        # The error of a single workload is raised as it is, and not shown before.
-                        if board is not None and len(watches) > 1:
-                            board.show_failure(watch.slug, str(watch.error), elapsed)
-                        continue
                     if board is not None:
-                        board.show(watch.slug, event, elapsed)
-                    if on_event is not None:
+                        _show(board, watches, watch, event, time.monotonic() - began)
+                    if on_event is not None and event is not None:
                         await on_event(watch, event)
                 group.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # The children never raise: the group is one error of the callback's with a wrapping nobody asked for.
+        # The child tasks never raise, so the group holds exactly one error: that of on_event. It is
+        # raised without the group, as the callback raised it.
         raise group.exceptions[0] from None
     finally:
         for watch in watches:
             await watch.stream.aclose()
         if board is not None:
             board.end()
+
+
+def _show(
+    board: ReadinessBoard,
+    watches: Sequence[Watch],
+    watch: Watch,
+    event: ReadinessEvent | None,
+    elapsed: float,
+) -> None:
+    if event is not None:
+        board.show(watch.slug, event, elapsed)
+    elif len(watches) > 1:
+        # The error of a single workload is not shown, because the call raises it at once.
+        board.show_failure(watch.slug, str(watch.error), elapsed)
 
 
 async def _follow(watches: Sequence[Watch], send: MemoryObjectSendStream[Notice]) -> None:

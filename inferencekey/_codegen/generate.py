@@ -1,4 +1,4 @@
-"""Writes ``_sync`` beside every ``_async``: ``inferencekey/_sync`` and ``inferencekey/deploy/_sync.py``.
+"""Writes ``_sync`` beside every ``_async``, for example ``inferencekey/_sync``.
 
     python inferencekey/_codegen/generate.py            write
     python inferencekey/_codegen/generate.py --check    exit 1 if a file or a byte differs
@@ -31,7 +31,10 @@ PACKAGE = Path(__file__).resolve().parent.parent
 BASE = "AsyncStream"
 """The base of the streams. Its sync counterpart, ``SyncStream``, is hand-written in ``_bridge``."""
 
-HEADER = "# Generated from {source} by inferencekey/_codegen/generate.py.\n"
+HEADER = """\
+# Generated from inferencekey/{source} by inferencekey/_codegen/generate.py.
+\"\"\"The sync classes of ``inferencekey/{source}``.\"\"\"
+"""
 
 WORDS = (
     (re.compile(r"\bAsync(?=[A-Z])"), ""),
@@ -54,7 +57,7 @@ def code(node: cst.CSTNode) -> str:
     return cst.Module(body=[]).code_for_node(node)
 
 
-def docstring(node: cst.ClassDef | cst.FunctionDef | cst.Module, indent: str = "") -> str:
+def docstring(node: cst.ClassDef | cst.FunctionDef, indent: str) -> str:
     text = node.get_docstring(clean=False)
     return "" if text is None else f'{indent}"""{sync_text(text)}"""\n'
 
@@ -146,7 +149,7 @@ class Api:
         return sorted(found.values(), key=lambda method: method.name.value != "__init__")
 
     def stream_item(self, name: str) -> str | None:
-        """Return the type of a stream's items; ``None`` for a class that is no stream."""
+        """Return the type of a stream's items; ``None`` for a class that is not a stream."""
         for base in self.nodes[name].bases:
             if isinstance(base.value, cst.Subscript) and code(base.value.value) == BASE:
                 return code(base.value).removeprefix(f"{BASE}[").removesuffix("]")
@@ -175,7 +178,7 @@ class Api:
             lines.add(f"from inferencekey._bridge import {name}")
         return "\n".join(
             [
-                HEADER.format(source=f"inferencekey/{source.path}") + docstring(source.tree),
+                HEADER.format(source=source.path),
                 "from __future__ import annotations\n",
                 *sorted(lines),
                 "",
@@ -314,10 +317,7 @@ def generate() -> dict[str, str]:
     ]
     api = Api(sources)
     files = {str(source.target): api.sync_module(source) for source in sources if source.public}
-    files["_sync/__init__.py"] = (
-        HEADER.format(source="inferencekey/_async")
-        + '"""The classes of the async API, for code that does not await. Generated."""\n'
-    )
+    files["_sync/__init__.py"] = HEADER.format(source="_async")
     return files
 
 

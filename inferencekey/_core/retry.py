@@ -78,7 +78,7 @@ def decide(
     attempt: int,
     jitter: float,
     remaining: float | None,
-    once: bool = False,
+    non_idempotent: bool = False,
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or ``None`` to stop.
 
@@ -89,12 +89,12 @@ def decide(
         attempt: the number of the attempt, from 1.
         jitter: a random number in [0, 1).
         remaining: seconds to the caller's deadline; ``None`` for no deadline.
-        once: the request must not be carried out twice, so it is retried only if it certainly was
-            not carried out.
+        non_idempotent: the request must not be carried out twice, so it is retried only if it
+            certainly was not carried out.
     """
-    if outcome.failure == "stale" and not once:
+    if outcome.failure == "stale" and not non_idempotent:
         return 0.0 if attempt < policy.max_attempts + 1 else None
-    if attempt >= policy.max_attempts or not _retryable(outcome, method, once):
+    if attempt >= policy.max_attempts or not _retryable(outcome, method, non_idempotent):
         return None
     if outcome.retry_after is not None:
         if outcome.retry_after > policy.retry_after_cap:
@@ -108,10 +108,10 @@ def decide(
     return wait
 
 
-def _retryable(outcome: Outcome, method: str, once: bool) -> bool:
+def _retryable(outcome: Outcome, method: str, non_idempotent: bool) -> bool:
     if outcome.failure is not None:
-        return outcome.failure == "not_sent" or not once
-    if once:
+        return outcome.failure == "not_sent" or not non_idempotent
+    if non_idempotent:
         return outcome.status in UNPROCESSED
     return outcome.status in RETRIED or (outcome.status == 500 and method == "GET")
 

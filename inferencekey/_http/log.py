@@ -11,7 +11,7 @@ import logging
 from inferencekey.config import LOG
 from inferencekey.credentials import redact
 
-__all__ = ["logger", "set_up"]
+__all__ = ["logger", "set_up_logging"]
 
 logger = logging.getLogger("inferencekey")
 logger.addHandler(logging.NullHandler())
@@ -26,7 +26,7 @@ class Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
-def set_up() -> None:
+def set_up_logging() -> None:
     """Do what ``INFERENCEKEY_LOG`` asks, once per process.
 
     Raises:

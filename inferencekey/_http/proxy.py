@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib import request
 from urllib.parse import urlsplit
 
-from inferencekey._http.credential import Unshown
+from inferencekey._http.credential import HiddenStr
 from inferencekey.config import checked_url, is_loopback
 
 __all__ = ["proxy_for"]
@@ -36,4 +36,4 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
 def _checked(url: str, which: str) -> str:
     hint = 'Only HTTP proxies are supported; proxy="" uses none.'
     checked_url(url, which, examples="http://proxy:3128", hint=hint)
-    return Unshown(url)  # it may hold a password
+    return HiddenStr(url)  # it may hold a password

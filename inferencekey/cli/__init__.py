@@ -8,7 +8,10 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the ``inferencekey`` command; return its exit code: see ``inferencekey.cli.app.CODES``."""
+    """Run the ``inferencekey`` command and return its exit code.
+
+    ``inferencekey.cli.app.CODES`` lists the exit codes.
+    """
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What ``plan``, ``apply`` and ``destroy`` share: reading a manifest, and applying with progress."""
+"""What ``plan``, ``apply`` and ``destroy`` share: checks, warnings, and applying with progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inferencekey.manifest import Manifest
 
 __all__ = ["Incomplete", "apply_plan", "check_project", "show_warnings"]
 
-UNKNOWN = "unknown, it may have been done or not"
+UNKNOWN = "outcome unknown, it may have been done"
 PAST_TENSE = {"create": "created", "update": "updated", "remove": "removed"}
 
 
@@ -36,8 +36,8 @@ def check_project(manifest: Manifest, project: str | None, mgmt: AsyncManagement
     if project or mgmt.project or all(spec.project for spec in manifest.specs):
         return
     raise CommandError(
-        'No project configured. Put project = "…" at the manifest\'s top, pass --project, or set '
-        "INFERENCEKEY_PROJECT."
+        'No project configured. Write project = "…" at the top of the manifest, pass --project, '
+        "or set INFERENCEKEY_PROJECT."
     )
 
 
@@ -85,7 +85,7 @@ async def apply_plan(
 
 
 class Incomplete(SeveralErrors):
-    """Not everything was done. Running the command again goes on from here.
+    """Not everything was done. The same command goes on where this one stopped.
 
     Attributes:
         report: what was done, what was not, and why.
@@ -99,7 +99,7 @@ class Incomplete(SeveralErrors):
         for step in report.unknown:
             unfinished[step.name] = InferenceKeyError(f"{UNKNOWN}: {step.error}")
         for name in report.cut_off:
-            unfinished[name] = InferenceKeyError("cut off: it may have been done or not")
+            unfinished[name] = InferenceKeyError("cut off, it may have been done")
         for name in report.not_done:
             unfinished[name] = InferenceKeyError("not begun")
         if interrupted:
@@ -132,16 +132,16 @@ def _show(step: ApplyProgress, plan: ManifestPlan, *, quiet: bool) -> None:
         return
     if step.status is ApplyStatus.DONE and step.action == "create" and step.id is None:
         warning(
-            f"{step.name}: the answer to its creation was lost, and what is there now may be "
-            "another caller's, who made the same; it is not recorded in "
-            f"{plan.lock_path}, so --prune and destroy leave it alone"
+            f"{step.name}: the response to its creation was lost, so the workload that exists now "
+            f"may be another caller's. It is not recorded in {plan.lock_path}, and --prune and "
+            "destroy leave it alone."
         )
     if quiet:
         return
     if step.status is ApplyStatus.DONE:
         note(f"{step.name}: {PAST_TENSE[step.action]} ({step.seconds:.1f} s)")
     elif step.status is ApplyStatus.UNCHANGED:
-        note(f"{step.name}: done by another meanwhile")
+        note(f"{step.name}: another caller has already done this")
     elif step.status is ApplyStatus.UNKNOWN:
         note(f"{step.name}: {UNKNOWN}")
     else:
@@ -153,8 +153,8 @@ def _outlook(report: Report) -> str:
         return "Not everything that was created is in the lock file."
     if report.unknown or report.cut_off:
         return (
-            "What is unknown and was created all the same is not in the lock file: look with "
-            "`inferencekey list`, and `inferencekey delete` it if it is there and is to be this "
-            "manifest's. Run it again to go on."
+            "A workload with an unknown outcome may exist and is not in the lock file. "
+            "`inferencekey list` shows whether it exists. To have it recorded, remove it with "
+            "`inferencekey delete`. Run the command again to go on."
         )
-    return "The lock file has what was created; run it again to go on."
+    return "The lock file has everything that was created; run the command again to go on."

@@ -1,4 +1,4 @@
-"""``inferencekey up --detach``: the platform as a process of its own, in the background."""
+"""``inferencekey up --detach``: start the platform as a process in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from inferencekey.local.process import find_platform
 __all__ = ["Background", "start_in_background"]
 
 START_SECONDS: Final = 60.0
-"""A start takes a second; after a ``kill -9``, some more to end the engines that were left behind."""
+"""The longest time to wait for a start.
+
+A start takes a second. After a ``kill -9``, the platform first ends the engines that are left.
+"""
 
 POLL_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 20.0
@@ -32,7 +35,7 @@ class Background:
 
     Args:
         run: its process and its address.
-        started: whether this command started it; ``False`` where it ran already.
+        started: whether this command started it; ``False`` if it already ran.
     """
 
     run: RunFile
@@ -40,11 +43,14 @@ class Background:
 
 
 def start_in_background(host: str, port: int, data_dir: Path, project: str) -> Background:
-    """Start a platform and return when it serves. If one runs on the data directory already, return that one.
+    """Start a platform and return when it serves.
+
+    If a platform already runs on the data directory, return that one.
 
     Raises:
         PlatformError: the data directory cannot be used.
-        CommandError: it did not start; the message is what its process wrote. No process is left behind.
+        CommandError: the platform did not start. The message is the error of its process, which
+            has ended.
     """
     found = find_platform(data_dir)
     if found is not None:
@@ -63,7 +69,8 @@ def start_in_background(host: str, port: int, data_dir: Path, project: str) -> B
 
 
 def _start(options: list[str], data_dir: Path, output: Path) -> subprocess.Popen[bytes]:
-    # --json: only warnings and errors are written to stderr. The tokens go to stdout, and must not be kept in a log.
+    # With --json, stderr gets warnings and errors only. stdout gets the tokens, which must not be
+    # written to a log.
     command = [sys.executable, "-P", "-m", "inferencekey", "up", "--json", *options]
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as log:
@@ -73,7 +80,7 @@ def _start(options: list[str], data_dir: Path, output: Path) -> subprocess.Popen
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd=data_dir,
-            # Without the terminal's session, a closed terminal and Ctrl-C in it leave the platform alone.
+            # Ctrl-C in a terminal, or closing it, signals the processes of its session only.
             start_new_session=True,
         )
 
@@ -87,14 +94,14 @@ def _wait(
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if is_interrupted():
-            # The new process has a session of its own: Ctrl-C reached this one only.
+            # Ctrl-C did not reach the new process, which has a session of its own.
             raise KeyboardInterrupt
         ended = process.poll() is not None
         found = find_platform(data_dir)
         if found is not None and found.pid == process.pid:
             return Background(found, started=True)
         if found is not None and ended:
-            # Two commands at once: the process of the other one has the directory.
+            # A second command has started a platform at the same time, and got the directory.
             return Background(found, started=False)
         if ended and not is_locked(data_dir):
             break
@@ -109,8 +116,8 @@ def _reason(code: int, output: Path) -> str:
     for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
-    last = lines[-1] if lines else "it wrote nothing"
-    return f"the platform ended with exit code {code} while it started: {last}; see {output}"
+    last = lines[-1] if lines else "no output"
+    return f"the platform ended with exit code {code} during its start: {last}; see {output}"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

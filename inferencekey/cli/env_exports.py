@@ -1,4 +1,4 @@
-"""The environment variables that point a shell at a local platform."""
+"""The environment variables that programs need to use a local platform."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Exports"]
 
 @attrs.frozen
 class Exports:
-    """Where a platform is, and a pair of tokens for one of its projects."""
+    """The address of a platform, and the tokens for one of its projects."""
 
     base_url: str
     project: str
@@ -31,7 +31,7 @@ class Exports:
 
     @classmethod
     def of(cls, base_url: str, pair: TokenPair) -> Exports:
-        """Put an address and a pair together."""
+        """Return the variables for an address and a pair of tokens."""
         return cls(base_url, pair.project, pair.sdk_token, pair.api_key)
 
     def lines(self, shell: Shell = Shell.SH) -> str:

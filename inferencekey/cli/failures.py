@@ -1,4 +1,4 @@
-"""How a command fails: lines on stderr, with ``--json`` an object on stdout as well."""
+"""How a command reports errors: lines on stderr and, with ``--json``, an object on stdout."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["SHOWN", "CommandError", "SeveralErrors", "error_dict", "fail"]
 
 
 SHOWN = 20
-"""How many errors of one kind are printed for people; JSON has all."""
+"""How many errors of one kind are printed as lines; JSON has all."""
 
 
 class CommandError(InferenceKeyError):
-    """What only the command line knows to be wrong.
+    """An error that only the command line can find.
 
     Attributes:
-        exit_code: what the command exits with.
-        report: what goes beside the error into its JSON.
+        exit_code: the exit code of the command.
+        report: an object with ``to_dict``, whose fields stand beside the error in JSON.
     """
 
     exit_code: int = 1
@@ -34,10 +34,10 @@ class CommandError(InferenceKeyError):
 
 
 class SeveralErrors(CommandError):
-    """More than one thing went wrong.
+    """Several errors of one command.
 
     Attributes:
-        errors: what went wrong, by whom it happened to.
+        errors: the errors by the workload that each is about.
     """
 
     errors: Mapping[str, Exception]
@@ -48,7 +48,7 @@ class SeveralErrors(CommandError):
 
 
 def fail(error: BaseException, *, json: bool) -> int:
-    """Say what went wrong and return the exit code."""
+    """Print an error and return the exit code."""
     if json:
         report = getattr(error, "report", None)
         content: dict[str, Any] = {} if report is None else report.to_dict()
@@ -64,7 +64,12 @@ def fail(error: BaseException, *, json: bool) -> int:
 
 
 def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
-    """Return an error as JSON-able values: its class, its text, and what it carries; the engine's log if *log* says so."""
+    """Return an error as values for JSON: its class, its message and its attributes.
+
+    Args:
+        error: the error.
+        log: include the lines of the engine's log.
+    """
     found: dict[str, Any] = {"type": type(error).__name__, "message": plain_text(_text(error))}
     for name in ("status", "code", "request_id", "retry_after"):
         value = getattr(error, name, None)
@@ -91,7 +96,7 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
 
 
 def _problems(error: BaseException) -> tuple[Any, ...]:
-    """Return the problems of a ``ManifestError``; the class is not loaded for it."""
+    """Return the problems of a ``ManifestError``, without loading that class."""
     problems: Iterable[Any] = getattr(error, "problems", ())
     return tuple(problems)
 
@@ -106,7 +111,10 @@ def _text(error: BaseException) -> str:
 
 
 def _lines(error: BaseException) -> list[str]:
-    """One line for an error; a manifest's problems, a group's errors and an engine's last words have one each."""
+    """Return the lines that are printed for an error.
+
+    Each problem of a manifest, error of a group and line of an engine's log is a line of its own.
+    """
     problems = [" ".join(str(problem).split()) for problem in _problems(error)]
     if len(problems) > 1:
         return [f"the manifest has {len(problems)} mistakes", *problems]

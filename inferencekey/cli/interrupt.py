@@ -33,8 +33,8 @@ class Interrupt:
 def interruptible(scope: anyio.CancelScope) -> Generator[Interrupt]:
     """Let the first Ctrl-C (or SIGTERM, or a closed terminal) stop, and the second one cancel.
 
-    A create that is cancelled may have been carried out, and nothing would know its id to record
-    it. So the first signal only sets a flag.
+    A create that is cancelled may have been stored, and its id, which the lock file needs, is then
+    unknown. So the first signal only sets a flag.
 
     Args:
         scope: what the second signal cancels.
@@ -46,7 +46,7 @@ def interruptible(scope: anyio.CancelScope) -> Generator[Interrupt]:
             scope.cancel()
             return
         interrupt.requested = True
-        note("stopping once what is under way has ended; again to cut it off")
+        note("stopping when what has begun is finished; press Ctrl-C again to cut it off")
 
     with on_signal(stop):
         yield interrupt

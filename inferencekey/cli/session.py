@@ -1,7 +1,7 @@
 """One client on one event loop for all steps of a command.
 
-A command that asks a question in between cannot be one coroutine: while it waits for the terminal
-inside the event loop, Ctrl-C would only cancel the coroutine, which is not looking.
+A command that asks a question cannot be one coroutine. While it waits for the terminal, it blocks
+the event loop, and Ctrl-C would only request a cancellation that the blocked loop cannot deliver.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How each shell sets a variable, and which shell called this command."""
+"""How each shell sets a variable, and which shell runs this command."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _BY_PROGRAM = {
     "pwsh": Shell.POWERSHELL,
     "powershell": Shell.POWERSHELL,
 }
-# A launcher such as uv stands between this command and the shell.
+# Launchers, such as uv, may stand between this command and the shell.
 _ANCESTORS = 6
 
 
 def assignment(shell: Shell, name: str, value: str) -> str:
     """Return the line that sets an environment variable, with the value quoted."""
     if shell is Shell.FISH:
-        # Between single quotes, fish knows two escapes: of the quote and of the backslash.
+        # Inside single quotes, fish has two escapes: \\' and \\\\ (fish documentation, "Quotes").
         quoted = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"set -gx {name} '{quoted}'"
     if shell is Shell.POWERSHELL:
@@ -50,7 +50,7 @@ def assignment(shell: Shell, name: str, value: str) -> str:
 
 
 def eval_line(shell: Shell, command: str) -> str:
-    """Return what to type so that the shell runs what *command* prints."""
+    """Return the command line with which a shell runs the output of *command*."""
     if shell is Shell.FISH:
         return f"{command} | source"
     if shell is Shell.POWERSHELL:
@@ -59,15 +59,19 @@ def eval_line(shell: Shell, command: str) -> str:
 
 
 def calling_shell() -> Shell:
-    """Return the shell that runs this command: the nearest ancestor that is a shell, else ``$SHELL``.
+    """Return the shell that runs this command: its nearest ancestor that is one, else ``$SHELL``.
 
-    ``$SHELL`` alone is not enough: it is the user's login shell, also while a script of another shell runs.
+    ``$SHELL`` alone is not enough: it is the login shell, even in a script for another shell.
     """
     return shell_of([*_ancestor_programs(), os.environ.get("SHELL", "")])
 
 
 def shell_of(programs: Iterable[str]) -> Shell:
-    """Return the first of *programs*, names or paths, that is a shell; else the system's own shell."""
+    """Return the first of *programs* that is a shell, else the default shell of the system.
+
+    Args:
+        programs: names or paths, the nearest ancestor first.
+    """
     for program in programs:
         name = PurePath(program).name.lower().removesuffix(".exe").lstrip("-")
         if name in _BY_PROGRAM:
@@ -85,5 +89,5 @@ def _ancestor_programs() -> list[str]:
             names.append(process.name())
             process = process.parent()
     except psutil.Error:
-        pass  # an ancestor that has ended, or that may not be looked at
+        pass  # an ancestor has ended, or belongs to another user
     return names

@@ -17,7 +17,7 @@ __all__ = ["interrupt_on_stop_signals", "on_signal", "stop_event", "stop_flag", 
 def stop_signals() -> list[signal.Signals]:
     """Return the signals that stop a command: Ctrl-C, SIGTERM and a closed terminal."""
     signals = [signal.SIGINT, signal.SIGTERM]
-    # nohup starts a command with SIGHUP ignored: the command must then outlive its terminal.
+    # nohup starts a command with SIGHUP ignored, so that the command survives its terminal.
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signals.append(signal.SIGHUP)
     return signals
@@ -49,9 +49,10 @@ async def stop_event() -> AsyncGenerator[anyio.Event]:
 
 @contextmanager
 def stop_flag() -> Generator[Callable[[], bool]]:
-    """Let the stop signals set a flag instead of ending the command, and give the function that reads it.
+    """Let the stop signals set a flag; give the function that reads it.
 
-    ``KeyboardInterrupt`` can be raised anywhere, also between the start of a process and the assignment of its handle.
+    A ``KeyboardInterrupt`` can come at any bytecode, for example when a process has started and its
+    handle is not assigned yet: then nothing could end that process.
     """
     received: list[int] = []
     before = {

@@ -1,7 +1,7 @@
-"""Bring a platform to a manifest: plan what would change, and apply exactly that plan.
+"""Deploy a manifest: plan what would change on the platform, and apply exactly that plan.
 
-It is the library behind the commands ``plan``, ``apply`` and ``destroy``. It prints nothing, asks
-nothing, and raises the errors of :mod:`inferencekey.errors`.
+The commands ``plan``, ``apply`` and ``destroy`` run this library. It prints nothing, asks nothing,
+and raises the errors of :mod:`inferencekey.errors`.
 
 Every name is loaded on first use.
 """

@@ -1,4 +1,4 @@
-"""Brings a platform to a manifest."""
+"""Plans and applies a manifest on a platform."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["AsyncDeployment"]
 
 
 class AsyncDeployment:
-    """Brings a platform to a manifest, as ``inferencekey plan``, ``apply`` and ``destroy`` do.
+    """Plans and applies manifests: what ``inferencekey plan``, ``apply`` and ``destroy`` run.
 
     It prints nothing and asks nothing. It does not close the client.
 
@@ -48,14 +48,14 @@ class AsyncDeployment:
             manifest: what ``load_manifest`` returned, or the path of a manifest.
             project: the project of the workloads that name none, instead of the client's; a
                 manifest that names another one is an error.
-            prune: remove, too, what earlier applies of this manifest created and it no longer
-                declares.
+            prune: also remove what earlier applies of this manifest created and the manifest no
+                longer declares.
 
         Raises:
             ManifestError: the manifest has mistakes; the text lists all of them.
             ConfigurationError: a workload has no project or two different ones, the lock file is
                 broken, or another manifest beside this one has the same lock file.
-            InferenceKeyError: what the platform answered, or that it did not.
+            InferenceKeyError: a request failed.
         """
         loaded = _loaded(manifest)
         lock = Lock.read(loaded.lock_path)
@@ -63,7 +63,7 @@ class AsyncDeployment:
         declared: dict[str, set[str]] = {}
         default = self._mgmt._default_project(project, loaded.project)
         if default is not None:
-            # A manifest that declares nothing any more still names the project of what it made.
+            # Also if no workload is declared any more, since earlier ones may have to be removed.
             declared[default] = set()
         for target in targets:
             declared.setdefault(target.project, set()).add(target.slug)
@@ -130,18 +130,18 @@ class AsyncDeployment:
         )
 
     async def check(self, plan: ManifestPlan) -> None:
-        """Check that everything is as it was when the plan was made, and change nothing.
+        """Check that every workload is as it was when the plan was made, and change nothing.
 
-        ``apply`` checks each workload as it comes to it, and carries out the others. This checks
-        the whole plan before, for instance one that ``read_plan`` returned.
+        ``apply`` checks each workload by itself: one that has changed fails, the others are
+        applied. Call this first to refuse the whole plan, such as one that ``read_plan`` returned.
 
         Args:
             plan: the plan.
 
         Raises:
-            DriftError: something is not; the text says what.
+            DriftError: something has changed; the text lists it.
             ConfigurationError: the plan was made for another platform.
-            InferenceKeyError: what the platform answered, or that it did not.
+            InferenceKeyError: a request failed.
         """
         self._check_platform(plan)
         removals = plan.removals if plan.prune else ()
@@ -151,21 +151,15 @@ class AsyncDeployment:
         moved = [error for one in plan.plans if (error := live.moved(one)) is not None]
         if len(moved) == 1:
             raise moved[0]
-        texts = [error.detail.removesuffix(" Plan again.") for error in moved]
+        reasons = [error.detail.removesuffix(" Plan again.") for error in moved]
         lock = Lock.read(plan.lock_path)
         for removal in removals:
-            now = live.find(removal.project, removal.slug)
-            recorded = lock.ids(self._mgmt.base_url, removal.project)
-            if now is None or now.id != removal.id:
-                texts.append(f"{removal.slug!r}, which was to be removed, is gone or another one.")
-            elif recorded.get(removal.slug) != removal.id:
-                texts.append(
-                    f"{removal.slug!r}, which was to be removed, is not recorded in "
-                    f"{plan.lock_path}."
-                )
-        if texts:
+            reason = _removal_problem(removal, plan, lock, live)
+            if reason is not None:
+                reasons.append(f"{removal.slug!r} is to be removed, but {reason}.")
+        if reasons:
             raise DriftError.of(
-                f"{' '.join(texts)} Plan again.", prefix="workloads drifted from plan"
+                f"{' '.join(reasons)} Plan again.", prefix="workloads drifted from plan"
             )
 
     async def apply(
@@ -178,36 +172,37 @@ class AsyncDeployment:
         on_progress: Callable[[ApplyProgress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Report:
-        """Carry out exactly what a plan says.
+        """Apply exactly this plan.
 
-        The workloads of each project are listed once. A workload that is no longer as it was when
-        the plan was made is not touched and counts as failed, unless it is by now what was planned.
-        One that fails does not stop the others. Removals come last, and only if everything before
-        them succeeded. The lock file is written right after each create and each removal. To go on
-        after a failure, plan and apply again.
+        The workloads of each project are listed once. A workload that has changed since the plan
+        was made is not touched and counts as failed, unless another caller made exactly the planned
+        change. A step that fails does not stop the others. Removals come last, and only if
+        everything before them succeeded. The lock file is written right after each create and each
+        removal. To go on after a failure, plan and apply again.
 
-        Cancelling it cuts off what is under way; ``should_stop`` lets that come to its end.
+        Cancelling it also cancels the steps that have begun; ``should_stop`` lets them end.
 
         Args:
             plan: what ``plan``, ``plan_destroy`` or ``read_plan`` returned.
-            on_drift: what to do about live workloads that differ from the manifest: update them;
-                under ``fail`` change nothing at all; under ``warn`` and ``ignore`` leave them as
-                they are; under ``dry_run`` change nothing and report everything as ``not_done``.
+            on_drift: what to do about live workloads that differ from the manifest.
+                ``reconcile`` updates them. ``fail`` raises an error and changes nothing at all.
+                ``warn`` and ``ignore`` leave them as they are, and ``warn`` issues a warning.
+                ``dry_run`` changes nothing, and the report has everything in ``not_done``.
             allow_empty: carry out the removals of a manifest that declares no workload at all.
-            max_concurrency: how many workloads are worked on at a time.
-            on_progress: called with every step that begins or ends, in the caller's task.
-                If it raises, no further step begins, and its error is raised in the end.
-            should_stop: called before each step, in the event loop's thread; after it returned
-                ``True`` no step begins.
+            max_concurrency: the greatest number of workloads that are changed at a time.
+            on_progress: called when a step begins and when it ends, in the caller's task.
+                If it raises, no further step begins, and its error is raised at the end.
+            should_stop: called before each step, in the event loop's thread, for instance
+                ``threading.Event().is_set``. After it returned ``True``, no step begins.
 
         Returns:
             What was done with each workload.
 
         Raises:
-            DeploymentError: not everything was done; ``.report`` says what and why.
+            DeploymentError: not everything was done; ``.report`` has what was done, and the errors.
             DriftError: live workloads differ, under ``fail``. Nothing was changed.
             ConfigurationError: the plan was made for another platform, or it would remove
-                everything that an empty manifest ever made.
+                everything because the manifest declares no workload.
             ValidationError: an argument is wrong.
             OSError: the lock file cannot be written. Nothing was changed.
         """
@@ -215,8 +210,8 @@ class AsyncDeployment:
         self._check_platform(plan)
         if plan.removes_everything and not allow_empty:
             raise ConfigurationError.of(
-                f"{plan.manifest_path} declares no workload, and prune would remove all that it "
-                "ever made; if that is meant, apply the plan of plan_destroy, or pass "
+                f"{plan.manifest_path} declares no workload, so prune would remove everything that "
+                "it created before. If you want that, apply the plan of plan_destroy, or pass "
                 "allow_empty=True. Nothing was changed."
             )
         resolved = plan.resolve_drift(mode)
@@ -241,6 +236,18 @@ class AsyncDeployment:
         live = await self._mgmt._snapshot(projects)
         live.check()
         return live
+
+
+def _removal_problem(
+    removal: Removal, plan: ManifestPlan, lock: Lock, live: Snapshot
+) -> str | None:
+    """Return why the workload must not be removed any more; ``None`` if it still may."""
+    workload = live.find(removal.project, removal.slug)
+    if workload is None or workload.id != removal.id:
+        return "does not exist or has another id now"
+    if lock.ids(plan.base_url, removal.project).get(removal.slug) != removal.id:
+        return f"is not recorded in {plan.lock_path}"
+    return None
 
 
 def _loaded(manifest: Manifest | str | os.PathLike[str]) -> Manifest:
@@ -268,11 +275,7 @@ def _sort_records(
         live: the workloads of the manifest's projects.
         declared: the slugs that the manifest declares, by project; they are not removed.
     """
-    workloads: dict[str, dict[str, Workload]] = {}
-    for project in declared:
-        # Reversed, so that of two workloads with one slug the first one stays.
-        listed = reversed(live.workloads(project))
-        workloads[project] = {workload.slug: workload for workload in listed}
+    workloads = {project: _by_slug(live.workloads(project)) for project in declared}
     removals = tuple(
         Removal(project, workload.slug, workload.id)
         for project, by_slug in workloads.items()
@@ -282,7 +285,7 @@ def _sort_records(
     stale: list[LockEntry] = []
     for entry in sorted(entry for entry in lock.entries if entry.base_url == base_url):
         if entry.project not in workloads:
-            reason = "the manifest does not speak of its project here"
+            reason = "this run does not use its project"
             left_alone.append(LeftAlone(entry.project, entry.slug, reason))
             continue
         found = workloads[entry.project].get(entry.slug)
@@ -290,6 +293,14 @@ def _sort_records(
             continue
         stale.append(entry)
         if found is not None and entry.slug not in declared[entry.project]:
-            reason = "it is another than the one that was recorded"
+            reason = "it has another id than the recorded workload"
             left_alone.append(LeftAlone(entry.project, entry.slug, reason))
     return _Records(removals, tuple(left_alone), tuple(stale))
+
+
+def _by_slug(workloads: Iterable[Workload]) -> dict[str, Workload]:
+    found: dict[str, Workload] = {}
+    for workload in workloads:
+        # A server may list two of one slug; everywhere else the first one counts, too.
+        found.setdefault(workload.slug, workload)
+    return found

@@ -1,5 +1,5 @@
 # Generated from inferencekey/deploy/_async.py by inferencekey/_codegen/generate.py.
-"""Brings a platform to a manifest."""
+"""The sync classes of ``inferencekey/deploy/_async.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Deployment"]
 
 
 class Deployment:
-    """Brings a platform to a manifest, as ``inferencekey plan``, ``apply`` and ``destroy`` do.
+    """Plans and applies manifests: what ``inferencekey plan``, ``apply`` and ``destroy`` run.
 
     It prints nothing and asks nothing. It does not close the client.
 
@@ -46,14 +46,14 @@ class Deployment:
             manifest: what ``load_manifest`` returned, or the path of a manifest.
             project: the project of the workloads that name none, instead of the client's; a
                 manifest that names another one is an error.
-            prune: remove, too, what earlier applies of this manifest created and it no longer
-                declares.
+            prune: also remove what earlier applies of this manifest created and the manifest no
+                longer declares.
 
         Raises:
             ManifestError: the manifest has mistakes; the text lists all of them.
             ConfigurationError: a workload has no project or two different ones, the lock file is
                 broken, or another manifest beside this one has the same lock file.
-            InferenceKeyError: what the platform answered, or that it did not.
+            InferenceKeyError: a request failed.
         """
         return run(self._async.plan, manifest, project=project, prune=prune)
 
@@ -75,18 +75,18 @@ class Deployment:
         return run(self._async.plan_destroy, manifest, project=project)
 
     def check(self, plan: ManifestPlan) -> None:
-        """Check that everything is as it was when the plan was made, and change nothing.
+        """Check that every workload is as it was when the plan was made, and change nothing.
 
-        ``apply`` checks each workload as it comes to it, and carries out the others. This checks
-        the whole plan before, for instance one that ``read_plan`` returned.
+        ``apply`` checks each workload by itself: one that has changed fails, the others are
+        applied. Call this first to refuse the whole plan, such as one that ``read_plan`` returned.
 
         Args:
             plan: the plan.
 
         Raises:
-            DriftError: something is not; the text says what.
+            DriftError: something has changed; the text lists it.
             ConfigurationError: the plan was made for another platform.
-            InferenceKeyError: what the platform answered, or that it did not.
+            InferenceKeyError: a request failed.
         """
         run(self._async.check, plan)
 
@@ -100,36 +100,37 @@ class Deployment:
         on_progress: Callable[[ApplyProgress], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Report:
-        """Carry out exactly what a plan says.
+        """Apply exactly this plan.
 
-        The workloads of each project are listed once. A workload that is no longer as it was when
-        the plan was made is not touched and counts as failed, unless it is by now what was planned.
-        One that fails does not stop the others. Removals come last, and only if everything before
-        them succeeded. The lock file is written right after each create and each removal. To go on
-        after a failure, plan and apply again.
+        The workloads of each project are listed once. A workload that has changed since the plan
+        was made is not touched and counts as failed, unless another caller made exactly the planned
+        change. A step that fails does not stop the others. Removals come last, and only if
+        everything before them succeeded. The lock file is written right after each create and each
+        removal. To go on after a failure, plan and apply again.
 
-        Cancelling it cuts off what is under way; ``should_stop`` lets that come to its end.
+        Cancelling it also cancels the steps that have begun; ``should_stop`` lets them end.
 
         Args:
             plan: what ``plan``, ``plan_destroy`` or ``read_plan`` returned.
-            on_drift: what to do about live workloads that differ from the manifest: update them;
-                under ``fail`` change nothing at all; under ``warn`` and ``ignore`` leave them as
-                they are; under ``dry_run`` change nothing and report everything as ``not_done``.
+            on_drift: what to do about live workloads that differ from the manifest.
+                ``reconcile`` updates them. ``fail`` raises an error and changes nothing at all.
+                ``warn`` and ``ignore`` leave them as they are, and ``warn`` issues a warning.
+                ``dry_run`` changes nothing, and the report has everything in ``not_done``.
             allow_empty: carry out the removals of a manifest that declares no workload at all.
-            max_concurrency: how many workloads are worked on at a time.
-            on_progress: called with every step that begins or ends, in the calling thread.
-                If it raises, no further step begins, and its error is raised in the end.
-            should_stop: called before each step, in the event loop's thread; after it returned
-                ``True`` no step begins.
+            max_concurrency: the greatest number of workloads that are changed at a time.
+            on_progress: called when a step begins and when it ends, in the calling thread.
+                If it raises, no further step begins, and its error is raised at the end.
+            should_stop: called before each step, in the event loop's thread, for instance
+                ``threading.Event().is_set``. After it returned ``True``, no step begins.
 
         Returns:
             What was done with each workload.
 
         Raises:
-            DeploymentError: not everything was done; ``.report`` says what and why.
+            DeploymentError: not everything was done; ``.report`` has what was done, and the errors.
             DriftError: live workloads differ, under ``fail``. Nothing was changed.
             ConfigurationError: the plan was made for another platform, or it would remove
-                everything that an empty manifest ever made.
+                everything because the manifest declares no workload.
             ValidationError: an argument is wrong.
             OSError: the lock file cannot be written. Nothing was changed.
         """

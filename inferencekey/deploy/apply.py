@@ -72,10 +72,10 @@ class ApplyRun:
     _callback_error: Exception | None = attrs.field(init=False, default=None)
 
     async def run(self) -> Report:
-        """Carry out the plan.
+        """Apply the plan.
 
         Raises:
-            DeploymentError: not every step was carried out.
+            DeploymentError: not every step was applied.
             OSError: the lock file cannot be written; nothing was changed.
             Exception: what ``on_progress`` raised.
         """
@@ -158,7 +158,7 @@ class ApplyRun:
         try:
             change_lock(self.plan.lock_path, change)
         except (OSError, InferenceKeyError) as error:
-            text = f"{what}, but the lock file does not say so: {error}"
+            text = f"{what}, but it could not be recorded in the lock file: {error}"
             return _Outcome(ApplyStatus.UNRECORDED, id, ConfigurationError.of(text))
         return _Outcome(ApplyStatus.DONE, id)
 
@@ -175,7 +175,7 @@ class ApplyRun:
         except Exception as error:  # whatever it is, the other steps go on
             unanswered = isinstance(error, TransportError) and error.status is None
             self._network_errors = self._network_errors + 1 if unanswered else 0
-            may_be_done = isinstance(error, InferenceKeyError) and error.maybe_done
+            may_be_done = isinstance(error, InferenceKeyError) and error.outcome_unknown
             status = ApplyStatus.UNKNOWN if may_be_done else ApplyStatus.FAILED
             outcome = _Outcome(status, error=error)
         else:
@@ -210,7 +210,7 @@ def _outlook(report: Report) -> str:
         return "Not everything that was created is in the lock file."
     if report.unknown:
         return (
-            "What is unknown and was created all the same is not in the lock file: a later apply "
-            "finds it and does not own it. Apply again to go on."
+            "A workload with an unknown outcome may exist and is not in the lock file; a later "
+            "apply finds it and does not own it. Apply again to go on."
         )
-    return "The lock file has what was created; apply again to go on."
+    return "The lock file has everything that was created; apply again to go on."

@@ -45,7 +45,7 @@ def without_entry(lock: Lock, entry: LockEntry) -> Lock:
 def check_lock_is_not_shared(manifest: Manifest) -> None:
     """Check that no other manifest beside this one has the same lock file.
 
-    Two such manifests would each remove what the other one made.
+    Each of two such manifests would remove what the other one created.
 
     Raises:
         ConfigurationError: there is one.
@@ -57,8 +57,8 @@ def check_lock_is_not_shared(manifest: Manifest) -> None:
         other = manifest.path.with_suffix(suffix)
         if other != manifest.path and other.is_file():
             raise ConfigurationError.of(
-                f"{manifest.path} and {other} would share {manifest.lock_path}, and each would "
-                "remove what the other made; rename one, or put it elsewhere"
+                f"{manifest.path} and {other} have the same lock file, {manifest.lock_path}, so "
+                "each would remove what the other one created; rename or move one of them"
             )
 
 

@@ -1,7 +1,7 @@
 """What an apply would do: a plan for each workload of a manifest, and what it would remove.
 
-The rule of removal: a workload is removed only if the manifest's lock file records it, by its id, on
-this platform, if the manifest still names its project, and if the live workload still has that id.
+The rule of removal: a workload is removed only if the manifest's lock file records it for this
+platform, if this run uses its project, and if the live workload still has the recorded id.
 Every other workload is left alone.
 """
 
@@ -83,14 +83,14 @@ class ManifestPlan:
         lock_path: the manifest's lock file.
         plans: one for each workload of the manifest, in the manifest's order.
         removals: workloads that the lock file records and the manifest no longer declares.
-        prune: whether an apply carries out the removals.
+        prune: whether an apply removes them.
         destroy: whether the plan removes everything that the lock file records, and does nothing
             else.
         left_alone: workloads that are not removed, each with the reason.
         stale: records of the lock file whose workload no longer exists or has another id now.
             An apply drops them.
-        drifted: plans of live workloads that differ from the manifest and are to be left as they
-            are; in ``plans`` they stand with the action ``none``. See :meth:`resolve_drift`.
+        drifted: plans of live workloads that differ from the manifest and are left as they are;
+            their entries in ``plans`` have the action ``none``. See :meth:`resolve_drift`.
         warnings: what is allowed but probably not intended, one text each.
     """
 
@@ -127,7 +127,7 @@ class ManifestPlan:
         return sum(plan.action == action for plan in self.plans)
 
     def slugs_by_project(self) -> dict[str, list[str]]:
-        """Return the slugs of the manifest's workloads by project, for instance for ``wait_all``."""
+        """Return the slugs of the manifest's workloads by project, as ``wait_all`` takes them."""
         found: dict[str, list[str]] = {}
         for plan in self.plans:
             found.setdefault(plan.project_slug, []).append(plan.workload_slug)
@@ -241,6 +241,4 @@ def _from_dict(given: object) -> ManifestPlan:
 
 
 def _changed() -> ValidationError:
-    return ValidationError.of(
-        "it is no saved plan of this version, or was changed after it was made; plan again"
-    )
+    return ValidationError.of("it has another format, or was changed after it was made; plan again")

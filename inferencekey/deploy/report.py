@@ -1,4 +1,4 @@
-"""What an apply has done so far, step by step, and what it did in the end."""
+"""The steps of an apply, as they begin and end, and the report of all of them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ PAST_TENSE: Final[dict[Action, str]] = {
 
 
 class ApplyStatus(StrEnum):
-    """Where one step of an apply stands."""
+    """The status of one step of an apply."""
 
     BEGUN = "begun"
-    """Its first request is about to be sent."""
+    """It has begun; a request may have been sent."""
     DONE = "done"
-    """It was carried out, and the lock file records it."""
+    """It was applied, and the lock file is up to date."""
     UNCHANGED = "unchanged"
     """Another caller had done exactly this since the plan was made."""
     FAILED = "failed"
-    """It was not carried out; ``error`` has the reason."""
+    """It was not applied; ``error`` has the reason."""
     UNKNOWN = "unknown"
-    """The response was lost: it may have been carried out. The lock file does not record it."""
+    """The response was lost, so it may have been applied. The lock file does not record it."""
     UNRECORDED = "unrecorded"
-    """It was carried out, but the lock file could not be written; ``error`` has the reason."""
+    """It was applied, but the lock file could not be written; ``error`` has the reason."""
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +47,7 @@ class ApplyProgress:
         action: ``"create"``, ``"update"`` or ``"remove"``.
         project: the workload's project.
         slug: its slug.
-        status: where the step stands.
+        status: whether it has begun or ended, and how it ended.
         id: the workload's id. ``None`` before a create has ended, and where the response to a
             create was lost and the workload that exists now may be another caller's; it is then
             not recorded in the lock file.
@@ -74,11 +74,11 @@ class Report:
     """What an apply did with every workload of a plan. ``str(report)`` has the counts.
 
     Args:
-        done: the steps that were carried out, in the order in which they ended.
-        failed: the steps that were not carried out, or not recorded in the lock file.
-        unknown: the steps whose response was lost: they may have been carried out.
+        done: the steps that were applied, in the order in which they ended.
+        failed: the steps that were not applied, or not recorded in the lock file.
+        unknown: the steps whose response was lost, so they may have been applied.
         cut_off: ``project/slug`` of the steps that had begun and not ended when the apply was
-            cancelled: they may have been carried out.
+            cancelled; they may have been applied.
         not_done: ``project/slug`` of the steps that had not begun.
         unchanged: how many workloads were as the manifest declares them.
         drifted: plans of live workloads that differ and were left as they are.
@@ -98,7 +98,7 @@ class Report:
     def from_progress(cls, plan: ManifestPlan, progress: Iterable[ApplyProgress]) -> Report:
         """Return the report of an apply from what its ``on_progress`` got.
 
-        An apply that is cancelled returns no report. This makes one, also of its half.
+        An apply that is cancelled returns no report; this makes one.
 
         Args:
             plan: the plan that was applied.
@@ -130,7 +130,7 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every step was carried out and recorded."""
+        """Whether every step was applied and recorded."""
         return not (self.failed or self.unknown or self.cut_off or self.not_done)
 
     @property

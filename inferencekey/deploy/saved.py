@@ -25,20 +25,20 @@ def write_plan(plan: ManifestPlan, path: str | os.PathLike[str]) -> None:
 
     Raises:
         ValidationError: the file is the manifest's lock file, or exists and is not a saved plan.
-        ConfigurationError: a live workload holds a credential in what would change, and so would
-            the file.
+        ConfigurationError: a live workload has a credential in a field that would change, so the
+            file would contain it.
         OSError: the file cannot be read or written.
     """
     path = Path(path)
     if path.resolve() == plan.lock_path.resolve():
         raise ValidationError.of(f"{path} is the manifest's lock file; name another file")
     if path.is_file() and not _is_saved_plan(path):
-        raise ValidationError.of(f"{path} is there already and is no saved plan; name another file")
+        raise ValidationError.of(f"{path} exists and is not a saved plan; name another file")
     text = orjson.dumps(plan.to_dict(), option=orjson.OPT_INDENT_2).decode() + "\n"
     if redact(text) != text:
         raise ConfigurationError.of(
-            "a live workload holds a credential in what would change, and a saved plan would hold "
-            "it too; not written"
+            "a live workload has a credential in a field that would change, so the saved plan "
+            "would contain it; the plan was not saved"
         )
     path.write_text(text, encoding="utf-8")
 
@@ -53,23 +53,23 @@ def read_plan(path: str | os.PathLike[str]) -> ManifestPlan:
         path: the file.
 
     Raises:
-        ValidationError: it is not a saved plan, was changed after it was made, or its manifest is
-            not at its place, so that neither is the lock file beside it.
+        ValidationError: it is not a saved plan, was changed after it was made, or its manifest does
+            not exist here, and so neither does the lock file beside it.
         OSError: it cannot be read.
     """
     path = Path(path)
     try:
         given = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError:
-        raise ValidationError.of(f"{path} is no saved plan") from None
+        raise ValidationError.of(f"{path} is not a saved plan") from None
     try:
         plan = ManifestPlan.from_dict(given)
     except ValidationError as error:
-        raise ValidationError.of(f"{path} is no saved plan: {error.detail}") from None
+        raise ValidationError.of(f"{path} is not a saved plan: {error.detail}") from None
     if not plan.manifest_path.exists():
         raise ValidationError.of(
-            f"{path} was made from {plan.manifest_path}, which is not here, and neither is the "
-            "lock file beside it; apply it where it was made"
+            f"{path} was made from {plan.manifest_path}, which does not exist here; apply the plan "
+            "in the directory in which it was made, where the manifest's lock file is"
         )
     return plan
 

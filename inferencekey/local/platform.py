@@ -27,7 +27,7 @@ from inferencekey.local.data_dir import (
     resolve_data_dir,
     write_run_file,
 )
-from inferencekey.local.data_plane.engine_connection import EngineConnector
+from inferencekey.local.data_plane.engine_client import engine_connector
 from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
@@ -281,7 +281,7 @@ async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
     # There is no total timeout, because the length of a generation has no limit.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(
-        connector=EngineConnector(),
+        connector=engine_connector(),
         timeout=timeout,
         trust_env=False,
         auto_decompress=False,

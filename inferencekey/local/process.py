@@ -18,14 +18,17 @@ from inferencekey.local.status import platform_status
 __all__ = ["STOP_SECONDS", "find_platform", "stop_platform"]
 
 STOP_SECONDS: Final = 30.0
-"""How long a platform may take to stop: calls in flight get 3 s, and each engine 5 s before it is killed."""
+"""The longest time to wait for a stop.
+
+Requests in progress get 3 s, and engines 5 s before they are killed.
+"""
 
 POLL_SECONDS: Final = 0.05
 CLOCK_SLACK_SECONDS: Final = 2.0
 
 
 def find_platform(data_dir: Path) -> RunFile | None:
-    """Return where the platform of *data_dir* serves; ``None`` while none does."""
+    """Return the platform that serves *data_dir*; ``None`` if no platform does."""
     if not is_locked(data_dir):
         return None
     run = read_run_file(data_dir)
@@ -40,10 +43,10 @@ def stop_platform(data_dir: Path, timeout: float = STOP_SECONDS) -> RunFile | No
         timeout: seconds to wait for the end.
 
     Returns:
-        The platform that was stopped; ``None`` where none ran.
+        The platform that was stopped; ``None`` if none was running.
 
     Raises:
-        PlatformError: it belongs to another user, or it has not ended in time.
+        PlatformError: the process belongs to another user, or has not ended in time.
     """
     deadline = time.monotonic() + timeout
     run = _wait_until_serving(data_dir, deadline)
@@ -56,20 +59,24 @@ def stop_platform(data_dir: Path, timeout: float = STOP_SECONDS) -> RunFile | No
         pass
     except PermissionError as error:
         raise PlatformError(
-            f"cannot stop the local platform on {data_dir}: its process {run.pid} belongs to another user"
+            f"cannot stop the local platform on {data_dir}: process {run.pid} belongs to another "
+            "user"
         ) from error
     while _is_alive(process) or platform_status(data_dir).engines:
         if time.monotonic() > deadline:
             raise PlatformError(
-                f"the local platform on {data_dir} (pid {run.pid}) has not stopped within {timeout:g} s; "
-                f"end it with: kill -9 {run.pid}"
+                f"the local platform on {data_dir} (pid {run.pid}) has not stopped within "
+                f"{timeout:g} s; end it with: kill -9 {run.pid}"
             )
         time.sleep(POLL_SECONDS)
     return run
 
 
 def _wait_until_serving(data_dir: Path, deadline: float) -> RunFile | None:
-    """Return the platform; wait for one that holds the directory but has no run file: it starts, or stops."""
+    """Return the platform of the directory.
+
+    A platform that is starting or stopping holds the directory and has no run file: wait for it.
+    """
     while is_locked(data_dir):
         run = find_platform(data_dir)
         if run is not None:
@@ -84,9 +91,10 @@ def _wait_until_serving(data_dir: Path, deadline: float) -> RunFile | None:
 
 
 def _process(run: RunFile) -> psutil.Process | None:
-    """Return the process that wrote the run file; ``None`` if its pid belongs to another process by now.
+    """Return the process that wrote the run file; ``None`` if the pid is now another process's.
 
-    A killed platform leaves its run file behind. A process that got the same pid later is younger than that file.
+    A killed platform leaves its run file behind, and the system may give its pid to a new process.
+    That process is younger than the file.
     """
     try:
         written = datetime.fromisoformat(run.started_at).timestamp()
@@ -98,7 +106,7 @@ def _process(run: RunFile) -> psutil.Process | None:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        # A zombie has ended: its parent has not asked for its exit code yet.
+        # A zombie has ended, but its parent has not read its exit code yet.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

@@ -1,7 +1,7 @@
-"""The tokens that ``inferencekey up`` prints, kept so that ``inferencekey env`` can print them again.
+"""The tokens that ``inferencekey up`` and ``inferencekey env`` print, kept in ``tokens.json``.
 
-The store has only hashes of tokens. This file has the tokens themselves, in plain text, so it is created readable and
-writable by its owner only (mode 0600). It holds one pair for each project, however often ``up`` is called.
+The store has hashes of tokens only. This file has the tokens themselves, so only its owner can read
+it (mode 0600). It has one pair for each project, however many times ``up`` is called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["TokenPair", "checked_project", "token_pair"]
 
 @attrs.frozen
 class TokenPair:
-    """What a program needs to use one project of a local platform.
+    """The tokens that give access to one project of a local platform.
 
     Args:
         project: the project's slug.
@@ -42,11 +42,11 @@ class TokenPair:
 def token_pair(
     data_dir: Path, project: str | None = None, *, set_default: bool = False
 ) -> TokenPair:
-    """Return the pair of a project: the stored one, with a new token for each that is missing or revoked.
+    """Return the pair of a project. A token that is missing or revoked is replaced by a new one.
 
     Args:
         data_dir: the platform's data directory.
-        project: the project; default: the one that was last stored with *set_default*.
+        project: the project; default: that of the last call with *set_default*.
         set_default: make this project the default of later calls.
 
     Raises:
@@ -96,7 +96,7 @@ def _is_api_key(store: Store, text: object, project: str) -> bool:
 
 @contextmanager
 def _lock(data_dir: Path) -> Generator[None]:
-    """Let one process at a time read and replace the file: two at once would mint two pairs."""
+    """Let one process at a time change the file; two at once would mint two pairs."""
     descriptor = os.open(data_dir / "tokens.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -106,7 +106,7 @@ def _lock(data_dir: Path) -> Generator[None]:
 
 
 def _read(data_dir: Path) -> dict[str, Any]:
-    # A file that is missing or damaged costs a new pair, nothing else.
+    # A missing or damaged file is treated as empty: new tokens are minted.
     with suppress(OSError, ValueError):
         return _dict(json.loads(_path(data_dir).read_text(encoding="utf-8")))
     return {}
@@ -114,12 +114,12 @@ def _read(data_dir: Path) -> dict[str, Any]:
 
 def _write(data_dir: Path, content: dict[str, Any]) -> None:
     fresh = _path(data_dir).with_suffix(".new")
-    # A file that is already there would keep its own mode.
+    # A file that already exists would keep its own permissions.
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file)
-    # A reader sees the old file or the new one, never a part of one.
+    # The rename is atomic: a reader gets the old file or the new one, never a part of one.
     fresh.replace(_path(data_dir))
 
 

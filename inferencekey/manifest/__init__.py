@@ -1,4 +1,4 @@
-"""Manifests: the workloads of a project in a file, and the lock file that says which of them are its own."""
+"""Manifests: the workloads of a project in a file, and the lock file of what it created."""
 
 from inferencekey.manifest.dump import FORMATS, dump_manifest, spec_of
 from inferencekey.manifest.load import Manifest, Place, find_manifest, load_manifest

@@ -1,4 +1,4 @@
-"""Specs in, a manifest's text out; and live workloads as specs."""
+"""From specs to the text of a manifest, and from live workloads to specs."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def dump_manifest(
         format: ``"toml"``, ``"yaml"`` or ``"json"``.
 
     Raises:
-        ConfigurationError: a spec holds a credential, or *format* is YAML and the library for it is not installed.
-        ValidationError: a spec is not valid, or holds what the format cannot carry (TOML has no null); the message names the
-            workload.
+        ConfigurationError: a spec has a credential, or *format* is YAML and the library for it is
+            not installed.
+        ValidationError: a spec is not valid, or has a value that the format does not have (TOML has
+            no null); the message names the workload.
     """
     if format not in FORMATS:
         raise ValidationError.of(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
@@ -57,12 +58,13 @@ def dump_manifest(
 def spec_of(workload: Workload) -> WorkloadSpec:
     """Return the spec of a live workload; ``ensure`` of it changes nothing.
 
-    ``command`` and ``vllm_version`` are taken out of ``config``; what is null is left out, and so are a blank command and
-    settings of a policy that only the server knows.
+    ``command`` and ``vllm_version`` are taken out of ``config``. Nulls are left out, and so are a
+    blank command and settings of a policy that only the server knows.
 
     Raises:
-        ConfigurationError: the workload holds a credential, which must not be written down.
-        ValidationError: the workload is of a kind that this version does not know, so that no spec says the same.
+        ConfigurationError: the workload has a credential, which must not be written to a file.
+        ValidationError: this version does not know some value of the workload, so that no spec can
+            describe it.
     """
     config = dict(cast("Mapping[str, Any]", _without_null(workload.config or {})))
     values: dict[str, Any] = {
@@ -93,7 +95,7 @@ def _check(spec: WorkloadSpec) -> None:
     ]
     if mentions and not reasons:
         reasons = f"{', '.join(mentions)} contains a token; {SECRET}"
-    message = f"the workload {spec.slug!r} cannot be written down: {reasons}"
+    message = f"the workload {spec.slug!r} cannot be written to a manifest: {reasons}"
     if mentions or any(problem.secret for problem in problems):
         raise ConfigurationError.of(message)
     if problems:
@@ -119,7 +121,10 @@ def _escaped(value: Any) -> Any:
 
 
 def _without_null(value: Any) -> Any:
-    """Return a mapping without its nulls, and without those of mappings in it; lists are compared whole and stay."""
+    """Return a mapping without the nulls in it and in its mappings.
+
+    Lists stay as they are, because they are compared as a whole.
+    """
     if not isinstance(value, Mapping):
         return value
     values = cast("Mapping[str, Any]", value)
@@ -130,5 +135,5 @@ def _check_toml(values: dict[str, Any]) -> None:
     try:
         toml_text(values)
     except ValidationError as error:
-        message = f"the workload {values['slug']!r}: {error.detail}; write it as yaml or json"
+        message = f"the workload {values['slug']!r}: {error.detail}; use YAML or JSON"
         raise ValidationError.of(message) from None

@@ -21,7 +21,7 @@ FIELDS: Final = tuple(field.name for field in SPEC_FIELDS)
 # A name or a slug that several workloads share would make them one workload.
 DEFAULTS: Final = tuple(name for name in FIELDS if name not in ("name", "slug", "project"))
 
-_POLICY: Final = "; it goes into execution_policy_config"
+_POLICY: Final = "; put it into execution_policy_config"
 _HINTS: Final = {
     "model_name": "; write model",
     "type": "; write task_type",
@@ -30,7 +30,7 @@ _HINTS: Final = {
     ),
 }
 # The value of a required field that is missing, or has a problem that is reported already, so that
-# the other fields can be checked all the same.
+# the other fields can still be checked.
 _PLACEHOLDERS: Final[Mapping[str, Any]] = {
     field.name: "x" for field in SPEC_FIELDS if field.required_in_spec
 }
@@ -95,15 +95,11 @@ def default_problems(table: Table) -> Iterator[ManifestProblem]:
     """
     hints = {
         **_HINTS,
-        "project": "; it goes to the top of the manifest",
-        **dict.fromkeys(("name", "slug"), "; each workload has its own"),
+        "project": "; put it at the top of the manifest",
+        **dict.fromkeys(("name", "slug"), "; set it in each workload"),
     }
-    yield from unknown_keys(table, DEFAULTS, "field that has a default", hints)
-    fields = {
-        name: value
-        for name, value in table.values.items()
-        if name in DEFAULTS and value is not None
-    }
+    yield from unknown_keys(table, DEFAULTS, "field that can have a default", hints)
+    fields = {name: value for name, value in _known(table, DEFAULTS).items() if value is not None}
     for problem in spec_problems(WorkloadSpec(**{**_PLACEHOLDERS, **fields})):
         if problem.field not in fields or table.has_problem(problem.path):
             continue
@@ -158,10 +154,10 @@ class WorkloadEntry:
         if fields.get("slug") is not None:
             return
         if name is None:
-            message = "a workload needs a name (its slug follows from it) or a slug"
+            message = "name or slug is required; the slug is made from the name"
             yield self.table.problem((), message)
         elif isinstance(name, str) and name.strip() and not canonical_slug(name):
-            message = f"name {name!r} has no letter or digit to make a slug of; write slug"
+            message = f"name {name!r} has no letter or digit to make a slug from; add slug"
             yield self.problem(("name",), message)
 
     def problem(self, path: Keys, message: str) -> ManifestProblem:
@@ -180,11 +176,11 @@ class WorkloadEntry:
         return self.table
 
     def _fields(self) -> dict[str, Any]:
-        own = {name: value for name, value in self.table.values.items() if name in FIELDS}
-        defaults = {name: value for name, value in self.defaults.values.items() if name in DEFAULTS}
+        own = _known(self.table, FIELDS)
+        defaults = _known(self.defaults, DEFAULTS)
         kind, default_kind = own.get("execution_policy"), defaults.get("execution_policy")
         if kind is not None and default_kind is not None and kind != default_kind:
-            # The settings of one kind of policy mean nothing to another one.
+            # Each kind of policy has settings of its own.
             defaults.pop("execution_policy_config", None)
         merged = _merged(defaults, own)
         fields = {name: value for name, value in merged.items() if value is not None}
@@ -194,6 +190,10 @@ class WorkloadEntry:
             if field.name not in own and not field.applies_to(backend):
                 fields.pop(field.name, None)
         return fields
+
+
+def _known(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in table.values.items() if name in names}
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A manifest file, or a directory of them, in; checked specs out, or everything that is wrong."""
+"""From a manifest file, or a directory of them, to checked specs, or to all its mistakes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["Manifest", "Place", "find_manifest", "load_manifest"]
 _TOP: Final = ("project", "defaults", "workloads", "$schema")
 _NAME: Final = "inferencekey"
 _HINTS: Final = {
-    **dict.fromkeys(FIELDS, "; it goes into a workload, or into defaults"),
+    **dict.fromkeys(FIELDS, "; put it into a workload or into defaults"),
     "workload": "; write [[workloads]] (in YAML and JSON, a list `workloads`)",
 }
 
 
 @attrs.frozen
 class Place:
-    """Where in the manifest a workload stands.
+    """The place of a workload in the manifest.
 
     Args:
         path: the file.
@@ -59,10 +59,11 @@ class Manifest:
     Args:
         path: the file or directory it was read from.
         project: the top-level ``project``, if any.
-        specs: the workloads, in the order of the manifest; each carries its project, where the manifest names one.
-        places: where each of them stands.
-        sources: the files read.
-        warnings: what is allowed but probably not meant, each with its place.
+        specs: the workloads, in the order of the manifest; each has its project, if the manifest
+            names one.
+        places: the file and line of each.
+        sources: the files that were read.
+        warnings: what is allowed but probably not intended, each with its place.
     """
 
     path: Path
@@ -74,11 +75,12 @@ class Manifest:
 
     @property
     def lock_path(self) -> Path:
-        """The lock file that goes with it: of ``inferencekey.toml`` it is ``inferencekey.lock`` beside it.
+        """Its lock file: for ``inferencekey.toml`` it is ``inferencekey.lock`` beside it.
 
-        Each manifest has its own, so that none removes what another made: ``staging.toml`` has ``staging.toml.lock``,
-        ``staging.yaml`` has ``staging.yaml.lock``, a directory has ``inferencekey-directory.lock`` in it. Only
-        ``inferencekey.lock`` goes with that name in any format.
+        Each manifest has its own, so that none removes what another one created: ``staging.toml``
+        has ``staging.toml.lock``, ``staging.yaml`` has ``staging.yaml.lock``, a directory has
+        ``inferencekey-directory.lock`` in it. Only ``inferencekey.lock`` is the lock file of that
+        name in every format.
         """
         if self.path not in self.sources:
             return self.path / f"{_NAME}-directory.lock"
@@ -98,10 +100,10 @@ def find_manifest(folder: str | os.PathLike[str] = ".") -> Path:
     if not found:
         names = ", ".join(_NAME + suffix for suffix in SUFFIXES)
         raise _failed(
-            Path(folder), f"has no manifest; make one ({names}), or name one with -f FILE"
+            Path(folder), f"has no manifest; create one ({names}), or pass its path (-f FILE)"
         )
     names = " and ".join(path.name for path in found)
-    raise _failed(Path(folder), f"has {names}; keep one, or name one with -f FILE")
+    raise _failed(Path(folder), f"has {names}; keep one of them, or pass a path (-f FILE)")
 
 
 def load_manifest(
@@ -112,7 +114,7 @@ def load_manifest(
     Args:
         path: the file or directory; by default the one that ``find_manifest()`` returns. Of a
             directory, all manifest files directly in it are read, in the order of their names;
-            ``project`` and ``defaults`` stand in one of them and hold for all.
+            ``project`` and ``defaults`` may be in one of them only, and apply to all.
         environ: the variables for ``${VAR}``; by default the environment's.
 
     Raises:
@@ -129,16 +131,16 @@ def _failed(path: Path, message: str) -> ManifestError:
 
 def _files(path: Path) -> tuple[Path, ...]:
     if not path.exists():
-        raise _failed(path, "there is no such file")
+        raise _failed(path, "does not exist")
     if not path.is_dir():
         if path.suffix not in SUFFIXES:
-            raise _failed(path, f"a manifest's name ends in {', '.join(SUFFIXES)}")
+            raise _failed(path, f"the name of a manifest must end in one of {', '.join(SUFFIXES)}")
         return (path,)
     files = sorted(
         file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")
     )
     if not files:
-        raise _failed(path, f"holds no manifest ({', '.join(SUFFIXES)})")
+        raise _failed(path, f"has no manifest file ({', '.join(SUFFIXES)})")
     return tuple(files)
 
 
@@ -195,9 +197,8 @@ class _Loader:
         if source.values is None:  # an empty YAML file
             return
         if not isinstance(cast("object", source.values), dict):
-            self.problems.append(
-                source.problem((), "a manifest is a mapping with project, defaults and workloads")
-            )
+            message = "a manifest must be a mapping with project, defaults and workloads"
+            self.problems.append(source.problem((), message))
             return
         table = Table(source, (), cast("dict[str, Any]", source.values))
         self.problems.extend(unknown_keys(table, _TOP, "key of a manifest", _HINTS))
@@ -213,7 +214,7 @@ class _Loader:
         place = Place(table.source.path, table.source.line((key,)))
         first = self.places.setdefault(key, place)
         if first is not place:
-            message = f"{key} stands in {first} as well; keep one of the two"
+            message = f"{key} is set in {first} already; keep one of the two"
             self.problems.append(table.problem((key,), message))
         return first is place
 
@@ -239,7 +240,7 @@ class _Loader:
     def take_workloads(self, table: Table, value: object) -> None:
         if not isinstance(value, list):
             message = (
-                "workloads must be a list: in TOML, write [[workloads]] with two brackets before "
+                "workloads must be a list; in TOML, write [[workloads]] with two brackets before "
                 "each"
             )
             self.problems.append(table.problem(("workloads",), message))
@@ -249,7 +250,8 @@ class _Loader:
             if isinstance(entry, dict):
                 self.tables.append(Table(table.source, keys, cast("dict[str, Any]", entry)))
             else:
-                self.problems.append(table.problem(keys, "a workload is a mapping of its fields"))
+                message = "a workload must be a mapping of its fields"
+                self.problems.append(table.problem(keys, message))
 
     def entry(self, table: Table) -> WorkloadEntry:
         defaults = self.defaults or Table(table.source, ("defaults",), {})
@@ -269,8 +271,8 @@ class _Loader:
             earlier = first.setdefault((spec.project, slug), place)
             if slug and earlier is not place:
                 message = (
-                    f"a workload with the slug {slug!r} stands at {earlier} as well; "
-                    "give one of them another"
+                    f"the workload at {earlier} has the slug {slug!r} already; "
+                    "change one of the two slugs"
                 )
                 self.problems.append(table.problem((key,), message))
 

@@ -28,8 +28,8 @@ class Source:
 
     Args:
         path: the file.
-        values: what it says, as JSON has it: dicts, lists, texts, numbers, booleans, ``None``.
-        lines: where each value stands; of a value in a mapping, the line of its key.
+        values: its content as JSON has it: dicts, lists, strings, numbers, booleans, ``None``.
+        lines: the line of each value by its path; of a value in a mapping, the line of its key.
         problematic: the values whose problems are reported already.
     """
 
@@ -49,7 +49,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source | list[ManifestProblem]:
-    """Read one file; return what is wrong with it where it cannot be understood.
+    """Read one file; return its problems if it cannot be parsed.
 
     Raises:
         ConfigurationError: it is YAML, and the library for it is not installed.
@@ -61,7 +61,7 @@ def read_source(path: Path) -> Source | list[ManifestProblem]:
         return [ManifestProblem(path, None, f"cannot be read: {error.strerror or error}")]
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return [ManifestProblem(path, line, "is not a string in UTF-8")]
+        return [ManifestProblem(path, line, "is not UTF-8 text")]
     if path.suffix == ".toml":
         return _toml(path, text)
     if path.suffix == ".json":
@@ -81,7 +81,7 @@ def _toml(path: Path, text: str) -> Source | list[ManifestProblem]:
         message, line = _split_place(str(error), text)
         return [ManifestProblem(path, line, f"is not TOML: {message}")]
     except ValueError:
-        return [ManifestProblem(path, None, "a number in it has too many digits")]
+        return [ManifestProblem(path, None, "contains a number with too many digits")]
     return Source(path, values, toml_lines(text))
 
 
@@ -99,10 +99,10 @@ def _json(path: Path, text: str) -> Source | list[ManifestProblem]:
     except json.JSONDecodeError as error:
         return [ManifestProblem(path, error.lineno, f"is not JSON: {error.msg}")]
     except ValueError:
-        return [ManifestProblem(path, None, "a number in it has too many digits")]
+        return [ManifestProblem(path, None, "contains a number with too many digits")]
     lines, duplicates = json_lines(text)
     if duplicates:
         return [
-            ManifestProblem(path, line, f"{key!r} stands here twice") for line, key in duplicates
+            ManifestProblem(path, line, f"the key {key!r} is set twice") for line, key in duplicates
         ]
     return Source(path, values, lines)

@@ -15,7 +15,7 @@ _TEXT: Final = """\
 
 {project}
 
-# What every workload below has, unless it says otherwise.
+# Fields of every workload below that does not set them itself.
 # [defaults]
 # backend = "vllm"
 

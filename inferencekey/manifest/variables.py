@@ -1,7 +1,7 @@
 """``${VAR}`` in a manifest's strings.
 
-``${VAR}`` is the variable's value. ``${VAR:-text}`` is the same, and ``text`` if the variable is not
-set or empty. ``$${`` is a plain ``${``. A ``$`` before anything else is itself.
+``${VAR}`` is the variable's value. ``${VAR:-text}`` is the same, and ``text`` if the variable is
+not set or empty. ``$${`` is a plain ``${``. A ``$`` before anything else is itself.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def _value(
     if name is None:
         return None, (
             f"{match[0]} is not a variable such as ${{NAME}} or ${{NAME:-default}}; "
-            f"write ${match[0]} for the text itself"
+            f"for the plain text, write ${match[0]}"
         )
     value = environ.get(name)
     if default is not None and not value:
         if "${" in default:
-            problem = f"{match[0]} … has a variable in its default, which is not supported"
+            problem = f"{match[0]} … has another variable in its default, which is not supported"
             return default[2:], problem
         return default[2:], None
     if value is None:
@@ -71,10 +71,10 @@ def _value(
 
 def _way_out(name: str, command: bool) -> str:
     if command and name in ("PORT", "HOST"):
-        return f"for the platform's own write {{{name.lower()}}} or $${{{name}}}"
+        return f"to use the platform's own, write {{{name.lower()}}} or $${{{name}}}"
     return f"set it, or write ${{{name}:-default}}"
 
 
 def escaped(text: str) -> str:
-    """Return the text that :func:`expanded` turns into *text*."""
+    """Return the string that :func:`expanded` turns into *text*."""
     return text.replace("${", "$${")

@@ -53,7 +53,8 @@ class _Dumper(yaml.SafeDumper):
 _loader, _dumper, _yaml = cast("Any", _Loader), cast("Any", _Dumper), cast("Any", yaml)
 for _kind, _pattern in _PLAIN.items():
     _loader.add_implicit_resolver(_TAG + _kind, _pattern, None)
-    # On top of PyYAML's own rules: a text that either takes for something else is quoted.
+    # In addition to PyYAML's own rules: a string that either of them reads as another type is
+    # quoted.
     _dumper.add_implicit_resolver(_TAG + _kind, _pattern, None)
 
 
@@ -108,10 +109,10 @@ class _Reader:
         self.count += 1
         if self.count > _MAX_VALUES:
             if self.count == _MAX_VALUES + 1:
-                self.add_mistake(node, f"its aliases stand for more than {_MAX_VALUES} values")
+                self.add_mistake(node, f"its aliases expand to more than {_MAX_VALUES} values")
             return None
         if any(node is outer for outer in self.ancestors):
-            return self.add_mistake(node, "an alias must not stand inside what it names")
+            return self.add_mistake(node, "an alias must not be inside the value that it refers to")
         self.lines.setdefault(keys, node.start_mark.line + 1)
         self.ancestors.append(node)
         try:
@@ -134,10 +135,10 @@ class _Reader:
             elif key == "<<" and key_node.style is None:
                 self.add_mistake(
                     key_node,
-                    "merge keys (<<) are not supported; what workloads share goes into `defaults`",
+                    "merge keys (<<) are not supported; put what workloads share into `defaults`",
                 )
             elif key in found:
-                self.add_mistake(key_node, f"{key!r} stands here twice")
+                self.add_mistake(key_node, f"the key {key!r} is set twice")
             else:
                 self.lines[(*keys, key)] = key_node.start_mark.line + 1
                 found[key] = self.value(value_node, (*keys, key))

@@ -81,7 +81,8 @@ def test_a_plan_that_fails_does_not_stop_the_others(way: str, plane: Plane) -> N
         None,
         "c",
     ]
-    assert [(type(e), e.workload, e.__notes__) for e in error.exceptions] == [  # type: ignore[attr-defined]
+    members: Any = error.exceptions
+    assert [(type(e), e.workload, e.__notes__) for e in members] == [
         (DriftError, "moved", ["workload 'moved'"]),
         (ServerError, "broken", ["workload 'broken'"]),
     ]
@@ -124,7 +125,7 @@ def test_a_lost_response_leaves_one_workload_of_each(
 def test_a_caller_that_creates_one_after_the_list_keeps_its_workload(
     way: str, plane: Plane
 ) -> None:
-    """The list is older than the create: the platform's answer to the create decides."""
+    """The list is older than the create: the platform's response to the create decides."""
     made = plans(way, plane, spec("a"), spec("b"))
 
     def create_first(request: Request) -> None:
@@ -143,11 +144,11 @@ def test_wrong_plans_are_refused_before_any_request(way: str, plane: Plane) -> N
     create = plans(way, plane, spec("a"))[0]
     plane.requests.clear()
     cases: list[tuple[Any, dict[str, Any], str]] = [
-        (None, {}, "plans must be several plans; got NoneType"),
-        (create, {}, "plans must be several plans; got one Plan"),
+        (None, {}, "plans must be a list of Plan; got NoneType"),
+        (create, {}, "plans must be a list of Plan; got Plan"),
         (["x"], {}, r"plans\[0\]: plan must be a Plan; got str"),
         ([create, create], {}, r"plans\[1\]: is for the same workload as plans\[0\]: 'a' in"),
-        ([Plan("create", (), "acme", "a"), "x"], {}, "2 things are wrong with the plans"),
+        ([Plan("create", (), "acme", "a"), "x"], {}, "2 problems in the plans"),
         ([create], {"max_concurrency": 0}, "max_concurrency must be"),
     ]
     for given, options, text in cases:

@@ -1,4 +1,4 @@
-"""What people see while they wait, on a terminal of any size and anywhere else."""
+"""The display of a wait: on terminals of any size, and on a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferencekey.models import Phase, ReadinessEvent
 
 
 class Terminal(io.StringIO):
-    """Keeps what a terminal would show: the few controls that the board uses, carried out."""
+    """Keeps what a terminal would show. It knows the control sequences that the board uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def test_one_workload_is_one_line(size: pytest.MonkeyPatch) -> None:
     assert len(terminal.screen) == 2
 
 
-def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
+def test_many_workloads_are_a_block_that_is_redrawn(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["a", "b", "c"])
     shown.show("a", event("scheduling"), 1)
     assert terminal.screen == ["a: scheduling (1.0 s)", "b: waiting (1.0 s)", "c: waiting (1.0 s)"]
@@ -96,7 +96,7 @@ def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -> None:
+def test_workloads_that_do_not_fit_are_counted(size: pytest.MonkeyPatch) -> None:
     slugs = [f"w{n}" for n in range(12)]
     shown, terminal = board(slugs)
     shown.show("w0", event("scheduling"), 1)
@@ -123,7 +123,7 @@ def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -
     assert terminal.screen == ["and 12 more: 12 ready", ""]
 
 
-def test_a_burst_is_not_drawn_event_by_event(size: pytest.MonkeyPatch) -> None:
+def test_a_burst_of_events_is_drawn_at_intervals(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["a", "b"])
     for number in range(100):
         shown.show("a", event("bootstrapping", str(number)), 1 + number / 1000)
@@ -132,7 +132,7 @@ def test_a_burst_is_not_drawn_event_by_event(size: pytest.MonkeyPatch) -> None:
     assert terminal.screen == ["a: bootstrapping 99 (2.0 s)", "b: waiting (2.0 s)"]
 
 
-def test_elsewhere_each_change_is_a_line() -> None:
+def test_without_a_terminal_each_change_is_a_line() -> None:
     out = io.StringIO()
     shown = ReadinessBoard(["a", "b"], out)
     for _ in range(2):
@@ -146,7 +146,7 @@ def test_elsewhere_each_change_is_a_line() -> None:
     )
 
 
-def test_a_terminal_that_goes_away_ends_the_display_only() -> None:
+def test_a_closed_terminal_ends_only_the_display() -> None:
     class Gone(Terminal):
         def write(self, text: str) -> int:
             raise OSError(5, "Input/output error")

@@ -1,4 +1,4 @@
-"""``up --detach``, ``down`` and ``env``: a platform in the background, and the shells that use it."""
+"""``up --detach``, ``down`` and ``env``: a platform in the background."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = ["base_url", "project", "sdk_token", "api_key"]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    """A data directory whose platform does not outlive the test."""
+    """A data directory. Its platform is stopped after the test."""
     folder = tmp_path / "data"
     yield folder
     stop_platform(folder)
@@ -53,7 +53,7 @@ def _env(data: Path, *options: str) -> dict[str, str]:
 
 
 def _processes(data: Path) -> list[int]:
-    """The pids of all processes that were started with this data directory."""
+    """Return the pids of all processes with this data directory in their command line."""
     found: list[int] = []
     for process in psutil.process_iter():
         try:
@@ -91,11 +91,11 @@ def test_detach_leaves_the_terminal(data: Path) -> None:
         targets = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
         assert targets == ["/dev/null", "/dev/null", str(data / "logs" / "up.log")]
     process.send_signal(signal.SIGHUP)
-    # SIGHUP stops it, as it stops `up`: no terminal sends it one.
+    # As in the foreground, SIGHUP stops it; but no terminal sends one.
     process.wait(20)
 
 
-def test_detach_says_where_it_is_and_how_to_stop_it(data: Path) -> None:
+def test_detach_prints_where_it_is_and_how_to_stop_it(data: Path) -> None:
     done = command("up", "--detach", "--port", "0", "--data", str(data))
     assert done.returncode == 0, done.stderr
     found = _env(data)
@@ -160,7 +160,7 @@ def test_detach_shows_why_it_did_not_start(data: Path) -> None:
     assert _processes(data) == []
 
 
-def test_detach_refuses_a_directory_or_project_that_cannot_be(tmp_path: Path) -> None:
+def test_detach_rejects_a_wrong_directory_or_project(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for options in (
         ["--data", str(tmp_path / "file")],
@@ -198,7 +198,7 @@ def test_down_stops_a_platform_of_the_background(data: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert f"stopped the platform at {found['base_url']} (pid {found['pid']})" in done.stderr
     assert _processes(data) == []
-    # All is there again, under the same tokens.
+    # The next start has the same tokens.
     again = _detach(data)
     assert again["sdk_token"] == found["sdk_token"]
     _use(again)
@@ -216,7 +216,7 @@ def test_down_stops_a_platform_of_another_terminal(data: Path) -> None:
         assert up.process.wait(10) == 0
 
 
-def test_down_where_nothing_runs(tmp_path: Path) -> None:
+def test_down_while_nothing_runs(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         done = run_here("down", "--data", str(folder))
         assert (done.code, done.out, done.err) == (0, "", f"no local platform runs on {folder}\n")
@@ -361,8 +361,8 @@ def test_values_are_quoted(shell: str, line: str) -> None:
     assert assignment(Shell(shell), "A", "it's \\ $HOME") == line
 
 
-@pytest.mark.parametrize("value", ["plain", "it's", '"; rm -rf "$HOME"; `id`', "a\nb", "\\", "ñ €"])
-def test_a_shell_reads_back_what_was_quoted(value: str) -> None:
+@pytest.mark.parametrize("value", ["plain", "it's", '"; echo "$HOME"; `id`', "a\nb", "\\", "ñ €"])
+def test_a_shell_reads_a_quoted_value_unchanged(value: str) -> None:
     done = subprocess.run(
         ["sh", "-c", f'{assignment(Shell.SH, "A", value)}; printf %s "$A"'],
         capture_output=True,
@@ -382,7 +382,7 @@ def test_a_shell_reads_back_what_was_quoted(value: str) -> None:
         (["python", ""], "sh"),
     ],
 )
-def test_the_nearest_shell_is_the_one(programs: list[str], expected: str) -> None:
+def test_the_nearest_ancestor_that_is_a_shell_is_used(programs: list[str], expected: str) -> None:
     assert shell_of(programs) is Shell(expected)
 
 

@@ -42,7 +42,7 @@ def lists(plane: Plane) -> int:
 def test_apply_lists_each_project_twice_and_keeps_its_connections(
     plane: Plane, tmp_path: Path
 ) -> None:
-    """Once for the plan and once for the apply, on one client: a question may lie between them."""
+    """Once for the plan and once for the apply, because a question may come between them."""
     texts = [workload(f"w-{n}", project="ab"[n % 2]) for n in range(40)]
     (tmp_path / "inferencekey.toml").write_text("\n".join(texts))
     done = run(plane, tmp_path, "apply", "--yes")

@@ -52,14 +52,14 @@ def test_a_500_is_retried_for_get_only() -> None:
 )
 def test_failures_without_a_response(failure: Any, wait: float | None, once: float | None) -> None:
     assert decision(Outcome(failure=failure)) == wait
-    assert decision(Outcome(failure=failure), once=True) == once
+    assert decision(Outcome(failure=failure), non_idempotent=True) == once
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_non_idempotent_request_is_retried_only_if_it_was_not_carried_out(
     status: int,
 ) -> None:
-    assert decision(Outcome(status), once=True, method="GET") == (
+    assert decision(Outcome(status), non_idempotent=True, method="GET") == (
         0.25 if status in {429, 503} else None
     )
 

@@ -74,7 +74,7 @@ def test_each_project_is_listed_once_per_apply(way: str, plane: Plane, tmp_path:
 
 
 @WAYS
-def test_progress_is_typed_and_comes_where_the_caller_is(
+def test_progress_is_typed_and_called_in_the_callers_thread(
     way: str, plane: Plane, tmp_path: Path
 ) -> None:
     seen: list[tuple[ApplyProgress, int]] = []
@@ -111,7 +111,7 @@ def test_nothing_is_printed(
 
 
 @WAYS
-def test_one_that_fails_stops_no_other_and_nothing_is_removed_then(
+def test_a_failure_does_not_stop_the_others_but_the_removals(
     way: str, plane: Plane, tmp_path: Path
 ) -> None:
     call(way, plane, "apply", planned(way, plane, tmp_path, workload("gone")))
@@ -122,7 +122,8 @@ def test_one_that_fails_stops_no_other_and_nothing_is_removed_then(
     error = caught.value
     assert str(error) == (
         "not everything was done: 1 created, 0 updated, 0 removed; "
-        "1 failed, 0 unknown, 1 not begun. The lock file has what was created; apply again to go on."
+        "1 failed, 0 unknown, 1 not begun. The lock file has everything that was created; "
+        "apply again to go on."
     )
     report = error.report
     assert report is not None
@@ -141,7 +142,7 @@ def test_one_that_fails_stops_no_other_and_nothing_is_removed_then(
 
 
 @WAYS
-def test_should_stop_lets_what_has_begun_end(way: str, plane: Plane, tmp_path: Path) -> None:
+def test_should_stop_finishes_what_has_begun(way: str, plane: Plane, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def stop_at_first(request: Request) -> None:
@@ -160,7 +161,7 @@ def test_should_stop_lets_what_has_begun_end(way: str, plane: Plane, tmp_path: P
 
 
 @WAYS
-def test_an_error_of_on_progress_is_raised_when_what_has_begun_has_ended(
+def test_an_error_of_on_progress_is_raised_at_the_end(
     way: str, plane: Plane, tmp_path: Path
 ) -> None:
     def on_progress(step: ApplyProgress) -> None:
@@ -204,7 +205,7 @@ async def test_a_cancelled_apply_is_reported_from_its_progress(
 
 
 @WAYS
-def test_a_lost_response_that_stays_lost_is_unknown(way: str, plane: Plane, tmp_path: Path) -> None:
+def test_a_lost_response_is_an_unknown_outcome(way: str, plane: Plane, tmp_path: Path) -> None:
     plan = planned(way, plane, tmp_path, workload("one"))
 
     def refuse_the_next_list(request: Request) -> None:
@@ -221,7 +222,7 @@ def test_a_lost_response_that_stays_lost_is_unknown(way: str, plane: Plane, tmp_
     assert lock(tmp_path) == {}
 
 
-def test_a_platform_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+def test_nothing_begins_after_three_network_errors(tmp_path: Path) -> None:
     with Plane() as plane:
         plan = planned("sync", plane, tmp_path, *(workload(f"w-{n}") for n in range(50)))
     with pytest.raises(DeploymentError, match="^the platform cannot be reached any more: "):
@@ -229,7 +230,7 @@ def test_a_platform_that_is_gone_is_left_alone(tmp_path: Path) -> None:
 
 
 @WAYS
-def test_what_another_caller_did_meanwhile_is_unchanged(
+def test_a_planned_change_that_another_caller_made_is_unchanged(
     way: str, plane: Plane, tmp_path: Path
 ) -> None:
     plan = planned(way, plane, tmp_path, workload("one"), workload("two"))
@@ -277,7 +278,9 @@ def test_a_create_that_could_not_be_recorded_is_reported(
     assert report is not None
     (step,) = report.failed
     assert (step.status, step.id) == (ApplyStatus.UNRECORDED, "w-1")
-    assert "it was created (id w-1), but the lock file does not say so" in str(step.error)
+    assert "it was created (id w-1), but it could not be recorded in the lock file" in str(
+        step.error
+    )
 
 
 @WAYS
@@ -303,7 +306,7 @@ def test_on_drift(way: str, plane: Plane, tmp_path: Path) -> None:
 
 
 @WAYS
-def test_an_empty_manifest_is_not_pruned_to_nothing_by_mistake(
+def test_pruning_with_an_empty_manifest_needs_allow_empty(
     way: str, plane: Plane, tmp_path: Path
 ) -> None:
     call(way, plane, "apply", planned(way, plane, tmp_path, workload("one")))

@@ -28,7 +28,7 @@ def test_dir_lists_the_names() -> None:
         getattr(deploy, "Deploymnt")  # noqa: B009
 
 
-def test_the_sync_class_has_the_same_methods_and_words() -> None:
+def test_the_sync_class_has_the_same_methods_and_docstrings() -> None:
     for name, method in inspect.getmembers(AsyncDeployment, inspect.isfunction):
         if name.startswith("_"):
             continue
@@ -38,7 +38,7 @@ def test_the_sync_class_has_the_same_methods_and_words() -> None:
         assert "await" not in twin.__doc__
 
 
-def test_importing_it_loads_nothing_that_works() -> None:
+def test_importing_it_imports_nothing_heavy() -> None:
     code = (
         "import sys, inferencekey, inferencekey.deploy\n"
         "heavy = ('aiohttp', 'anyio', 'asyncio', 'attrs', 'orjson', 'rich', 'typer')\n"

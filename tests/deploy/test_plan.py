@@ -66,7 +66,7 @@ def test_mistakes_of_the_manifest_are_raised_before_any_request(
     with pytest.raises(ConfigurationError, match="remove one of them"):
         path = write(tmp_path, 'project = "b"', workload("one"))
         call(way, plane, "plan", path, project="a")
-    with pytest.raises(ConfigurationError, match="would share"):
+    with pytest.raises(ConfigurationError, match="have the same lock file"):
         write(tmp_path, "workloads: []\n", name="inferencekey.yaml")
         call(way, plane, "plan", path)
     assert not plane.requests

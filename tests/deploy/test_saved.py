@@ -44,7 +44,7 @@ def test_only_an_earlier_plan_is_overwritten(plane: Plane, tmp_path: Path) -> No
 def test_a_plan_with_a_credential_is_not_saved(plane: Plane, tmp_path: Path) -> None:
     plane.add("one", name="one", description="ik_live_0a1b2c3d_" + "e" * 64)
     plan = call("sync", plane, "plan", write(tmp_path, workload("one", description="none")))
-    with pytest.raises(ConfigurationError, match="holds a credential"):
+    with pytest.raises(ConfigurationError, match="has a credential"):
         write_plan(plan, tmp_path / "change.plan")
     assert not (tmp_path / "change.plan").exists()
 
@@ -52,7 +52,7 @@ def test_a_plan_with_a_credential_is_not_saved(plane: Plane, tmp_path: Path) -> 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "1", '{"format": 1, "digest": "x"}'])
 def test_another_file_is_not_a_saved_plan(tmp_path: Path, text: str) -> None:
     (tmp_path / "file").write_text(text)
-    with pytest.raises(ValidationError, match="file is no saved plan"):
+    with pytest.raises(ValidationError, match="file is not a saved plan"):
         read_plan(tmp_path / "file")
 
 
@@ -60,5 +60,5 @@ def test_a_plan_is_read_where_its_manifest_is(plane: Plane, tmp_path: Path) -> N
     path = write(tmp_path, workload("one"))
     write_plan(call("sync", plane, "plan", path), tmp_path / "change.plan")
     path.unlink()
-    with pytest.raises(ValidationError, match="which is not here"):
+    with pytest.raises(ValidationError, match="which does not exist here"):
         read_plan(tmp_path / "change.plan")

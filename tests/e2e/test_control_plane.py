@@ -173,9 +173,7 @@ async def test_delete_by_id_leaves_another_workload_alone(
     await mgmt.delete(spec.slug)
     assert await mgmt.delete(spec.slug, id=seen.id) is False
     await mgmt.ensure(spec)
-    with pytest.raises(
-        DriftError, match=r"is another than the one with the id .* It was left alone\.$"
-    ):
+    with pytest.raises(DriftError, match=r"no longer has the id .* It was not deleted now\.$"):
         await mgmt.delete(spec.slug, id=seen.id)
     now = await mgmt.get_workload(spec.slug)
     assert await mgmt.delete(spec.slug, id=now.id) is True

@@ -175,8 +175,9 @@ async def asynchronous() -> None:
         assert_type((await ep.embed(["a", "b"])).embeddings, list[list[float]])
         assert_type(await ep.rerank("q", ["a"], timeout=Timeouts(total=1)), RerankResult)
         await ep.generate_text("x", top_p=0.5, seed=7, stop="a", timeout=None)
-        await ep.generate_text("x", topp=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-        await ep.generate_text("x", top_p="0")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        ask = ep.generate_text
+        await ask("x", topp=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        await ask("x", top_p="")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         await ep.embed("x", seed=7)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
         await data.aclose()
 
@@ -261,7 +262,8 @@ async def deployments(mgmt: AsyncManagementClient) -> None:
     assert_type(report, Report)
     assert_type(report.done, tuple[ApplyProgress, ...])
     assert_type(Report.from_progress(plan, report.done), Report)
-    AsyncDeployment(ManagementClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    client = ManagementClient()
+    AsyncDeployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def sync_deployments(mgmt: ManagementClient) -> None:
@@ -269,7 +271,10 @@ def sync_deployments(mgmt: ManagementClient) -> None:
     write_plan(deployment.plan(load_manifest("inferencekey.toml")), "change.plan")
     assert_type(read_plan("change.plan"), ManifestPlan)
     assert_type(deployment.apply(read_plan("change.plan"), on_progress=progress), Report)
-    Deployment(AsyncManagementClient())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert_type(deployment.plan_destroy("inferencekey.toml"), ManifestPlan)
+    deployment.check(read_plan("change.plan"))
+    client = AsyncManagementClient()
+    Deployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def progress(step: ApplyProgress) -> None:

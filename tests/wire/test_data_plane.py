@@ -1,4 +1,4 @@
-"""The data plane's JSON, written by hand: what we send is exactly this, and exactly this is what we read."""
+"""The data plane's JSON, written by hand: exactly what we send, and exactly what we read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def golden(name: str) -> Any:
     return json.loads((HERE / f"{name}.json").read_text("utf-8"))
 
 
-def test_what_asks_for_a_text() -> None:
+def test_the_request_for_a_text() -> None:
     body = chat_body(
         model="support-bot",
         prompt="Hola, ¿cómo puedo cancelar mi pedido?",
@@ -33,7 +33,7 @@ def test_what_asks_for_a_text() -> None:
     assert json.loads(dumps(body)) == golden("chat_body")
 
 
-def test_what_asks_for_a_stream() -> None:
+def test_the_request_for_a_stream() -> None:
     body = chat_body(
         model="support-bot",
         prompt=None,

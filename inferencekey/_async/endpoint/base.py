@@ -1,16 +1,18 @@
-"""What every modality of an endpoint is built on: where the workload is, and how a request is sent to it."""
+"""The base of every modality: the address of a workload, and how a request is sent to it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from inferencekey._core.deadlines import for_unary
 from inferencekey._core.json import dumps
 from inferencekey._http.credential import Credential
-from inferencekey._http.responses import ByteStream
-from inferencekey._http.transport import Answer, Transport, idempotency_key
+from inferencekey._http.request import Request
+from inferencekey._http.responses import Response, ResponseStream, annotate
+from inferencekey._http.transport import Transport, idempotency_key
 from inferencekey.errors import InferenceKeyError
 from inferencekey.models import Timeouts
 
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 
 class BaseEndpoint:
-    """One workload of one project, and the key it is called with.
+    """One workload of one project, and the data key for it.
 
     Args:
         transport: sends the requests.
@@ -59,50 +61,55 @@ class BaseEndpoint:
         *,
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeouts | float | None = None,
-    ) -> Answer:
-        """Send a JSON body and return the whole response. The keywords are those of ``CallOptions``."""
+    ) -> Response:
+        """Send a JSON body and return the whole response.
+
+        The keywords are those of ``CallOptions``.
+        """
         if extra_body:
             body = {**body, **extra_body}
         return await self._transport.request(
-            "POST",
-            self._path + path,
-            self._credential,
-            for_unary(timeout, self._transport.timeout),
-            body=dumps(body),
-            key=idempotency_key(),
+            Request(
+                "POST",
+                self._path + path,
+                self._credential,
+                for_unary(timeout, self._transport.timeout),
+                body=dumps(body),
+                idempotency_key=idempotency_key(),
+            )
         )
 
     def _connector(
         self, path: str, body: Mapping[str, Any], timeouts: Timeouts
-    ) -> Callable[[], Awaitable[ByteStream]]:
+    ) -> Callable[[], Awaitable[ResponseStream]]:
         """Return the function that sends a JSON body and opens the streamed response."""
-        # Serialised here and not on opening: a body that cannot be sent raises at the call.
-        data = dumps(body)
-
-        async def connect() -> ByteStream:
-            return await self._transport.stream(
-                "POST",
-                self._path + path,
-                self._credential,
-                timeouts,
-                body=data,
-                key=idempotency_key(),
-            )
-
-        return connect
+        # The body is serialised now, so that one that cannot be sent raises at the call.
+        request = Request(
+            "POST",
+            self._path + path,
+            self._credential,
+            timeouts,
+            body=dumps(body),
+            idempotency_key=idempotency_key(),
+        )
+        return partial(self._transport.stream, request)
 
     def _result(
         self,
-        answer: Answer,
+        response: Response,
         read: Callable[Concatenate[bytes, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return what *read* makes of a response's body; its errors carry what the response carried."""
-        # Not a context manager: one costs eight calls more, and every call of an endpoint comes by.
+        """Return the result of reading a response's body with *read*.
+
+        An error of *read* gets the status, the request id and the body of the response.
+        """
+        # A context manager would read better, but costs about eight function calls more, on the
+        # path of every call.
         try:
-            return read(answer.body, *args, **kwargs)
+            return read(response.body, *args, **kwargs)
         except InferenceKeyError as error:
-            answer.tell(error)
+            annotate(error, response)
             self._credential.scrub(error)
             raise

@@ -1,4 +1,4 @@
-"""``inferencekey apply``: make the platform match a manifest, or carry out a saved plan."""
+"""``inferencekey apply``: make the platform match a manifest, or apply a saved plan."""
 
 from __future__ import annotations
 
@@ -45,74 +45,70 @@ def apply(
     on_drift: Annotated[
         Drift,
         typer.Option(
-            help="What to do about live workloads that differ: update them; fail and change nothing at all; leave them "
-            "with a warning; leave them silently."
+            help="What to do about live workloads that differ: update them; fail and change "
+            "nothing at all; leave them as they are, with or without a warning."
         ),
     ] = Drift.RECONCILE,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until all of its workloads are ready.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="The ceiling of --wait.")
+        float, typer.Option(metavar="SECONDS", help="How long --wait waits at most.")
     ] = 600.0,
     allow_empty: Annotated[
         bool,
         typer.Option(
             "--allow-empty",
-            help="Let --prune remove everything that a manifest without workloads made.",
+            help="Let --prune remove everything, if the manifest declares no workload.",
         ),
     ] = False,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Make the platform match a manifest: show the plan, ask, and do exactly what was shown.
+    """Make the platform match a manifest: show the plan, ask, and apply exactly this plan.
 
-    What it creates is recorded in inferencekey.lock beside the manifest, to be committed: --prune and `destroy` remove
-    only what is recorded there. After a failure the other workloads are carried to their end, the exit code is 1, and
-    running it again goes on. A saved plan is refused, and nothing is changed, if what is live has moved since.
+    Workloads that it creates are recorded in inferencekey.lock beside the manifest. Commit that
+    file: --prune and `destroy` remove only what it records. One workload that fails does not stop
+    the others; the exit code is 1 then, and the same command goes on where this one stopped. A
+    saved plan is refused, and nothing is changed, if a workload has changed since it was made.
 
-    With --json the first line is what became of everything; --wait adds a line for each event, and a last one with the
-    error where something is not ready.
+    With --json the first line is the report. --wait adds a line for each event, and a last one
+    with the error if a workload is not ready.
     """
     from inferencekey.cli.confirm import confirm
     from inferencekey.cli.deployment import apply_plan, show_warnings
-    from inferencekey.cli.output import console, print_json, print_text, warning
+    from inferencekey.cli.output import console, print_json, print_text
     from inferencekey.cli.plan_view import counts, show_plan
     from inferencekey.cli.session import Session
     from inferencekey.cli.waiting import wait_for
-    from inferencekey.deploy.plan import drift_text
     from inferencekey.manifest import load_manifest
 
-    if saved is not None and saved_option is not None:
-        raise CommandError("the plan was given twice")
-    saved = saved or saved_option
-    if saved is not None and (file is not None or prune or project is not None):
+    path = _saved_plan(saved, saved_option)
+    if path is not None and (file is not None or prune or project is not None):
         raise CommandError(
-            "a saved plan says by itself what -f, --prune and --project would say; leave them out"
+            "a saved plan contains its manifest, its project and --prune; leave out -f, --project "
+            "and --prune"
         )
     if not 0 < timeout < math.inf:  # found out now, and not after the work
         raise CommandError(f"--timeout must be more than 0 seconds; got {timeout:g}")
-    manifest = load_manifest(file) if saved is None else None
+    manifest = load_manifest(file) if path is None else None
     with Session(base_url) as session:
-        if manifest is not None:
-            plan = _make_plan(session, manifest, project, prune)
+        if path is not None:
+            plan = _read_plan(session, path)
         else:
-            assert saved is not None
-            plan = _read_plan(session, saved)
+            assert manifest is not None
+            plan = _make_plan(session, manifest, project, prune)
         if plan.removes_everything and not allow_empty:
             raise CommandError(
-                f"{plan.manifest_path} declares no workload, and --prune would remove all that it "
-                "ever made; if that is meant, use `inferencekey destroy` or pass --allow-empty. "
-                "Nothing was changed."
+                f"{plan.manifest_path} declares no workload, so --prune would remove everything "
+                "that it created before. If you want that, use `inferencekey destroy` or pass "
+                "--allow-empty. Nothing was changed."
             )
         show_warnings(plan)
         if not json:
             show_plan(plan, console())
-        plan = plan.resolve_drift(on_drift.value)
-        if on_drift is Drift.WARN:
-            for drifted in plan.drifted:
-                warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+        plan = _resolve_drift(plan, on_drift)
         if plan.has_changes:
             confirm(f"Apply: {counts(plan)}?", yes=yes, json=json)
         report = session.run(apply_plan(session.mgmt, plan, allow_empty=allow_empty, json=json))
@@ -122,6 +118,23 @@ def apply(
             print_text(f"Applied: {report}, {_unchanged(report)}")
         if wait:
             session.run(wait_for(session.mgmt, plan.slugs_by_project(), timeout, json=json))
+
+
+def _saved_plan(argument: Path | None, option: Path | None) -> Path | None:
+    if argument is not None and option is not None:
+        raise CommandError("pass the saved plan once: as an argument or with --plan")
+    return option if argument is None else argument
+
+
+def _resolve_drift(plan: ManifestPlan, mode: Drift) -> ManifestPlan:
+    from inferencekey.cli.output import warning
+    from inferencekey.deploy.plan import drift_text
+
+    resolved = plan.resolve_drift(mode.value)
+    if mode is Drift.WARN:
+        for drifted in resolved.drifted:
+            warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+    return resolved
 
 
 def _make_plan(
@@ -143,7 +156,7 @@ def _read_plan(session: Session, path: Path) -> ManifestPlan:
         plan = read_plan(path)
     except ValidationError as error:
         raise CommandError(
-            f"{error.detail} (`inferencekey plan --out FILE` saves a plan; -f names a manifest)"
+            f"{error.detail} (`inferencekey plan --out FILE` saves a plan; for a manifest, use -f)"
         ) from None
     session.run(AsyncDeployment(session.mgmt).check(plan))
     return plan

@@ -1,4 +1,4 @@
-"""``inferencekey demo``: the main job, from nothing to streamed tokens, on this machine."""
+"""``inferencekey demo``: every part of the platform once, on this machine."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Start a local platform, provision a workload, stream an answer from a real model, and clean up.
+    """Start a local platform, create a workload, stream a reply from a real model, and clean up.
 
-    The first run downloads the models (180 MB) into the user's cache; later runs take seconds.
+    The first run downloads the models (180 MB) into the user's cache. Later runs take seconds.
     """
     import anyio
 

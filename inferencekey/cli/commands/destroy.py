@@ -1,4 +1,4 @@
-"""``inferencekey destroy``: remove what a manifest's applies created."""
+"""``inferencekey destroy``: remove what the applies of a manifest created."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def destroy(
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Remove the workloads that applies of this manifest created. Asks first.
+    """Remove the workloads that applies of this manifest created. It asks first.
 
-    These are the ones that inferencekey.lock beside the manifest records by id. Workloads that existed before, or that
-    somebody else made since under the same slug, are left alone, and it says so.
+    These are the workloads that inferencekey.lock beside the manifest records by id. Workloads
+    that existed before, or that another caller created again under the same slug, are left alone
+    and listed.
     """
     from inferencekey.cli.confirm import confirm
     from inferencekey.cli.deployment import apply_plan, check_project
@@ -42,4 +43,4 @@ def destroy(
     elif plan.removals:
         print_text(f"Destroyed: {len(report.done)} removed")
     else:
-        print_text(f"nothing to destroy: {plan.lock_path} records nothing that is live")
+        print_text(f"nothing to destroy: no workload that {plan.lock_path} records exists")

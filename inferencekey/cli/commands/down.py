@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from inferencekey.cli.options import DataDir, Json, resolve_data_dir
+from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import note, print_json
 
 __all__ = ["down"]
 
 
 def down(data: DataDir = None, json: Json = False) -> None:
-    """Stop the local platform, and wait until it and its engines have ended. Workloads and tokens are kept.
+    """Stop the local platform, and wait until it and its engines have ended.
 
-    It may run in the background or in another terminal. Exit code 0 also where none runs: `--json` has it as `stopped`.
+    The platform may run in the background or in another terminal. Workloads and tokens are kept.
+    The exit code is 0 also if no platform runs. The JSON field `stopped` says which.
     """
+    from inferencekey.local.data_dir import resolve_data_dir
     from inferencekey.local.process import stop_platform
 
     data_dir = resolve_data_dir(data)

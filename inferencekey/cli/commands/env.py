@@ -1,4 +1,4 @@
-"""``inferencekey env``: the variables that point a shell at the running local platform."""
+"""``inferencekey env``: the variables that programs need to use the running local platform."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from inferencekey.cli.options import DataDir, Json, resolve_data_dir
+from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import note, print_json, print_text
 from inferencekey.cli.shells import Shell
 
@@ -19,7 +19,7 @@ def env(
         Shell | None,
         typer.Option(
             "--shell",
-            help="Write for this shell; by default for the one that runs this command.",
+            help="The shell to write for; by default the one that runs this command.",
         ),
     ] = None,
     project: Annotated[
@@ -31,16 +31,18 @@ def env(
     data: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Print the variables of the running local platform, for a shell to evaluate.
+    """Print the variables of the running local platform, as commands for a shell.
 
-    In sh, bash and zsh: `eval "$(inferencekey env)"`. In fish: `inferencekey env | source`. In PowerShell:
-    `inferencekey env | Out-String | Invoke-Expression`.
+    In sh, bash and zsh, run: eval "$(inferencekey env)". In fish: inferencekey env | source. In
+    PowerShell: inferencekey env | Out-String | Invoke-Expression.
 
-    The tokens are those that `inferencekey up` prints. A project that has none yet gets a pair, and keeps it.
+    The tokens are those that `inferencekey up` prints. A project without tokens gets new ones,
+    which are kept.
     """
     from inferencekey.cli.env_exports import Exports
     from inferencekey.cli.failures import CommandError
     from inferencekey.cli.shells import calling_shell, eval_line
+    from inferencekey.local.data_dir import resolve_data_dir
     from inferencekey.local.process import find_platform
     from inferencekey.local.token_pair import token_pair
 
@@ -58,5 +60,6 @@ def env(
     print_text(exports.lines(shell), secret=True)
     if sys.stdout.isatty():
         note(
-            f"These lines only print. To set the variables, run: {eval_line(shell, 'inferencekey env')}"
+            "This has only printed the variables. To set them in your shell, run: "
+            + eval_line(shell, "inferencekey env")
         )

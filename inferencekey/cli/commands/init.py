@@ -18,11 +18,12 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The project its workloads go to; by default INFERENCEKEY_PROJECT, else local.",
+            help="The project of its workloads; by default INFERENCEKEY_PROJECT, else local.",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; a TOML file.")
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The file; its name ends in .toml."),
     ] = Path("inferencekey.toml"),
     json: Json = False,
 ) -> None:
@@ -34,15 +35,16 @@ def init(
     name = config.setting(project, config.PROJECT_VARIABLE) or "local"
     if output.suffix != ".toml":
         raise CommandError(
-            f"{output} is no TOML file; name it like inferencekey.toml (`export` writes yaml and json)"
+            f"the name of {output} must end in .toml (`inferencekey export` also writes YAML and "
+            "JSON)"
         )
     text = starter_manifest(name)
     try:
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise CommandError(f"{output} is there already; it was left as it is") from None
+        raise CommandError(f"{output} exists; it was not changed") from None
     if json:
         print_json({"written": str(output)})
     else:
-        note(f"wrote {output}; `inferencekey plan` shows what it would do")
+        note(f"wrote {output}; `inferencekey plan` shows what it would change")

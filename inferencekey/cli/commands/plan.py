@@ -34,8 +34,8 @@ def plan(
 ) -> int:
     """Show what `apply` would change, and change nothing.
 
-    The exit code is 0 whether there are changes or not, unless --detailed-exitcode is given: then 2 says that there are
-    some. Removals count as changes only with --prune. --json prints what --out saves.
+    The exit code is 0, also if there are changes; with --detailed-exitcode it is 2 then.
+    Removals count as changes only with --prune. --json prints what --out saves.
     """
     import anyio
 
@@ -62,5 +62,5 @@ def plan(
     else:
         show_plan(found, console())
         if out is not None:
-            note(f"saved: `inferencekey apply {out}` carries out exactly this")
+            note(f"saved; `inferencekey apply {out}` applies exactly this plan")
     return 2 if detailed_exitcode and found.has_changes else 0

@@ -19,9 +19,9 @@ COLOURS = {"ready": "green", "error": "red", "stopped": "dim"}
 
 
 def status(data: DataDir = None, json: Json = False) -> None:
-    """Show whether the local platform runs, its workloads, and which model really answers for each.
+    """Show whether the local platform runs, its workloads, and which model really serves each.
 
-    Exit code 0 whether it runs or not: the question was answered. `--json` has it as `running`.
+    The exit code is 0 whether it runs or not. The JSON field `running` says which.
     """
     import attrs
 
@@ -35,10 +35,10 @@ def status(data: DataDir = None, json: Json = False) -> None:
         return
     out = console()
     if found.running:
-        where = f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}"
+        headline = f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}"
     else:
-        where = f"not running; data in {found.data_dir}. `inferencekey up` starts it."
-    out.print(where, markup=False)
+        headline = f"not running; data in {found.data_dir}. `inferencekey up` starts it."
+    out.print(headline, markup=False)
     if not found.workloads:
         note("no workloads")
     elif out.is_terminal:
@@ -51,7 +51,7 @@ def status(data: DataDir = None, json: Json = False) -> None:
 def _line(item: WorkloadStatus) -> str:
     return (
         f"{item.project}/{item.slug}  {item.line}  asked for {item.model_name}, "
-        f"answered by {item.served_by or 'nobody'}  {item.message}"
+        f"served by {item.served_by or 'no model yet'}  {item.message}"
     )
 
 
@@ -59,8 +59,8 @@ def _print_table(workloads: tuple[WorkloadStatus, ...], out: Console) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("workload", no_wrap=True)  # the last to be cut
-    for title in ("task", "phase", "asked for", "answered by", "message"):
+    table.add_column("workload", no_wrap=True)  # cut only after all others
+    for title in ("task", "phase", "asked for", "served by", "message"):
         table.add_column(title)
     for item in workloads:
         # The other columns have what the message of a ready workload repeats.

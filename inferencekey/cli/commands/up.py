@@ -12,7 +12,8 @@ __all__ = ["up"]
 
 
 def up(
-    # The defaults are those of inferencekey.local.defaults, which is not imported for a --help.
+    # Copies of the defaults in inferencekey.local.defaults, which a test compares: the import would
+    # make --help slow.
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -32,13 +33,13 @@ def up(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Run the platform on this machine, both planes with real engines, and print the exports to paste.
+    """Run the platform on this machine, and print the variables that programs need to use it.
 
-    Everything is kept in the data directory and is there again the next time. The tokens are printed again at the next
-    start, until they are revoked; `inferencekey env` prints them for the shell that you work in.
+    The data directory keeps the workloads and the tokens for the next start. `inferencekey env`
+    prints the variables again, for the shell that you work in.
 
-    With --detach, `inferencekey down` stops the platform. If one runs on the data directory already, its exports are
-    printed and the exit code is 0.
+    `inferencekey down` stops the platform. If a platform already runs on the data directory,
+    --detach prints the variables of that one, with exit code 0.
     """
     import anyio
 
@@ -48,7 +49,7 @@ def up(
     from inferencekey.local.defaults import DEFAULT_PROJECT
     from inferencekey.local.token_pair import checked_project
 
-    # Before anything starts: a wrong name must not leave a platform behind.
+    # Checked before anything starts, so that a wrong name does not start a platform.
     if project is not None:
         checked_project(project)
     if detach:

@@ -56,7 +56,7 @@ def check_chat(body: Body, *, slots: int) -> dict[str, Any]:
     check_messages(body.get("messages"))
     checked = check_sampling(body, slots)
     if checked.get("top_logprobs") is not None and not checked.get("logprobs"):
-        raise ValidationError("top_logprobs needs logprobs to be true")
+        raise ValidationError("top_logprobs requires logprobs to be true")
     check_response_format(checked.get("response_format"))
     check_tools(checked)
     return checked
@@ -99,7 +99,8 @@ def check_embeddings(body: Body, *, dimensions: int) -> dict[str, Any]:
     requested = checked.pop("dimensions", dimensions)
     if isinstance(requested, bool) or requested != dimensions:
         raise ValidationError(
-            f"dimensions: this model's vectors have {dimensions}; got {requested!r}"
+            f"dimensions must be {dimensions}, the length of this model's vectors;"
+            f" got {requested!r}"
         )
     return checked
 
@@ -119,7 +120,7 @@ def check_rerank(body: Body) -> RerankRequest:
         raise ValidationError("documents must be a list of at least one string")
     items = cast("list[object]", given)
     if len(items) > MAX_DOCUMENTS:
-        raise ValidationError(f"documents must not be more than {MAX_DOCUMENTS}")
+        raise ValidationError(f"documents must have at most {MAX_DOCUMENTS} items")
     documents = tuple(_text_of_document(index, item) for index, item in enumerate(items))
     top_n = body.get("top_n")
     if top_n is None:
@@ -132,12 +133,12 @@ def _check_inputs(given: object) -> None:
         check_not_blank("input", given)
         return
     if not isinstance(given, list) or not given:
-        raise ValidationError("input must be a string, or a list of at least one")
+        raise ValidationError("input must be a string or a list of at least one string")
     inputs = cast("list[object]", given)
     if is_token_ids(inputs):
         return
     if len(inputs) > MAX_INPUTS:
-        raise ValidationError(f"input must not be more than {MAX_INPUTS}")
+        raise ValidationError(f"input must have at most {MAX_INPUTS} items")
     for index, item in enumerate(inputs):
         if isinstance(item, str):
             check_not_blank(f"input[{index}]", item)

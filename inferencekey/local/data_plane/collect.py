@@ -92,6 +92,7 @@ class Collector:
         for name, field in chunk.items():
             if name not in _PER_CHUNK:
                 self._fields[name] = field
+        # It comes in a last chunk without choices; the chunks before have null or nothing.
         self._usage = chunk.get("usage") or self._usage
         if chunk.get("object") == "chat.completion.chunk":
             self._is_chat = True

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
 from yarl import URL
 
+from inferencekey import config
 from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal
 
-__all__ = ["ERROR_BYTES", "EngineUnreachable", "engine_died", "post_json", "read_error", "send"]
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
+
+__all__ = [
+    "ERROR_BYTES",
+    "EngineUnreachable",
+    "engine_connection",
+    "engine_connector",
+    "engine_died",
+    "post_json",
+    "read_error",
+    "send",
+]
+
+_logger = logging.getLogger("inferencekey")
 
 MAX_SINGLE_WRITE: Final = 512 * 1024
 
@@ -20,8 +36,30 @@ ERROR_BYTES: Final = 64 * 1024
 """How much of an engine's error is read, at most."""
 
 
+def engine_connector() -> aiohttp.TCPConnector:
+    """Return the connector for engines; each connection is used once."""
+    notice = config.plain_aiohttp_notice(aiohttp.__version__)
+    if notice is not None:
+        _logger.warning(notice)
+    if config.plain_aiohttp(aiohttp.__version__):
+        return aiohttp.TCPConnector(limit=0, force_close=True)
+    # Imported here, because the import itself may fail with a version that was not tested.
+    from inferencekey.local.data_plane.engine_connection import EngineConnector
+
+    return EngineConnector()
+
+
+def engine_connection(response: aiohttp.ClientResponse) -> EngineConnection | None:
+    """Return the connection of a response whose reads can be taken over from aiohttp."""
+    if config.plain_aiohttp(aiohttp.__version__):
+        return None
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
+
+    return EngineConnection.of(response)
+
+
 class EngineUnreachable(Exception):
-    """No connection to the engine could be made. Nothing was sent, so another engine may be used."""
+    """The engine accepts no connection. Nothing was sent, so another engine may be used."""
 
 
 async def send(
@@ -48,11 +86,13 @@ async def send(
     """
     if engine.api_key:
         headers["Authorization"] = f"Bearer {engine.api_key}"
+    # Encoded already: yarl would decode and encode it again, and change it.
     url = URL(engine.address + target, encoded=True)
     try:
         return await session.request(
             method, url, data=_payload(data), headers=headers, allow_redirects=False
         )
+    # Both are raised while connecting, so nothing was sent.
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise EngineUnreachable from error
     except aiohttp.ClientError:
@@ -91,7 +131,7 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 def engine_died() -> HTTPRefusal:
     """Return the response to a call whose engine is gone."""
     return HTTPRefusal(
-        502, "the engine died before it had answered; it is being started again", code="engine_died"
+        502, "the engine died before it responded; it is being restarted", code="engine_died"
     )
 
 

@@ -60,6 +60,7 @@ class EngineConnection(ResponseHandler):
             on_lost: called when the connection has ended.
         """
         recorded, self._recorded = self._recorded, None
+        # aiohttp pauses reading when its buffer is full, and would not resume it for us.
         if recorded is None or self.transport is None or self._reading_paused:
             return False
         head, blank, body = recorded.partition(b"\r\n\r\n")

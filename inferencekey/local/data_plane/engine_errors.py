@@ -32,7 +32,7 @@ async def refusal_of_response(response: aiohttp.ClientResponse) -> HTTPRefusal:
         error: Any = body["error"]
         return refusal_of(response.status, str(error["message"]), str(error.get("type", "")))
     except (ValueError, TypeError, KeyError, AttributeError):
-        message = f"the engine answered with status {response.status}"
+        message = f"the engine responded with status {response.status}"
         return HTTPRefusal(502, message, code="engine_error")
 
 
@@ -50,8 +50,8 @@ def refusal_of(status: int, message: str, type_: str) -> HTTPRefusal:
     too_long = _TOO_LONG.match(message)
     if too_long is not None:
         message = (
-            f"an input of {too_long[1]} tokens is longer than the {too_long[2]}"
-            " that this model can take"
+            f"an input of {too_long[1]} tokens is too long;"
+            f" this model accepts at most {too_long[2]} tokens"
         )
         return HTTPRefusal(400, message, code="context_length_exceeded")
     message = message.removesuffix(", try increasing it")  # callers cannot

@@ -71,7 +71,7 @@ def check_sampling(body: Body, slots: int, **more: Check) -> dict[str, Any]:
         if name in checked:
             check(name, checked[name])
     if "stream_options" in checked and not checked.get("stream"):
-        raise ValidationError("stream_options needs stream to be true")
+        raise ValidationError("stream_options requires stream to be true")
     return checked
 
 
@@ -137,7 +137,7 @@ def _stop(name: str, value: object) -> None:
     stops = cast("list[object]", value) if isinstance(value, list) else [value]
     if len(stops) > MAX_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
         raise ValidationError(
-            f"{name} must be a string that is not empty, or a list of at most {MAX_STOPS} of them"
+            f"{name} must be a non-empty string, or a list of at most {MAX_STOPS} non-empty strings"
         )
 
 

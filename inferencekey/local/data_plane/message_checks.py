@@ -70,7 +70,7 @@ def _check_parts(field: str, parts: list[object]) -> None:
     for index, part in enumerate(parts):
         mapping: Body = as_mapping(part) or {}
         if mapping.get("type") != "text":
-            raise ValidationError(f"{field}[{index}]: this model takes parts of type 'text' only")
+            raise ValidationError(f"{field}[{index}]: this model accepts only parts of type 'text'")
         text = mapping.get("text")
         if not isinstance(text, str):
             raise ValidationError(f"{field}[{index}].text must be a string")

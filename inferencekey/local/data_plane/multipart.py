@@ -13,7 +13,9 @@ _FILE: Final = re.compile(rb"(?im)^content-disposition:[^\r\n]*;\s*filename\*?="
 
 
 def replace_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
-    """Return the body with the plain field *name* set to *value*; unchanged if it has no such field.
+    """Return the body with the plain field *name* set to *value*.
+
+    A body without such a field is returned unchanged.
 
     Args:
         body: the whole body.

@@ -150,6 +150,7 @@ async def _copy(
     request: web.Request, engine_response: aiohttp.ClientResponse, headers: dict[str, str]
 ) -> web.StreamResponse:
     """Copy the body as it comes; when the engine dies, cut the caller's connection too."""
+    # Prepared after the first read: until then an engine that dies can still be a 502.
     response = web.StreamResponse(status=engine_response.status, headers=headers)
     response.content_length = engine_response.content_length
     try:

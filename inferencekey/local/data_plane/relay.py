@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
 from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
-from inferencekey.local.data_plane.engine_connection import EngineConnection
 from inferencekey.local.http.errors import error_body
+
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
@@ -50,7 +52,7 @@ async def relay(
         headers={
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",
+            "X-Accel-Buffering": "no",  # nginx buffers responses unless this header is there
         }
     )
     writer = await response.prepare(request)
@@ -76,7 +78,7 @@ async def relay(
 
 async def _end_with_error(request: web.Request, response: web.StreamResponse) -> None:
     error = error_body(
-        "the engine died in the middle of its answer", type_="server_error", code="engine_died"
+        "the engine died in the middle of its response", type_="server_error", code="engine_died"
     )
     await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
     if request.transport is not None:
@@ -129,7 +131,7 @@ class _DirectRelay:
         engine_response: aiohttp.ClientResponse,
     ) -> _DirectRelay | None:
         """Return a relay, if both sides are chunked: then chunks can be sent on as they are."""
-        engine, caller = EngineConnection.of(engine_response), request.transport
+        engine, caller = engine_connection(engine_response), request.transport
         if engine is None or caller is None or "Transfer-Encoding" not in response.headers:
             return None
         return cls(request, caller, engine)
@@ -153,6 +155,7 @@ class _DirectRelay:
                 await drain()
                 self._engine.resume()
         finally:
+            # The response is closed after this; a read until then must not reach the caller.
             self._engine.detach()
 
     def _read(self, data: bytes) -> None:
@@ -164,7 +167,7 @@ class _DirectRelay:
             self._ended = True
             self._wake.set()
         elif chunks.malformed:
-            self._lost()
+            self._lost()  # nothing that follows can be trusted
         elif self._protocol.writing_paused:
             self._engine.pause()
             self._wake.set()

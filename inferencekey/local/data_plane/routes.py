@@ -184,8 +184,8 @@ def _check(workload: StoredWorkload, path: str, body: dict[str, Any]) -> Checked
     if workload.task_type not in task_types:
         raise HTTPRefusal(
             400,
-            f"the workload {workload.slug!r} is of task type {workload.task_type}; "
-            f"this path is for {', '.join(task_types)}",
+            f"the workload {workload.slug!r} has the task type {workload.task_type}; "
+            f"this path requires {' or '.join(task_types)}",
             code="wrong_task_type",
         )
     return check(path, body)
@@ -218,5 +218,5 @@ def _refusal_of(workload: StoredWorkload, error: NotServing) -> HTTPRefusal:
     if error.reason == "died":
         return engine_died()
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    message = f"the workload {workload.slug!r} cannot answer: {error.message}"
+    message = f"the workload {workload.slug!r} cannot serve this call: {error.message}"
     return HTTPRefusal(503, message, code=_REFUSAL_CODES[error.reason], headers=headers)

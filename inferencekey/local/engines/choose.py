@@ -65,11 +65,10 @@ class EngineChooser:
         def ready_message(model: str) -> str:
             verb = _VERBS.get(workload.task_type, "answers")
             message = f"{model} {verb}, served by {command.name}"
-            replaced = bind(command, 0).replaced
+            # The port does not matter here: what is replaced is the same for each.
+            replaced = ", ".join(bind(command, 0).replaced)
             if replaced:
-                message += (
-                    f" ({', '.join(replaced)} gave way: the platform chooses where it listens)"
-                )
+                message += f" (the platform chooses the address and replaced {replaced})"
             return message
 
         def log(replica: int) -> LogPlace | None:

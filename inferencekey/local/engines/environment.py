@@ -129,6 +129,7 @@ def program_environment(
     }
     login: dict[str, str] = {}
     if "HF_TOKEN" not in allowed:
+        # huggingface_hub reads the token of `hf auth login` from this path.
         login["HF_TOKEN_PATH"] = os.devnull
     return {**(defaults or {}), **login, **kept, **(extra or {})}
 
@@ -138,6 +139,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _is_harmless(name: str, value: str) -> bool:
+    # Some programs read `http_proxy`, others `HTTP_PROXY`.
     if name.upper() in PROXIES:
         return "@" not in value
     known = name in PROGRAM_NAMES or name.startswith(PROGRAM_PREFIXES)

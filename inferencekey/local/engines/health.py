@@ -19,12 +19,12 @@ class Health:
 
     Attributes:
         paths: requested in this order, until one is not a 404. Status 200 is healthy.
-        any_answer: for programs that are not in our table: every status below 500 is healthy,
+        any_response: for programs that are not in our table: every status below 500 is healthy,
             and so is 404 on all paths.
     """
 
     paths: tuple[str, ...] = ("/health",)
-    any_answer: bool = False
+    any_response: bool = False
 
 
 DEFAULT_HEALTH: Final = Health()
@@ -49,6 +49,6 @@ async def probe(
                 break
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return type(error).__name__
-    if health.any_answer and status < 500:
+    if health.any_response and status < 500:
         return HEALTHY
     return str(status)

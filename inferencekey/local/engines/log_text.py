@@ -63,7 +63,7 @@ def read_tail(
         lines: how many, at most.
         start: the offset before which nothing is read.
         limit: how many bytes at the end of the file are read, at most.
-        secrets: what to hide besides tokens.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:
@@ -72,9 +72,9 @@ def read_tail(
             file.seek(begin)
             data = file.read(end - begin)
     except OSError:
-        return LogPart((), 0)
+        return LogPart((), 0)  # no engine has written yet
     if begin > start:
-        # What was read begins in the middle of a line. That part goes, unless there is no other.
+        # The data begins in the middle of a line: drop that line, unless it is the only one.
         _, newline, rest = data.partition(b"\n")
         data = rest if newline else data
     finished, newline, unfinished = data.rpartition(b"\n")
@@ -97,7 +97,7 @@ def read_after(
             *start*.
         lines: how many, at most.
         start: the offset before which nothing is read.
-        secrets: what to hide besides tokens.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:
@@ -126,6 +126,7 @@ def clean_line(line: str, secrets: Iterable[str] = ()) -> str:
     A progress bar prints ``\\r`` and then writes over the line: only the last version is left.
     """
     line = _ESCAPES.sub("", line.rstrip("\r\n")).rpartition("\r")[2]
+    # Redacted last: an escape sequence inside a token would hide the token from the patterns.
     line = _CONTROL.sub("", line)[:LINE_CHARACTERS]
     return redact_hub_tokens(redact(line, secrets))
 

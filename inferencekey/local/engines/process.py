@@ -92,7 +92,7 @@ class EngineProcess:
         self.env = dict(engine_environment(folder) if env is None else env)
         self._log = ProcessLog(log, heading=heading, secrets=secrets)
         self._health = health
-        self._last_status = "no answer"
+        self._last_status = "no response"
         self._installed = address is not None
         self._child: asyncio.subprocess.Process | None = None
         self._create_time = 0.0
@@ -154,13 +154,14 @@ class EngineProcess:
         try:
             self._create_time = psutil.Process(self._child.pid).create_time()
         except psutil.NoSuchProcess:
+            # It has ended already. Nothing will be found under this record, which is right.
             self._create_time = time.time()
         self._watch = asyncio.create_task(self._watch_exit(self._child))
 
     async def wait_healthy(self, timeout: float) -> str:
         """Wait until the engine is healthy and return its address.
 
-        On an error the process is left as it is.
+        An error does not stop the process.
 
         Args:
             timeout: seconds for everything: the report, loading, the first response.
@@ -225,6 +226,7 @@ class EngineProcess:
         with ExitStack() as child_ends, ExitStack() as our_ends:
             stdin, lifeline = os.pipe()
             child_ends.callback(os.close, stdin)
+            # The kernel closes our end when this process dies, however it dies.
             our_ends.callback(os.close, lifeline)
             inherited: list[int] = []
             if not self._installed:
@@ -246,6 +248,8 @@ class EngineProcess:
                 cwd=None if self._installed else self.folder,
                 env=self.env,
                 pass_fds=inherited,
+                # A session is also a process group: one signal reaches all that the child starts,
+                # and Ctrl-C in our terminal does not reach the child before we have drained it.
                 start_new_session=True,
             )
             our_ends.pop_all()
@@ -262,6 +266,7 @@ class EngineProcess:
                     return
                 if await self._exits_within(pause):
                     raise EngineDied(self.describe_exit())
+                # A small model is healthy within a second, a large one after minutes.
                 pause = min(LONGEST_POLL_SECONDS, pause * 1.1)
 
     async def _reported_address(self) -> str:
@@ -269,6 +274,7 @@ class EngineProcess:
             raise EngineError(f"{self.name} has no address")
         report = await self._report.read()
         if report is None:
+            # The pipe ends a moment before the exit status is known.
             await self.exited.wait()
             raise EngineDied(self.describe_exit())
         if "error" in report:

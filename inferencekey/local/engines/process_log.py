@@ -65,10 +65,10 @@ class ProcessLog:
         """Return the last lines and the path of the file, to add to a message."""
         lines = [line.strip() for line in self.tail().splitlines()]
         last = [line[:LAST_LINE_CHARACTERS] for line in lines if line][-LAST_LINES:]
-        said = ""
+        output = ""
         if last:
-            said = f"; it said last: {' / '.join(last)}"
-        return f"{said} (log: {self.path})"
+            output = f"; last output: {' / '.join(last)}"
+        return f"{output} (log: {self.path})"
 
     def _heading_line(self) -> str:
         # The process before this one may have been killed in the middle of a line.

@@ -40,6 +40,7 @@ def reap(records: Iterable[EngineRecord]) -> list[EngineRecord]:
 def still_running(record: EngineRecord) -> psutil.Process | None:
     """Return the recorded process; ``None`` when it is gone, or its pid belongs to another one."""
     try:
+        # The kernel uses a pid again, so the pid alone does not identify a process.
         process = psutil.Process(record.pid)
         if abs(process.create_time() - record.create_time) > CLOCK_SLACK_SECONDS:
             return None

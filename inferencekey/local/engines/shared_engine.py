@@ -34,8 +34,8 @@ class SharedEngine:
     """The process that all users of one engine share.
 
     A process that died is not restarted by itself: each user sees `process.exited`, releases its
-    lease and acquires again. The restart then waits 1, 2, 4, 8 … 30 s. After five deaths in a row,
-    `acquire` fails. A death after a minute of service begins a new row, and so does the next
+    lease and acquires again. The restart then waits 1, 2, 4, 8 … 30 s. After five deaths in a
+    row, `acquire` fails. A death after a minute of service begins a new row, and so does the next
     `acquire` after such a failure.
 
     Args:
@@ -102,6 +102,7 @@ class SharedEngine:
             self._leases.add(lease)
             return lease
         finally:
+            # Also when this user is cancelled: it must not get progress any more.
             self._waiting.remove(on_step)
             self._retire_if_unused()
 
@@ -123,6 +124,7 @@ class SharedEngine:
         """Return the task whose result is the process; a new one, if that process has died."""
         current = self._current
         if current is not None and not current.done():
+            # A user that joins late still learns what the launch does.
             if self._last_step is not None:
                 on_step(*self._last_step)
             return current
@@ -174,9 +176,10 @@ class SharedEngine:
         if self._waiting or self._leases or self._retirement is not None or current is None:
             return
         if current.done():
+            # A user may come back soon, for example after a change of its workload.
             self._retirement = asyncio.get_running_loop().call_later(self._linger, self._retire)
         else:
-            self._retire()
+            self._retire()  # no user waits for this launch any more
 
     def _retire(self) -> None:
         """Stop the process in the background; the next user gets a new one."""

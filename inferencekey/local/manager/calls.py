@@ -62,6 +62,7 @@ class Calls:
     def end(self) -> None:
         """Count the end of a call."""
         self.load -= 1
+        # The number of engines goes down only after a time without calls.
         if not self.load:
             self.quiet_since = self._clock.monotonic()
         if self.waiting:
@@ -85,7 +86,7 @@ class Calls:
             avoid: engines that could not be reached a moment ago.
 
         Raises:
-            NotServing: there is no engine, and there will be none, or not in time.
+            NotServing: no engine can serve the call, or none is ready in time.
         """
         found: ServingEngine | None = None
         if not self.waiting:  # calls that wait already come first
@@ -97,6 +98,8 @@ class Calls:
                     found = await self._wait_for_engine(avoid)
             finally:
                 self.waiting -= 1
+            # The last chance: where engines are still starting, one with all slots in use is
+            # better than a refusal.
             found = found or self._pick(avoid)
         if found is None:
             raise not_ready(self._events.current.status)

@@ -49,6 +49,7 @@ def next_fire(expression: str, now: datetime) -> datetime | None:
 
 def last_fire(expression: str, now: datetime) -> datetime | None:
     """Return when it fired last, *now* included; ``None`` when it never did."""
+    # cronsim excludes the moment that it begins with, and counts in whole seconds.
     return _first(expression, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True)
 
 

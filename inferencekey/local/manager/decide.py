@@ -168,6 +168,7 @@ def _seconds_until(moment: datetime, now: datetime) -> float:
 def _local_time(moment: datetime, zone: str) -> str:
     try:
         local: tzinfo = zoneinfo.ZoneInfo(zone)
+    # A container may have no time zones; the message then has the time in UTC.
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         local, zone = UTC, "UTC"
     return f"{moment.astimezone(local):%a %Y-%m-%d %H:%M} {zone}"

@@ -52,7 +52,7 @@ def _choosing(state: WorkloadState) -> Status:
 def _failed(state: WorkloadState, failure: str) -> Status:
     still_serving = ""
     if state.serving:
-        still_serving = "; the engine from before the change goes on answering"
+        still_serving = "; the engine from before the change still serves calls"
     return Status(Phase.ERROR, f"{failure}{still_serving}{TRIED_AGAIN}")
 
 
@@ -74,7 +74,10 @@ def _ready_message(state: WorkloadState, live: Launch) -> str:
         parts.append(f"{running} of {wanted} replicas{failure}")
     limit, requested = _limits(state.policy)
     if requested > limit and wanted == limit:
-        parts.append(f"{requested} were asked for, this machine runs at most {limit} of a workload")
+        parts.append(
+            f"{requested} replicas were requested,"
+            f" but this machine runs at most {limit} for a workload"
+        )
     return "; ".join(parts)
 
 

@@ -100,6 +100,7 @@ class ReadinessEvents:
             return
         elapsed_ms = round((self._clock.monotonic() - self._began) * 1000)
         self._events.append(ReadinessEvent(status, elapsed_ms))
+        # Half of them at a time, so that the list is not copied for each event.
         if len(self._events) > 2 * KEPT_EVENTS:
             self._dropped += KEPT_EVENTS
             del self._events[:KEPT_EVENTS]
@@ -108,6 +109,7 @@ class ReadinessEvents:
     def notify(self) -> None:
         """Wake all tasks that wait for a change."""
         self._changed.set()
+        # An anyio event cannot be cleared; the next change has an event of its own.
         self._changed = anyio.Event()
 
     async def wait_for_change(self) -> None:

@@ -79,7 +79,7 @@ class WorkloadManager:
             self.apply(workload)
 
     def apply(self, workload: StoredWorkload) -> None:
-        """Manage a new workload, or take over a changed one; its engines are kept if they can be."""
+        """Manage a new workload, or take over a changed one, whose engines are kept if possible."""
         managed = self._workloads.get(workload.id)
         if managed is not None:
             managed.apply(workload)
@@ -141,7 +141,7 @@ class WorkloadManager:
             avoid: engines that could not be reached a moment ago.
 
         Raises:
-            NotServing: there is no engine, and there will be none, or not in time.
+            NotServing: no engine can serve the call, or none is ready in time.
         """
         managed = self._workloads.get(workload_id)
         if managed is None:

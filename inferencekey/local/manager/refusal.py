@@ -1,4 +1,4 @@
-"""A workload that cannot serve a call, and what the caller is told about it."""
+"""A workload that cannot serve a call, and why."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NotServing(Exception):
 
 def not_ready(status: Status) -> NotServing:
     """Return the refusal of a call that has waited long enough for an engine."""
-    message = f"still coming up ({status.phase}: {status.message})"
+    message = f"still starting ({status.phase}: {status.message})"
     return NotServing(message, "not_ready", retry_after=SOON_SECONDS)
 
 
@@ -52,7 +52,7 @@ def not_scheduled(closed: Closed, now: datetime) -> NotServing:
 
 def unresponsive() -> NotServing:
     """Return the refusal of a call whose engine seems to run but accepts no connection."""
-    return NotServing("the engine does not answer", "died", retry_after=SOON_SECONDS)
+    return NotServing("the engine does not respond", "died", retry_after=SOON_SECONDS)
 
 
 def why_not_serving(state: WorkloadState, status: Status, now: datetime) -> NotServing | None:

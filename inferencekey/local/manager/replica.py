@@ -15,7 +15,7 @@ from inferencekey.models import Phase
 
 __all__ = ["INTERNAL_ERROR", "Replica", "ServingEngine"]
 
-INTERNAL_ERROR: Final = "internal error; the platform's log says more"
+INTERNAL_ERROR: Final = "internal error; see the platform's log"
 
 
 class ServingEngine:
@@ -102,10 +102,11 @@ class Replica:
                 self.failure = str(error)
             except Exception:
                 self._dependencies.log.exception(
-                    "unexpected, with engine %d of a workload", self.number
+                    "unexpected error in replica %d of a workload", self.number
                 )
                 self.failure = INTERNAL_ERROR
         self.serving = None
+        # A replica that was stopped is no longer part of its launch.
         if not self._stopping.is_set():
             self._on_change()
 
@@ -139,6 +140,7 @@ class Replica:
         return died
 
     def _on_step(self, phase: str, message: str, step: str | None) -> None:
+        # The progress of a replica that is being stopped would hide that of its successor.
         if not self._stopping.is_set():
             self.status = Status(Phase(phase), message, step)
             self._on_change()

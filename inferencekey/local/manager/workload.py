@@ -95,6 +95,7 @@ class ManagedWorkload:
         """Start and stop engines until the workload is deleted. Nothing is raised."""
         with self._scope:
             while not self._state.deleted:
+                # Made before the step: what happens during the step leads to another one.
                 self._wake_up = anyio.Event()
                 recheck: float | None = None
                 try:
@@ -129,6 +130,7 @@ class ManagedWorkload:
         )
         before, state.desired = state.desired, decide(state.policy, seen, state.desired)
         wanted = state.desired.replicas
+        # A start from zero is a new launch for those who follow the events.
         if wanted and not before.replicas and state.next is None:
             self.events.restart_clock()
         if state.next is not None:
@@ -175,7 +177,7 @@ class ManagedWorkload:
     def _fail_unexpectedly(self) -> None:
         state = self._state
         self._dependencies.log.exception(
-            "unexpected, with %s/%s", state.workload.project, state.workload.slug
+            "unexpected error in the workload %s/%s", state.workload.project, state.workload.slug
         )
         # Where the workload was changed meanwhile, the new one may work.
         if self._policy_is_current:
@@ -217,7 +219,7 @@ class ManagedWorkload:
             self._start_replica(launch, number)
 
     def _start_replica(self, launch: Launch, number: int) -> None:
-        message = f"getting an engine for {self._state.requested}"
+        message = f"starting an engine for {self._state.requested}"
         replica = Replica(
             number,
             launch.choice,
@@ -237,6 +239,7 @@ class ManagedWorkload:
         state = self._state
         serving = [] if state.live is None else state.live.serving
         if serving:
+            # The lowest number, so that the load never seems to need too few engines.
             state.slots = min(one.engine.slots for one in serving)
             state.last_failure = None
         if serving != state.serving or self.calls.waiting:

@@ -335,7 +335,7 @@ async def test_readiness_shows_every_phase_and_the_model_that_answers(local: Run
         assert phases[-1] == "ready"
         assert (
             events[-1]["message"]
-            == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
+            == "sglang is not installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
         )
         elapsed = [event["elapsed_ms"] for event in events]
         assert elapsed == sorted(elapsed)

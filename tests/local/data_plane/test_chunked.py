@@ -1,4 +1,4 @@
-"""A chunked body of events, passed on in whole events."""
+"""A chunked body of events, sent on as whole events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 def unchunked(data: bytes) -> bytes:
-    """As a strict reader takes it, which the code under test is not."""
+    """Remove the chunks as a strict reader does; the code under test is more tolerant."""
     body = b""
     while data:
         size = re.match(rb"([0-9a-f]+)\r\n", data)
@@ -54,7 +54,7 @@ def unchunked(data: bytes) -> bytes:
     EVENTS, st.lists(st.integers(min_value=0)), st.lists(st.integers(min_value=0)), st.booleans()
 )
 @example([b"data: x\n\n"] * 3, [], [], True)
-def test_what_goes_on_is_what_came_in_whole_events(
+def test_sends_the_same_bytes_in_whole_events(
     events: list[bytes], chunk_cuts: list[int], reads: list[int], a_chunk_each: bool
 ) -> None:
     body = b"".join(events)
@@ -69,8 +69,8 @@ def test_what_goes_on_is_what_came_in_whole_events(
     assert chunks.events.complete == bool(events and events[-1] == b"data: [DONE]\n\n")
 
 
-def test_one_event_a_read_goes_on_as_it_is() -> None:
-    """The chunk's own bytes, however its size is written."""
+def test_a_chunk_with_one_event_is_sent_unchanged() -> None:
+    """The bytes of the chunk stay the same, also if its size has leading zeros."""
     chunks = ChunkedEvents()
     for wire in (b"0009\r\ndata: x\n\n\r\n", b"9;name=value\r\ndata: y\n\n\r\n"):
         assert chunks.feed(wire) == wire
@@ -82,7 +82,7 @@ def test_one_event_a_read_goes_on_as_it_is() -> None:
     assert chunks.ended
 
 
-def test_what_looks_like_one_chunk_and_begins_in_another_is_none() -> None:
+def test_data_inside_a_chunk_that_looks_like_a_chunk() -> None:
     """A body may hold what looks like a chunk."""
     inner = b"9\r\ndata: x\n\n\r\n"
     chunks = ChunkedEvents()
@@ -91,7 +91,7 @@ def test_what_looks_like_one_chunk_and_begins_in_another_is_none() -> None:
     assert unchunked(chunks.feed(b"data: abc\n\n\r\n")) == b"\r\ndata: abc\n\n"
 
 
-def test_trailers_are_not_passed_on() -> None:
+def test_trailers_are_not_sent_on() -> None:
     chunks = ChunkedEvents()
     wire = chunked([b"data: x\n\n"], end=b"0\r\nExpires: never\r\nX: y\r\n\r\n")
     assert (
@@ -115,7 +115,7 @@ def test_trailers_are_not_passed_on() -> None:
         b"0\r\n" + b"x" * 2000,
     ],
 )
-def test_what_is_not_chunked_is_seen(wire: bytes) -> None:
+def test_a_body_that_is_not_chunked_is_malformed(wire: bytes) -> None:
     chunks = ChunkedEvents()
     assert unchunked(chunks.feed(chunked([b"data: y\n\n"], end=b""))) == b"data: y\n\n"
     assert b"data: y" not in chunks.feed(wire)
@@ -124,7 +124,7 @@ def test_what_is_not_chunked_is_seen(wire: bytes) -> None:
     assert not chunks.ended
 
 
-def test_what_came_before_it_goes_on() -> None:
+def test_events_before_a_malformed_chunk_are_sent() -> None:
     chunks = ChunkedEvents()
     assert unchunked(chunks.feed(chunked([b"data: y\n\n"], end=b"zz\r\n"))) == b"data: y\n\n"
     assert chunks.malformed
@@ -140,9 +140,7 @@ STREAMS = [
 
 
 @given(st.sampled_from(STREAMS), st.data())
-def test_events_pass_whole_and_unchanged_however_they_are_split(
-    whole: bytes, data: st.DataObject
-) -> None:
+def test_events_stay_whole_and_unchanged_for_all_splits(whole: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
     parts = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     events, sent = EventBuffer(), []
@@ -150,7 +148,7 @@ def test_events_pass_whole_and_unchanged_however_they_are_split(
         out = events.feed(part)
         decoder = SSEDecoder()
         decoder.feed(out)
-        assert not decoder.pending, "half an event was passed on"
+        assert not decoder.pending, "half an event was sent"
         sent.append(out)
     assert b"".join(sent) == whole
     assert events.complete
@@ -169,13 +167,13 @@ def test_events_pass_whole_and_unchanged_however_they_are_split(
         (b'data: {"error": 1}\n\ndata: {"a": 1}\n\n', False),
     ],
 )
-def test_when_a_stream_is_over(stream: bytes, complete: bool) -> None:
+def test_when_a_stream_is_complete(stream: bytes, complete: bool) -> None:
     events = EventBuffer()
     events.feed(stream)
     assert events.complete is complete
 
 
-def test_an_event_that_never_ends_is_not_kept_for_ever() -> None:
+def test_an_event_that_is_too_long_is_dropped() -> None:
     events = EventBuffer()
     for _ in range(40):
         assert events.feed(b"x" * 1024 * 1024) == b""

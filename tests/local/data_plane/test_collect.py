@@ -55,7 +55,7 @@ def test_text_and_usage() -> None:
     }
 
 
-def test_choices_that_come_mixed_are_taken_apart() -> None:
+def test_interleaved_choices_are_separated() -> None:
     answer = assembled(
         chunk(delta(1, content="b")),
         chunk(delta(0, content="a"), delta(1, content="B")),
@@ -64,7 +64,7 @@ def test_choices_that_come_mixed_are_taken_apart() -> None:
     assert [choice["message"]["content"] for choice in answer["choices"]] == ["aA", "bB"]
 
 
-def test_tool_calls_come_in_pieces() -> None:
+def test_tool_calls_are_joined_from_parts() -> None:
     def call(index: int, **fields: Any) -> dict[str, Any]:
         return chunk(delta(tool_calls=[{"index": index, **fields}]))
 
@@ -121,6 +121,6 @@ def test_an_error_in_the_stream_is_raised(error: object, message: str, status: i
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"5", b"\xff"])
-def test_what_is_no_chunk_is_an_error(data: bytes) -> None:
+def test_rejects_a_chunk_that_is_not_a_json_object(data: bytes) -> None:
     with pytest.raises(ValueError):
         Collector().add(Event(data))

@@ -1,4 +1,4 @@
-"""One field of a form is changed, everything else stays byte for byte."""
+"""One field of a form is changed; everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_only_the_named_field_changes(parts: list[tuple[str, bytes, bool]]) -> N
 
 
 @given(st.binary(max_size=300), st.text(max_size=60))
-def test_what_is_no_form_stays_as_it_is(body: bytes, kind: str) -> None:
+def test_a_body_that_is_not_a_form_is_unchanged(body: bytes, kind: str) -> None:
     assert (
         replace_field(body, "multipart/form-data; boundary=zzz-not-in-there", "model", "m") == body
     )

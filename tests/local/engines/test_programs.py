@@ -1,4 +1,4 @@
-"""Installed programs as engines: small real ones, well and badly behaved, and the real llama.cpp."""
+"""Installed programs as engines: small ones, well and badly behaved, and the real llama.cpp."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Choose = Callable[..., Choice]
 
 
 def quiet(phase: str, message: str, step: str | None) -> None:
-    """For those who do not look at progress."""
+    """Ignore progress."""
 
 
 def workload(slug: str = "bot", command: str | None = None, **fields: Any) -> StoredWorkload:
@@ -95,7 +95,7 @@ def log_of(choice: Choice, replica: int = 0) -> Path:
 
 
 async def hears(engine: Any) -> str:
-    """What it says to a chat, all in all."""
+    """Return its whole answer to a chat."""
     headers = {"Authorization": f"Bearer {engine.api_key}"}
     body = {
         "model": engine.model_name,
@@ -119,12 +119,13 @@ async def hears(engine: Any) -> str:
 # What is launched
 
 
-async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
+async def test_a_command_is_run_unchanged_except_for_the_port(
     choose: Choose, tmp_path: Path, started: list[EngineRecord]
 ) -> None:
     record = tmp_path / "record"
     choice = choose(
-        command=f"vllm serve acme/other --max-model-len 8192 --port 8000 --max-num-seqs 3 --record {record}"
+        command="vllm serve acme/other --max-model-len 8192 --port 8000 --max-num-seqs 3"
+        f" --record {record}"
     )
     steps: list[Step] = []
     async with choice.acquire(lambda *step: steps.append(step), 0) as engine:
@@ -138,7 +139,8 @@ async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
         assert (engine.model_name, engine.slots, engine.installed) == ("acme/other", 3, True)
         assert await hears(engine) == "Hello from vllm"
         assert choice.ready_message(engine.model_name) == (
-            "acme/other answers, served by vllm (--port 8000 gave way: the platform chooses where it listens)"
+            "acme/other answers, served by vllm"
+            " (the platform chooses the address and replaced --port 8000)"
         )
         assert choice.engine == "vllm"
         assert steps[0][0] == "bootstrapping"
@@ -152,9 +154,12 @@ async def test_a_command_is_run_as_it_is_with_the_port_of_the_platform(
         assert any("vllm listens on" in line for line in said)
 
 
-async def test_no_secret_of_the_command_is_told_while_it_starts_and_fails(choose: Choose) -> None:
+async def test_no_message_shows_a_secret_of_the_command(choose: Choose) -> None:
     secrets = ["my-own-key", "another-key", "hf_abcdefghijklmnop", "it's a pass"]
-    command = 'DB_PASSWORD="it\'s a pass" vllm serve m --api-key my-own-key,another-key --hf-token hf_abcdefghijklmnop'
+    command = (
+        'DB_PASSWORD="it\'s a pass" vllm serve m'
+        " --api-key my-own-key,another-key --hf-token hf_abcdefghijklmnop"
+    )
     choice = choose(command=f'{command} --say "it\'s a pass"')
     steps: list[Step] = []
     with pytest.raises(EngineError, match="unrecognized arguments: --hf-token") as caught:
@@ -203,18 +208,18 @@ async def test_without_a_command_the_backend_launches_the_model(
         assert choice.ready_message(engine.model_name) == f"acme/model answers, served by {backend}"
 
 
-async def test_a_key_is_made_up_where_the_program_takes_one(choose: Choose, tmp_path: Path) -> None:
+async def test_a_program_that_can_require_a_key_gets_one(choose: Choose, tmp_path: Path) -> None:
     async with choose(command="vllm serve m").acquire(quiet, 0) as engine:
         assert len(engine.api_key) == 64
         async with (
             aiohttp.ClientSession(engine.address) as session,
             session.get("/v1/models") as answer,
         ):
-            assert answer.status == 404  # not for strangers
+            assert answer.status == 404  # without the key
         assert engine.model_name == "m"
 
 
-async def test_a_key_of_the_command_is_used_and_not_shown(choose: Choose, tmp_path: Path) -> None:
+async def test_the_key_of_a_command_is_used_and_not_shown(choose: Choose, tmp_path: Path) -> None:
     choice = choose(command="sglang serve --model-path m --api-key my-own-key")
     steps: list[Step] = []
     async with choice.acquire(lambda *step: steps.append(step), 0) as engine:
@@ -224,9 +229,7 @@ async def test_a_key_of_the_command_is_used_and_not_shown(choose: Choose, tmp_pa
     assert "my-own-key" not in str(steps) + log_of(choice).read_text()
 
 
-async def test_any_program_is_told_its_port_by_the_environment(
-    choose: Choose, tmp_path: Path
-) -> None:
+async def test_any_program_gets_its_port_in_the_environment(choose: Choose, tmp_path: Path) -> None:
     choice = choose(
         command=f"my-engine --health /healthz --no-models --record {tmp_path}/record",
         backend="my-own",
@@ -238,7 +241,7 @@ async def test_any_program_is_told_its_port_by_the_environment(
         assert (engine.model_name, engine.api_key) == ("acme/model", "")
 
 
-async def test_a_program_without_any_known_route_is_well_when_it_answers(choose: Choose) -> None:
+async def test_a_program_without_known_paths_is_healthy_when_it_responds(choose: Choose) -> None:
     command = "my-engine --host $HOST --port $PORT --health /nowhere --no-models"
     async with choose(command=command, backend="my-own").acquire(quiet, 0) as engine:
         assert not engine.exited.is_set()
@@ -276,7 +279,7 @@ async def test_ollama_fetches_and_loads_the_model(choose: Choose, tmp_path: Path
         ("huge", r"ollama cannot load huge: model requires more system memory \(400.0 GiB\)"),
     ],
 )
-async def test_a_model_that_ollama_cannot_bring_is_told_in_its_words(
+async def test_an_error_of_ollama_is_in_the_message(
     choose: Choose, model: str, message: str
 ) -> None:
     with pytest.raises(EngineError, match=message):
@@ -301,10 +304,10 @@ async def test_the_real_llama_server(choose: Choose) -> None:
             assert answer.status == 401
 
 
-# What is not
+# What cannot be launched
 
 
-def test_what_is_not_installed_has_a_stand_in(
+def test_a_program_that_is_not_installed_has_a_stand_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -312,21 +315,22 @@ def test_what_is_not_installed_has_a_stand_in(
     choice = choose(workload(command="vllm serve acme/model"))
     assert (
         choice.ready_message("Smol")
-        == "no vllm installed here: Smol answers as a stand-in for acme/model"
+        == "vllm is not installed here: Smol answers as a stand-in for acme/model"
     )
     assert choice.engine == "the stand-in SmolLM2-135M-Instruct"
     assert choice.log(1) is None
     for fields, why in (
-        ({"backend": "sglang"}, "no sglang installed here"),
-        ({"command": "python3 -m sglang.launch_server"}, "no sglang installed here"),
-        ({"command": "/opt/nowhere/my-engine"}, "/opt/nowhere/my-engine is not there"),
-        ({"command": f"{tmp_path} --port 1"}, f"{tmp_path} is no program that can be run"),
-        ({"backend": "my-own"}, "nothing is known to launch for my-own here"),
-        ({"command": "A=1"}, "nothing is known to launch for vllm here"),
+        ({"backend": "sglang"}, "sglang is not installed here"),
+        ({"command": "python3 -m sglang.launch_server"}, "sglang is not installed here"),
+        ({"command": "/opt/nowhere/my-engine"}, "/opt/nowhere/my-engine does not exist"),
+        ({"command": f"{tmp_path} --port 1"}, f"{tmp_path} is not an executable program"),
+        ({"backend": "my-own"}, "no program is known for the backend my-own"),
+        ({"command": "A=1"}, "the command of the workload does not run a program"),
     ):
         assert choose(workload(**fields)).ready_message("Smol").startswith(f"{why}: Smol answers")
     with pytest.raises(
-        EngineError, match="no vllm installed here, and no stand-in engine serves forecast on this"
+        EngineError,
+        match="vllm is not installed here, and no stand-in engine serves forecast on this",
     ):
         choose(workload(task_type="forecast"))
 
@@ -344,7 +348,7 @@ def test_a_module_is_looked_for_in_the_python_that_would_run_it(
     )
 
 
-def test_what_stands_behind_a_wrapper_must_be_there_where_that_can_be_known(
+def test_the_program_behind_a_plain_wrapper_must_be_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("nice", "taskset", "docker", "uv", "python3"):
@@ -368,7 +372,7 @@ def test_what_stands_behind_a_wrapper_must_be_there_where_that_can_be_known(
     assert programs.select(workload(command="nice -n 5 vllm serve m")).command is not None
 
 
-def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform(
+def test_programs_are_not_run_when_switched_off_or_exposed(
     tmp_path: Path, programs: InstalledPrograms
 ) -> None:
     assert programs_allowed(exposed=False, environ={})
@@ -378,14 +382,17 @@ def test_programs_can_be_switched_off_and_are_when_others_can_reach_the_platform
     off = InstalledPrograms(tmp_path, allowed=False)
     found = off.select(workload(command="vllm serve m"))
     assert found.command is None
-    assert found.why_not == "vllm is not launched here (INFERENCEKEY_LOCAL_PROGRAMS=1 allows it)"
+    assert (
+        found.why_not == "vllm is installed but not allowed to run"
+        " (set INFERENCEKEY_LOCAL_PROGRAMS=1 to allow it)"
+    )
     assert (
         off.select(workload(command="/nowhere/vllm serve m")).why_not
-        == "/nowhere/vllm is not there"
+        == "/nowhere/vllm does not exist"
     )
 
 
-def test_logs_have_names_of_their_own() -> None:
+def test_each_workload_has_its_own_log_names() -> None:
     logs = LogFiles(Path("logs"))
     usual = logs.file("acme", "bot", "id", "ab12", 3)
     assert (usual.name, usual.parent.name.partition(".")[0]) == ("3-ab12.log", "acme--bot")
@@ -395,7 +402,7 @@ def test_logs_have_names_of_their_own() -> None:
     assert all(len(name) < 150 and not name.startswith(".") for name in folders)
 
 
-# How they live and die
+# Start, restart and end
 
 
 async def test_replicas_and_commands_have_processes_of_their_own(
@@ -416,7 +423,7 @@ async def test_replicas_and_commands_have_processes_of_their_own(
         async with asyncio.timeout(5):
             await second.exited.wait()
         assert second.describe_exit().startswith(
-            "vllm (replica 1) ended with signal SIGKILL; it said last: "
+            "vllm (replica 1) ended with signal SIGKILL; last output: "
         )
         assert await hears(first) == await hears(other)
     assert len({log_of(choice, 0), log_of(choice, 1), log_of(changed, 0)}) == 3
@@ -424,7 +431,7 @@ async def test_replicas_and_commands_have_processes_of_their_own(
         await first.exited.wait()
 
 
-async def test_the_way_to_ready_is_told_from_its_log(
+async def test_the_last_line_of_the_log_is_the_step(
     choose: Choose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inferencekey.local.engines.programs.launch.PROGRESS_SECONDS", 0.05)
@@ -440,7 +447,7 @@ async def test_the_way_to_ready_is_told_from_its_log(
     assert len(told) == len(set(told))
 
 
-async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
+async def test_a_program_that_keeps_dying_fails_with_its_last_output(
     choose: Choose, started: list[EngineRecord]
 ) -> None:
     choice = choose(command="vllm serve m --say 'RuntimeError: no GPU was found' --exit 1")
@@ -450,11 +457,12 @@ async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
             pytest.fail("it came up")
     message = str(caught.value)
     assert message.startswith(
-        "vllm died 5 times in a row: vllm ended with exit code 1; it said last: RuntimeError: no GPU was found (log: "
+        "vllm died 5 times in a row: vllm ended with exit code 1;"
+        " last output: RuntimeError: no GPU was found (log: "
     )
     assert len(started) == 5
     assert [step for *_, step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]
-    # Each try took a port of its own.
+    # Each start used another port.
     ports = [
         line.partition("--port ")[2].split()[0]
         for line in log_of(choice).read_text().splitlines()
@@ -463,13 +471,13 @@ async def test_one_that_keeps_dying_is_given_up_with_its_last_words(
     assert len(ports) == 5
 
 
-async def test_one_that_dies_while_serving_counts_as_well(
+async def test_a_death_while_serving_counts_too(
     choose: Choose, started: list[EngineRecord]
 ) -> None:
     choice = choose(command="vllm serve m --live 0.2")
     with pytest.raises(
         EngineError,
-        match=r"died 5 times in a row: .* exit code 7; it said last: .*CUDA error: out of",
+        match=r"died 5 times in a row: .* exit code 7; last output: .*CUDA error: out of",
     ):
         while True:
             async with choice.acquire(quiet, 0) as engine:
@@ -477,7 +485,7 @@ async def test_one_that_dies_while_serving_counts_as_well(
     assert len(started) == 5
 
 
-async def test_one_that_never_answers_is_given_up(
+async def test_a_program_that_never_responds_fails(
     tmp_path: Path, programs: InstalledPrograms
 ) -> None:
     impatient = InstalledPrograms(tmp_path / "data", healthy_seconds=0.5)
@@ -542,15 +550,14 @@ def group_of(leader: int) -> list[psutil.Process]:
 def names(group: list[psutil.Process]) -> list[str]:
     found: list[str] = []
     for process in group:
-        with contextlib.suppress(
-            psutil.NoSuchProcess
-        ):  # a shell that has become another program since
+        # A shell may have become another program meanwhile.
+        with contextlib.suppress(psutil.NoSuchProcess):
             found.append(process.name())
     return found
 
 
 def test_a_program_does_not_outlive_a_platform_that_is_killed(tmp_path: Path) -> None:
-    # It watches nothing, ignores SIGTERM, and has a child: as foreign as they come.
+    # It watches nothing, ignores SIGTERM, and has a child.
     program = "trap '' TERM; sleep 600 & wait; sleep 600"
     command = [sys.executable, str(LONELY), str(tmp_path), "/bin/sh", "-c", program]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""From a policy to a number of engines, at any time."""
+"""How many engines a policy asks for, at any time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_policies_are_read() -> None:
 
 
 @given(TIMES)
-def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
+def test_a_window_has_one_engine_inside_and_none_outside(now: datetime) -> None:
     where = policy("scheduled", {"window": "Mon-Fri 08:00-20:00 Europe/Madrid"})
     found = decide(where, Observation(now=now, monotonic=0), NONE)
     assert found.replicas == window_open(where.window, now)
@@ -101,7 +101,7 @@ def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
 @given(
     TIMES, st.sampled_from(["0 2 * * *", "*/7 * * * *", "0 0 1 1 *", "30 6 * * mon", "59 23 * * 7"])
 )
-def test_a_cron_runs_from_its_fire_for_as_long_as_it_is_kept(now: datetime, cron: str) -> None:
+def test_a_cron_schedule_runs_for_a_while_after_it_fires(now: datetime, cron: str) -> None:
     found = decide(ScheduledCron(cron), Observation(now=now, monotonic=0), NONE)
     fired = last_fire(cron, now)
     assert fired is not None
@@ -114,15 +114,15 @@ def test_a_cron_runs_from_its_fire_for_as_long_as_it_is_kept(now: datetime, cron
 
 
 @given(TIMES)
-def test_fires_follow_each_other(now: datetime) -> None:
+def test_next_fire_and_last_fire_agree(now: datetime) -> None:
     first = next_fire("15 */3 * * *", now)
     assert first is not None
     assert now < first <= now + timedelta(hours=3)
-    assert last_fire("15 */3 * * *", first) == first, "a fire's own moment counts"
+    assert last_fire("15 */3 * * *", first) == first, "the moment of a fire counts"
     assert last_fire("15 */3 * * *", first - timedelta(seconds=1)) != first
 
 
-def test_calls_keep_what_a_cron_started_and_start_nothing() -> None:
+def test_calls_keep_the_engine_of_a_cron_schedule_and_start_none() -> None:
     where = ScheduledCron("0 2 * * *")
     one = Desired(replicas=1)
     busy = Observation(now=NOON, monotonic=1000, load=1)
@@ -136,7 +136,7 @@ def test_calls_keep_what_a_cron_started_and_start_nothing() -> None:
     assert decide(where, long_quiet, one).replicas == 0
 
 
-def test_a_cron_that_never_fires_is_refused_and_where_it_is_stored_never_starts() -> None:
+def test_rejects_a_cron_that_never_fires_and_never_starts_a_stored_one() -> None:
     for cron in ("0 0 30 2 *", "0," * LONGEST + "0 * * * *"):
         with pytest.raises(ValidationError, match=r"execution_policy_config\.cron"):
             check_schedule({"execution_policy_config": {"cron": cron}})
@@ -157,7 +157,7 @@ FIELDS = (
 
 
 @given(st.tuples(*FIELDS).map(" ".join), TIMES)
-def test_what_the_contract_takes_can_be_evaluated(cron: str, now: datetime) -> None:
+def test_each_cron_that_the_contract_accepts_can_be_evaluated(cron: str, now: datetime) -> None:
     check_policy("scheduled", {"cron": cron})
     check_schedule({"execution_policy_config": {"cron": cron}})
     fires = next_fire(cron, now)
@@ -171,7 +171,7 @@ CRON_FIELD = st.text("0123456789*/-,", min_size=1, max_size=5) | st.sampled_from
 
 
 @given(st.lists(CRON_FIELD, min_size=5, max_size=5).map(" ".join))
-def test_whatever_is_taken_can_be_evaluated(cron: str) -> None:
+def test_each_accepted_cron_can_be_evaluated(cron: str) -> None:
     try:
         check_policy("scheduled", {"cron": cron})
         check_schedule({"execution_policy_config": {"cron": cron}})
@@ -192,7 +192,9 @@ def test_other_fields_have_no_schedule() -> None:
 
 
 @given(st.integers(0, 50), st.one_of(st.none(), st.integers(1, 9)))
-def test_pressure_is_nothing_where_the_load_decides_nothing(load: int, slots: int | None) -> None:
+def test_the_load_level_counts_only_the_load_that_a_policy_depends_on(
+    load: int, slots: int | None
+) -> None:
     assert load_level(Fixed(3, 3), load, slots) == 0
     assert load_level(ScheduledCron("0 2 * * *"), load, slots) == min(load, 1)
     assert load_level(Autoscaling(0, 3, 3), load, slots) == (
@@ -201,7 +203,7 @@ def test_pressure_is_nothing_where_the_load_decides_nothing(load: int, slots: in
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 1000))
-def test_the_least_busy_is_taken_in_turn(outstanding: list[int], turn: int) -> None:
+def test_least_busy_engines_take_turns(outstanding: list[int], turn: int) -> None:
     place = least_busy(outstanding, turn)
     assert outstanding[place] == min(outstanding)
     around = [(turn + step) % len(outstanding) for step in range(len(outstanding))]

@@ -1,4 +1,4 @@
-"""Workloads on their way, with engines that do exactly what a test wants, at the time that it wants."""
+"""Managed workloads, with engines that a test controls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DRAIN = 60.0
 
 @attrs.define(eq=False)
 class Engine:
-    """An engine without a process: it runs until it is told to die."""
+    """An engine without a process: it runs until the test sets `exited`."""
 
     model_name: str = "real-model"
     replica: int = 0
@@ -44,7 +44,7 @@ class Engine:
 
 
 class Workshop:
-    """Makes engines, as many and as fast as a test says. A model's name may say that it fails, or how long it waits."""
+    """Makes engines when a test allows it. Some names of models make it fail."""
 
     def __init__(self) -> None:
         self.made: list[Engine] = []
@@ -80,7 +80,7 @@ class Workshop:
                 raise self.failure
             if workload.model_name == "broken" or replica in self.failing:
                 raise EngineError(
-                    f"{workload.model_name} died 5 times in a row; it said last: out of memory"
+                    f"{workload.model_name} died 5 times in a row; last output: out of memory"
                 )
             on_step("bootstrapping", "starting", None)
             engine = Engine(workload.model_name, replica)
@@ -158,7 +158,7 @@ async def manager(
 
 
 async def until(true: Callable[[], object]) -> None:
-    """Wait for what must come."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(5):
         while not true():  # noqa: ASYNC110 - the conditions of a test have no event
             await asyncio.sleep(0.001)
@@ -167,7 +167,7 @@ async def until(true: Callable[[], object]) -> None:
 async def borrowed(
     manager: WorkloadManager, patience: float = 5, avoid: list[Engine] | None = None
 ) -> RunningEngine:
-    """The engine that a call would get, given back at once."""
+    """Return the engine that a call gets; the call ends immediately."""
     async with manager.acquire("w1", patience, avoid or ()) as engine:
         return engine
 
@@ -179,7 +179,7 @@ def now(manager: WorkloadManager) -> ReadinessEvent:
 
 
 async def answering(manager: WorkloadManager, shop: Workshop, *models: str) -> None:
-    """Wait until exactly these engines are there, and the workload says that it is ready."""
+    """Wait until exactly these engines run and the workload is ready."""
     await until(lambda: shop.models == sorted(models) and now(manager).phase == "ready")
 
 
@@ -190,10 +190,10 @@ async def watch(
         return [stage async for stage in stages]
 
 
-# Up
+# Start
 
 
-async def test_the_way_to_ready(
+async def test_events_from_scheduling_to_ready(
     manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload())
@@ -219,7 +219,7 @@ async def test_the_way_to_ready(
     )
 
 
-async def test_who_comes_late_sees_where_it_is_now(manager: WorkloadManager) -> None:
+async def test_a_late_follower_gets_the_current_event(manager: WorkloadManager) -> None:
     manager.apply(workload())
     await watch(manager)
     [stage] = await watch(manager)
@@ -227,7 +227,7 @@ async def test_who_comes_late_sees_where_it_is_now(manager: WorkloadManager) -> 
     assert stage.phase == "ready"
 
 
-async def test_what_nothing_serves_is_an_error(manager: WorkloadManager) -> None:
+async def test_a_workload_that_no_engine_serves_is_an_error(manager: WorkloadManager) -> None:
     manager.apply(workload(task_type="forecast"))
     last = (await watch(manager))[-1]
     assert last is not None
@@ -238,7 +238,9 @@ async def test_what_nothing_serves_is_an_error(manager: WorkloadManager) -> None
     assert (raised.value.reason, raised.value.retry_after) == ("unserved", None)
 
 
-async def test_silence_is_broken_by_heartbeats(manager: WorkloadManager, shop: Workshop) -> None:
+async def test_heartbeats_come_while_nothing_happens(
+    manager: WorkloadManager, shop: Workshop
+) -> None:
     shop.gate.clear()
     manager.apply(workload())
     seen: list[ReadinessEvent | None] = []
@@ -252,14 +254,14 @@ async def test_silence_is_broken_by_heartbeats(manager: WorkloadManager, shop: W
     assert seen[-1].phase == "ready"
 
 
-async def test_a_call_waits_for_an_engine_but_not_for_ever(
+async def test_a_call_waits_a_limited_time_for_an_engine(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.gate.clear()
     manager.apply(workload())
     await until(lambda: now(manager).message == "downloading")
     with pytest.raises(
-        NotServing, match="still coming up \\(provisioning: downloading\\)"
+        NotServing, match="still starting \\(provisioning: downloading\\)"
     ) as raised:
         await borrowed(manager, 0.05)
     assert (raised.value.reason, raised.value.retry_after) == ("not_ready", 2)
@@ -286,7 +288,7 @@ async def test_an_engine_that_dies_is_replaced(manager: WorkloadManager, shop: W
     await until(lambda: len(shop.held) == 1)
 
 
-async def test_a_call_that_finds_its_engine_gone_gets_the_next(
+async def test_a_call_whose_engine_is_gone_gets_the_next(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload())
@@ -298,23 +300,23 @@ async def test_a_call_that_finds_its_engine_gone_gets_the_next(
     assert await call is shop.made[1]
 
 
-async def test_an_engine_that_is_there_and_does_not_answer(
+async def test_an_engine_that_runs_but_does_not_respond(
     manager: WorkloadManager, shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inferencekey.local.manager.calls.NOTICE_SECONDS", 0.02)
     manager.apply(workload())
     await borrowed(manager)
-    with pytest.raises(NotServing, match="does not answer") as raised:
+    with pytest.raises(NotServing, match="does not respond") as raised:
         await borrowed(manager, avoid=[shop.made[0]])
     assert raised.value.reason == "died"
 
 
-async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(
+async def test_an_engine_that_cannot_restart_is_an_error_with_its_last_output(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload())
     await borrowed(manager)
-    shop.failure = EngineError("died 5 times in a row; it said last: out of memory")
+    shop.failure = EngineError("died 5 times in a row; last output: out of memory")
     shop.made[0].exited.set()
     await until(lambda: now(manager).phase == "error")
     with pytest.raises(NotServing, match="out of memory") as raised:
@@ -322,7 +324,7 @@ async def test_an_engine_that_cannot_come_back_is_an_error_with_its_words(
     assert raised.value.reason == "error"
 
 
-async def test_who_waits_is_told_that_it_will_not_come(
+async def test_a_waiting_call_fails_when_the_engine_fails(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.gate.clear()
@@ -335,7 +337,7 @@ async def test_who_waits_is_told_that_it_will_not_come(
 
 
 @pytest.mark.parametrize("where", ["hold", "choose"])
-async def test_an_unexpected_failure_is_an_error_and_the_others_live(
+async def test_an_unexpected_failure_of_one_workload_does_not_affect_others(
     manager: WorkloadManager, shop: Workshop, where: str
 ) -> None:
     if where == "hold":
@@ -369,7 +371,7 @@ async def test_a_policy_that_a_newer_version_refuses_is_an_error(
 # Changes
 
 
-async def test_the_old_engine_answers_until_the_new_one_does(
+async def test_the_old_engine_serves_until_the_new_one_does(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload(model_name="old"))
@@ -391,7 +393,7 @@ async def test_the_old_engine_answers_until_the_new_one_does(
     await answering(manager, shop, "new")
 
 
-async def test_a_drain_does_not_take_for_ever(
+async def test_a_drain_takes_a_limited_time(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock
 ) -> None:
     manager.apply(workload(model_name="old"))
@@ -405,7 +407,7 @@ async def test_a_drain_does_not_take_for_ever(
         await answering(manager, shop, "new")
 
 
-async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
+async def test_a_change_that_cannot_start_keeps_the_old_engine(
     manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(workload(model_name="old"))
@@ -414,8 +416,8 @@ async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
     last = (await watch(manager))[-1]
     assert last is not None
     assert last.phase == "error"
-    assert last.message.startswith("broken died 5 times in a row; it said last: out of memory")
-    assert "the engine from before the change goes on answering" in last.message
+    assert last.message.startswith("broken died 5 times in a row; last output: out of memory")
+    assert "the engine from before the change still serves calls" in last.message
     assert (await borrowed(manager)).model_name == "old"
     await until(lambda: saved["w1"].phase == "error")
     assert (saved["w1"].served_by, saved["w1"].running) == ("old", 1)
@@ -423,7 +425,7 @@ async def test_a_change_that_cannot_come_up_leaves_the_old_engine_answering(
     await answering(manager, shop, "new")
 
 
-async def test_a_change_to_what_nothing_serves_leaves_the_old_engine_answering(
+async def test_a_change_that_no_engine_serves_keeps_the_old_engine(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload(model_name="old"))
@@ -435,7 +437,7 @@ async def test_a_change_to_what_nothing_serves_leaves_the_old_engine_answering(
     await answering(manager, shop, "old")
 
 
-async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(
+async def test_an_old_engine_that_dies_during_a_change_is_not_waited_for(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload(model_name="old"))
@@ -449,7 +451,7 @@ async def test_an_old_engine_that_dies_meanwhile_is_not_waited_for(
     await answering(manager, shop, "new")
 
 
-async def test_what_no_engine_is_launched_with_changes_nothing(
+async def test_a_change_of_other_fields_keeps_the_engine(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(workload())
@@ -461,7 +463,7 @@ async def test_what_no_engine_is_launched_with_changes_nothing(
     assert len(shop.made) == 1
 
 
-async def test_a_stand_in_is_known_before_it_runs_and_not_while_that_may_change(
+async def test_is_stand_in_is_true_only_while_it_is_certain(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     assert not manager.is_stand_in("w1")
@@ -480,7 +482,7 @@ async def test_a_stand_in_is_known_before_it_runs_and_not_while_that_may_change(
     assert not manager.is_stand_in("w1")
 
 
-async def test_changes_on_top_of_each_other_leave_the_last(
+async def test_of_several_changes_the_last_one_counts(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     for number in range(5):
@@ -490,7 +492,7 @@ async def test_changes_on_top_of_each_other_leave_the_last(
     await answering(manager, shop, "m4")
 
 
-async def test_a_change_while_a_bug_is_met_is_not_lost(
+async def test_a_change_during_an_unexpected_error_is_not_lost(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.look.clear()
@@ -501,7 +503,7 @@ async def test_a_change_while_a_bug_is_met_is_not_lost(
     await answering(manager, shop, "new")
 
 
-async def test_any_change_tries_a_failed_workload_again(
+async def test_any_change_retries_a_failed_workload(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.failure = EngineError("no memory")
@@ -530,10 +532,10 @@ async def test_calls_go_to_the_engine_with_the_fewest(
         async with manager.acquire("w1", 1) as seventh, manager.acquire("w1", 1) as eighth:
             assert seventh is not eighth
     in_turn = [await borrowed(manager) for _ in range(6)]
-    assert all(in_turn.count(engine) == 2 for engine in shop.made), "all idle: each in turn"
+    assert all(in_turn.count(engine) == 2 for engine in shop.made), "all are idle: they take turns"
 
 
-async def test_a_change_of_their_number_leaves_the_others_alone(
+async def test_a_change_of_the_number_keeps_the_other_replicas(
     manager: WorkloadManager, shop: Workshop, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(fixed(1))
@@ -556,7 +558,7 @@ async def test_a_change_of_their_number_leaves_the_others_alone(
     await until(lambda: shop.held == others)
 
 
-async def test_one_of_two_that_dies_leaves_the_other_answering(
+async def test_one_of_two_replicas_serves_when_the_other_dies(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(fixed(2))
@@ -571,7 +573,7 @@ async def test_one_of_two_that_dies_leaves_the_other_answering(
     await until(lambda: "2 of 2" in now(manager).message)
 
 
-async def test_one_of_two_that_cannot_come_up_is_said(
+async def test_the_message_names_a_replica_that_cannot_start(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.failing = {1}
@@ -582,10 +584,10 @@ async def test_one_of_two_that_cannot_come_up_is_said(
     shop.failing = set()
     manager.apply(fixed(2, description="try again"))
     await until(lambda: "2 of 2" in now(manager).message)
-    assert len(shop.made) == 2, "the one that answers is left alone"
+    assert len(shop.made) == 2, "the one that serves is kept"
 
 
-async def test_a_change_moves_all_replicas_at_once_and_none_where_one_fails(
+async def test_a_change_replaces_all_replicas_or_none(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     manager.apply(fixed(2, model_name="old"))
@@ -599,10 +601,15 @@ async def test_a_change_moves_all_replicas_at_once_and_none_where_one_fails(
     await answering(manager, shop, "new", "new")
 
 
-async def test_no_more_than_this_machine_runs(manager: WorkloadManager, shop: Workshop) -> None:
+async def test_the_number_of_replicas_is_limited_on_this_machine(
+    manager: WorkloadManager, shop: Workshop
+) -> None:
     manager.apply(fixed(100))
     await until(lambda: "4 of 4" in now(manager).message)
-    assert "100 were asked for, this machine runs at most 4 of a workload" in now(manager).message
+    assert (
+        "100 replicas were requested, but this machine runs at most 4 for a workload"
+        in now(manager).message
+    )
     assert len(shop.held) == 4
 
 
@@ -631,11 +638,11 @@ async def test_a_window_opens_and_closes(
         assert now(manager).phase == "scheduling"
         with pytest.raises(NotServing, match="starts Tue 2025-11-25 08:00"):
             await borrowed(manager)
-        assert shop.held, "a call in flight is not cut"
+        assert shop.held, "a call in progress is not cut"
     await until(lambda: not shop.held)
 
 
-async def test_a_cron_starts_and_stops_when_nobody_calls(
+async def test_a_cron_schedule_starts_an_engine_and_stops_it_without_calls(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock
 ) -> None:
     manager.apply(scheduled(cron="0 2 * * *"))
@@ -668,7 +675,7 @@ async def test_a_change_outside_the_schedule_starts_nothing(
     await answering(manager, shop, "new")
 
 
-async def test_a_failed_start_is_tried_again_at_the_next(
+async def test_a_failed_start_is_retried_at_the_next_fire(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock
 ) -> None:
     manager.apply(scheduled(cron="0 2 * * *"))
@@ -686,7 +693,7 @@ async def test_a_failed_start_is_tried_again_at_the_next(
 # Load
 
 
-async def test_a_workload_at_rest_is_started_by_a_call(
+async def test_a_call_starts_a_workload_that_is_scaled_to_zero(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock, saved: dict[str, StoredStatus]
 ) -> None:
     manager.apply(scaled(0, 3))
@@ -705,20 +712,18 @@ async def test_a_workload_at_rest_is_started_by_a_call(
     await until(lambda: (saved["w1"].running, saved["w1"].wanted) == (0, 0))
 
 
-async def test_a_cold_call_waits_no_longer_than_it_is_held(
-    manager: WorkloadManager, shop: Workshop
-) -> None:
+async def test_a_cold_call_waits_a_limited_time(manager: WorkloadManager, shop: Workshop) -> None:
     shop.gate.clear()
     manager.apply(scaled(0, 1))
     await until(lambda: now(manager).phase == "ready")
-    with pytest.raises(NotServing, match="still coming up") as raised:
+    with pytest.raises(NotServing, match="still starting") as raised:
         await borrowed(manager, 0.05)
     assert raised.value.reason == "not_ready"
     shop.gate.set()
     await answering(manager, shop, "real-model")
 
 
-async def test_a_cold_start_that_fails_is_tried_by_the_next_call_after_the_rest(
+async def test_a_failed_cold_start_is_retried_by_a_later_call(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock
 ) -> None:
     shop.failure = EngineError("no memory")
@@ -737,7 +742,7 @@ async def test_a_cold_start_that_fails_is_tried_by_the_next_call_after_the_rest(
 async def test_engines_follow_the_load(
     manager: WorkloadManager, shop: Workshop, clock: ManualClock
 ) -> None:
-    """Each engine computes two calls at once."""
+    """Each engine computes two calls at the same time."""
     manager.apply(scaled(1, 3))
     await answering(manager, shop, "real-model")
     async with AsyncExitStack() as calls:
@@ -750,17 +755,17 @@ async def test_engines_follow_the_load(
         for _ in range(20):
             await calls.enter_async_context(manager.acquire("w1", 1))
         await clock.advance(10 * UP_SECONDS)
-        assert len(shop.held) == 3, "never more than the most"
+        assert len(shop.held) == 3, "never more than the maximum"
     await clock.advance(DOWN_SECONDS)
     await until(lambda: len(shop.held) == 1)
     await clock.advance(10 * IDLE_SECONDS)
-    assert len(shop.held) == 1, "never fewer than the fewest"
+    assert len(shop.held) == 1, "never fewer than the minimum"
 
 
-# Ends
+# End
 
 
-async def test_a_deleted_workload_lets_go_of_everything(
+async def test_deleting_a_workload_ends_waiting_and_engines(
     manager: WorkloadManager, shop: Workshop
 ) -> None:
     shop.gate.clear()
@@ -795,16 +800,14 @@ async def test_a_deleted_workload_finishes_its_calls(
         await until(lambda: not shop.held)
 
 
-async def test_deleted_before_it_began(manager: WorkloadManager, shop: Workshop) -> None:
+async def test_deleting_before_the_first_start(manager: WorkloadManager, shop: Workshop) -> None:
     manager.apply(workload())
     manager.forget("w1")
     await asyncio.sleep(0.02)
     assert not shop.made
 
 
-async def test_deleted_while_an_engine_is_looked_for(
-    manager: WorkloadManager, shop: Workshop
-) -> None:
+async def test_deleting_while_an_engine_is_chosen(manager: WorkloadManager, shop: Workshop) -> None:
     shop.look.clear()
     manager.apply(workload())
     await until(shop.looking.is_set)
@@ -815,7 +818,9 @@ async def test_deleted_while_an_engine_is_looked_for(
     assert shop.models == ["another"]
 
 
-async def test_a_stop_lets_go_of_everybody(manager: WorkloadManager, shop: Workshop) -> None:
+async def test_closing_ends_all_waiting_and_following(
+    manager: WorkloadManager, shop: Workshop
+) -> None:
     shop.gate.clear()
     manager.apply(workload())
     watcher = asyncio.create_task(watch(manager))
@@ -831,7 +836,9 @@ async def test_a_stop_lets_go_of_everybody(manager: WorkloadManager, shop: Works
     assert (raised.value.reason, raised.value.retry_after) == ("stopping", 2)
 
 
-async def test_a_long_download_does_not_pile_up(manager: WorkloadManager, shop: Workshop) -> None:
+async def test_the_events_of_a_long_download_are_bounded(
+    manager: WorkloadManager, shop: Workshop
+) -> None:
     shop.gate.clear()
     shop.steps = 5000
     manager.apply(workload())

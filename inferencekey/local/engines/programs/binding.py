@@ -1,4 +1,4 @@
-"""Setting where a command listens: the platform chooses the port, whatever the command says.
+"""Setting where a command listens: the platform chooses the port, not the command.
 
 Pure: words in, words out.
 """
@@ -44,6 +44,7 @@ def bind(command: Command, port: int, host: str = "127.0.0.1") -> BoundCommand:
     """
     program = command.program
     values = {"port": str(port), "host": host}
+    # The options of a wrapper in front of the program are not the program's: `docker -p …`.
     head = [_fill(word, values) for word in command.words[: command.start + 1]]
     tail = [_fill(word, values) for word in command.words[command.start + 1 :]]
     replaced: list[str] = []

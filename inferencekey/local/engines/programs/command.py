@@ -99,6 +99,7 @@ def option_value(words: Sequence[str], options: Iterable[str]) -> str | None:
     options = tuple(options)
     found: str | None = None
     for index, word in enumerate(words):
+        # These programs use the last value when an option is given twice.
         if is_option(word, options):
             _, equals, value = word.partition("=")
             found = value if equals else value_after(words, index)
@@ -116,6 +117,7 @@ def is_option(word: str, options: Iterable[str]) -> bool:
 
 def value_after(words: Sequence[str], index: int) -> str | None:
     """Return the word after an option, if it is not an option itself."""
+    # Only two dashes mark an option here: `-1` is a common value.
     if index + 1 >= len(words) or words[index + 1].startswith("--"):
         return None
     return words[index + 1]

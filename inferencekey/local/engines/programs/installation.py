@@ -61,10 +61,10 @@ def missing(command: Command) -> str:
     """Return why a command that is not installed cannot be launched, in a few words."""
     path = command.executable
     if "/" not in path or shutil.which(path) is not None:
-        return f"no {command.name} installed here"
+        return f"{command.name} is not installed here"
     if Path(path).exists():
-        return f"{path} is no program that can be run"
-    return f"{path} is not there"
+        return f"{path} is not an executable program"
+    return f"{path} does not exist"
 
 
 def _is_transparently_wrapped(command: Command) -> bool:

@@ -68,6 +68,7 @@ async def fetch_json(session: aiohttp.ClientSession, path: str) -> Any:
         async with session.get(path, allow_redirects=False) as response:
             if response.status != 200:
                 return None
+            # Bounded, because the program may be any program.
             body = b""
             while len(body) < RESPONSE_BYTES:
                 part = await response.content.readany()

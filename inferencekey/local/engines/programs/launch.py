@@ -77,6 +77,7 @@ class Launch:
             self.on_started(process)
             await self._wait_until_ready(process)
         except BaseException:
+            # Also when cancelled. It serves no call yet, so it needs no time to finish.
             await process.stop(grace=0)
             raise
         return process
@@ -91,6 +92,7 @@ class Launch:
             bound.argv,
             folder=self.folder,
             log=self.log,
+            # Not the environment of an engine of ours: the user's models are in the user's home.
             env=program_environment(variables, defaults=self.command.program.defaults),
             address=f"http://127.0.0.1:{port}",
             name=self.name,
@@ -124,9 +126,10 @@ class Launch:
         try:
             await bring_model(session, workload.model_name, workload.task_type, self.on_step)
         except (aiohttp.ClientError, TimeoutError) as error:
+            # A process that died is started again; one that runs and does not respond is not.
             if process.exited.is_set():
                 raise EngineDied(process.describe_exit()) from None
-            raise EngineError(f"{process.name} does not answer: {type(error).__name__}") from error
+            raise EngineError(f"{process.name} does not respond: {type(error).__name__}") from error
 
 
 async def _report_progress(process: EngineProcess, on_step: OnStep) -> None:

@@ -54,6 +54,7 @@ class LogFiles:
                 continue
             for file in folder.glob("*-*.log*"):
                 if file.name.partition("-")[2].partition(".")[0] not in launch_hashes:
+                    # A file that cannot be removed is not worth a failed workload.
                     with suppress(OSError):
                         file.unlink()
 

@@ -35,6 +35,7 @@ async def bring_model(
         aiohttp.ClientError: the server is gone.
     """
     models = names_in(await fetch_json(session, "/api/tags"), "models", "name")
+    # ollama adds the tag `latest` to a name without a tag.
     if model not in models and f"{model}:latest" not in models:
         await _pull(session, model, on_step)
     on_step("bootstrapping", f"ollama is loading {model}", None)
@@ -44,6 +45,7 @@ async def bring_model(
 async def _pull(session: aiohttp.ClientSession, model: str, on_step: OnStep) -> None:
     reported = ""
     on_step("provisioning", f"ollama is fetching {model}", None)
+    # A download has no limit as a whole; only silence is an error.
     timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_SECONDS)
     last: dict[str, Any] = {}
     async with session.post(
@@ -60,7 +62,7 @@ async def _pull(session: aiohttp.ClientSession, model: str, on_step: OnStep) -> 
                 # One read may hold many lines: let others see each step.
                 await asyncio.sleep(0)
     if last.get("status") != "success":
-        why = last.get("error") or f"it answered with status {response.status} and did not finish"
+        why = last.get("error") or f"it responded with status {response.status} and did not finish"
         raise EngineError(f"ollama cannot fetch {model}: {why}")
 
 

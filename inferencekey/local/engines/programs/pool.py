@@ -164,6 +164,7 @@ class InstalledPrograms:
         async def launch(on_step: OnStep) -> EngineProcess:
             return await self._launch(workload, command, replica, name, on_step)
 
+        # Another command is another process: the old one serves until the new one does.
         key = _Key(workload.id, _launch_hash(workload, command), replica)
         if key not in self._shared:
             self._shared[key] = SharedEngine(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from attrs import frozen
 
@@ -20,9 +19,7 @@ from inferencekey.local.engines.programs.command import (
 from inferencekey.local.engines.programs.installation import is_installed, missing
 from inferencekey.local.records import StoredWorkload
 
-__all__ = ["PROGRAMS_VARIABLE", "Selection", "programs_allowed", "secrets_of", "select_program"]
-
-PROGRAMS_VARIABLE: Final = LOCAL_PROGRAMS.name
+__all__ = ["Selection", "programs_allowed", "secrets_of", "select_program"]
 
 
 @frozen
@@ -64,14 +61,18 @@ def select_program(workload: StoredWorkload, *, allowed: bool) -> Selection:
     else:
         own = _own_command(workload)
         commands = () if own is None else (own,)
+    if not commands and _command_text(workload) is not None:
+        return Selection(None, "the command of the workload does not run a program")
     if not commands:
-        return Selection(None, f"nothing is known to launch for {workload.backend} here")
+        return Selection(None, f"no program is known for the backend {workload.backend}")
     command = next(filter(is_installed, commands), None)
     if command is None:
         return Selection(None, missing(commands[0]))
     if not allowed:
         return Selection(
-            None, f"{command.name} is not launched here ({PROGRAMS_VARIABLE}=1 allows it)"
+            None,
+            f"{command.name} is installed but not allowed to run"
+            f" (set {LOCAL_PROGRAMS.name}=1 to allow it)",
         )
     return Selection(command)
 

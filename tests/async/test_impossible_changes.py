@@ -1,4 +1,4 @@
-"""What only the live state shows to be impossible: said before anything is written, async and sync."""
+"""Specs that are impossible only because of the live workload: rejected before any write."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def spec(slug: str, **fields: Any) -> WorkloadSpec:
 
 @WAYS
 @pytest.mark.parametrize("method", ["plan", "ensure"])
-def test_settings_without_a_kind_create_nothing(way: str, plane: Plane, method: str) -> None:
+def test_policy_settings_without_a_policy_create_nothing(
+    way: str, plane: Plane, method: str
+) -> None:
     with pytest.raises(
         ValidationError,
         match="workload 'a' does not exist yet, so its execution_policy_config needs",
@@ -45,7 +47,7 @@ def test_settings_without_a_kind_create_nothing(way: str, plane: Plane, method: 
 
 
 @WAYS
-def test_of_many_only_the_one_fails(way: str, plane: Plane) -> None:
+def test_only_the_impossible_spec_of_many_fails(way: str, plane: Plane) -> None:
     with pytest.raises(EnsureAllError) as caught:
         call(
             way,
@@ -58,7 +60,7 @@ def test_of_many_only_the_one_fails(way: str, plane: Plane) -> None:
 
 
 @WAYS
-def test_another_task_type_is_warned_of_at_the_users_line(way: str, plane: Plane) -> None:
+def test_a_changed_task_type_warns_at_the_users_line(way: str, plane: Plane) -> None:
     plane.add("a", task_type="embedding")
     ours = {"base_url": plane.url, "project": "acme", "sdk_token": TOKEN}
     with warnings.catch_warnings(record=True) as caught:

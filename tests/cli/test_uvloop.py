@@ -1,4 +1,4 @@
-"""Which loop a platform of the command line runs on."""
+"""The event loop that ``inferencekey up`` runs on."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ async def _loop() -> str:
     return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
 
-@pytest.mark.parametrize("said", [None, "", "1", "yes"])
-def test_uvloop_where_it_is_installed(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", [None, "", "1", "yes"])
+def test_uses_uvloop_if_it_is_installed(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("uvloop")
     monkeypatch.delenv(UVLOOP.name, raising=False)
-    if said is not None:
-        monkeypatch.setenv(UVLOOP.name, said)
+    if value is not None:
+        monkeypatch.setenv(UVLOOP.name, value)
     assert anyio.run(_loop, backend_options={"use_uvloop": uses_uvloop()}) == "uvloop"
 
 
-@pytest.mark.parametrize("said", ["0", "off", "No", " false "])
-def test_asyncios_where_uvloop_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(UVLOOP.name, said)
+@pytest.mark.parametrize("value", ["0", "off", "No", " false "])
+def test_uses_asyncio_if_uvloop_is_switched_off(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(UVLOOP.name, value)
     assert anyio.run(_loop, backend_options={"use_uvloop": uses_uvloop()}) == "asyncio"
 
 
-def test_asyncios_where_uvloop_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_asyncio_if_uvloop_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(UVLOOP.name, raising=False)
     monkeypatch.delitem(sys.modules, "uvloop", raising=False)
     monkeypatch.setattr(sys, "path", [])
