@@ -131,7 +131,7 @@ class _DirectRelay:
         engine_response: aiohttp.ClientResponse,
     ) -> _DirectRelay | None:
         """Return a relay, if both sides are chunked: then chunks can be sent on as they are."""
-        engine, caller = EngineConnection.of(engine_response), request.transport
+        engine, caller = engine_connection(engine_response), request.transport
         if engine is None or caller is None or "Transfer-Encoding" not in response.headers:
             return None
         return cls(request, caller, engine)
