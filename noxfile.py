@@ -1,9 +1,11 @@
 """Every check has a session here; ``.ci/run`` only calls them.
 
 nox                 what CI runs: generated, lint, types, wheel, docs, tests
-nox -s tests        one of them
+nox -s tests        one session
+nox -s tests-all    the tests on every supported Python that is installed; not part of CI
+nox -s lowest       the tests with the lowest allowed version of every dependency; not part of CI
+nox -s newest       the tests with the newest allowed version of every dependency; not part of CI
 nox -s soak         ten minutes of random faults; not part of CI
-nox -s tests-all    the tests on every supported Python that is installed
 nox -s bench        the benchmarks, ten minutes or more; not part of CI
 """
 
@@ -16,10 +18,10 @@ from pathlib import Path
 import nox
 
 HERE = Path(__file__).parent
-PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))
 PYTHONS = [
     line.rpartition(" ")[2]
-    for line in PROJECT["classifiers"]
+    for line in PYPROJECT["project"]["classifiers"]
     if line.startswith("Programming Language :: Python :: 3.")
 ]
 
@@ -30,20 +32,23 @@ nox.options.error_on_external_run = True
 nox.options.stop_on_first_error = True
 
 COVERED = "inferencekey/_core/*"
+TEST_GROUPS = ("test", "lint", "examples")
+
+
+def requirements(*groups: str) -> tuple[str, ...]:
+    """Return what the named dependency groups of pyproject.toml install."""
+    return nox.project.dependency_groups(PYPROJECT, *groups)
 
 
 def install(session: nox.Session, *groups: str, extras: str = "cli,local") -> None:
     """Install the package as users do, not editable, and the named groups."""
-    session.install(
-        f".[{extras}]",
-        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups),
-    )
+    session.install(f".[{extras}]", *requirements(*groups))
 
 
 @nox.session
 def generated(session: nox.Session) -> None:
     """The committed ``_sync`` is what ``_async`` gives, by file set and bytes."""
-    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.install(*requirements("lint"))
     session.run("python", "inferencekey/_codegen/generate.py", "--check")
 
 
@@ -72,7 +77,8 @@ def wheel(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--wheel", "--outdir", folder, silent=True)
         (built,) = Path(folder).glob("*.whl")
         session.install("--force-reinstall", str(built))
-    session.run("python", "-I", str(HERE / "tests" / "wheel_check.py"))
+        # While the wheel is there: the hint about what is missing names it.
+        session.run("python", "-I", str(HERE / "tests" / "wheel_check.py"))
 
 
 @nox.session
@@ -108,17 +114,50 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Everything under ``tests/``; ``_core`` is covered whole."""
-    _tests(session)
+    install(session, *TEST_GROUPS)
+    run_covered(session)
 
 
 @nox.session(name="tests-all", python=PYTHONS)
 def tests_all(session: nox.Session) -> None:
     """The same on every supported Python that is installed."""
-    _tests(session)
+    install(session, *TEST_GROUPS)
+    run_covered(session)
 
 
-def _tests(session: nox.Session) -> None:
-    install(session, "test", "lint", "examples")
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest allowed version of every dependency, extras included.
+
+    It runs on the oldest Python: newer ones have no wheels of some of these versions.
+    """
+    pins = Path(session.create_tmp()) / "lowest.txt"
+    lock = ("--resolution=lowest-direct", "--all-extras", f"--output-file={pins}", "--quiet")
+    session.install("uv")
+    session.run("uv", "pip", "compile", "pyproject.toml", *lock)
+    # As constraints, so that the test tools, which are not pinned, cannot raise a dependency.
+    install_with_uv(session, f"--constraint={pins}")
+    run_all(session)
+
+
+@nox.session(python=PYTHONS[0])
+def newest(session: nox.Session) -> None:
+    """The tests with the newest allowed version of every dependency, extras included."""
+    session.install("uv")
+    install_with_uv(session, "--upgrade", "--prerelease=disallow")
+    # What is newer and not allowed: a reason to look at an upper bound.
+    session.run("uv", "pip", "list", "--outdated")
+    run_all(session)
+
+
+def install_with_uv(session: nox.Session, *options: str) -> None:
+    """Install the package with every extra, and what its tests need."""
+    package = f".[{','.join(PYPROJECT['project']['optional-dependencies'])}]"
+    session.run("uv", "pip", "install", *options, package, *requirements(*TEST_GROUPS))
+
+
+def run_covered(session: nox.Session) -> None:
+    """Run every test, and fail where ``_core`` is not covered completely."""
     data = Path(session.create_tmp()) / "coverage"
     session.run("coverage", "erase", f"--data-file={data}")
     session.run(
@@ -132,9 +171,15 @@ def _tests(session: nox.Session) -> None:
         "--fail-under=100",
         "--skip-covered",
     )
-    # Most of these wait for deadlines and retries: more of them at once than there are processors. What shares a platform
-    # is in one file.
-    others = ("--ignore=tests/core", "--numprocesses=4", "--dist=loadfile")
-    session.run("python", "-m", "pytest", "-m", "not engine", *others, *session.posargs)
-    # By themselves, since an engine takes every processor. Last, so that the runner's closing line is the last word.
+    run_all(session, "--ignore=tests/core")
+
+
+def run_all(session: nox.Session, *options: str) -> None:
+    """Run every test: first those without the real engine, several at once, then those with it."""
+    # Most of these wait for deadlines and retries: more of them at once than there are processors.
+    # Tests that share a platform are in one file.
+    parallel = ("--numprocesses=4", "--dist=loadfile")
+    session.run("python", "-m", "pytest", "-m", "not engine", *parallel, *options, *session.posargs)
+    # One at a time, because an engine takes every processor. Last, because the runner reads the
+    # last summary line.
     session.run("python", "-m", "pytest", "-m", "engine", *session.posargs)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.cases import CASES, Case, chosen
+from benchmarks.cases import CASES, Case, select_cases
 from benchmarks.clients.catalogue import add_before
 from benchmarks.environments import PEERS, peer_python
 from benchmarks.machine import machine
-from benchmarks.probes import PROBES, chosen_probes
+from benchmarks.probes import PROBES, select_probes
 from benchmarks.probes.figures import Context, Figure
 from benchmarks.processes import ProcessFailed, ServerProcess
 from benchmarks.progress import progress
@@ -51,14 +51,16 @@ def main() -> int:
     arguments = _arguments()
     if arguments.before is not None:
         add_before(str(Path(arguments.before).resolve()))
-    cases = chosen(arguments.only, arguments.client, peers=not arguments.no_peers)
-    probes = chosen_probes(arguments.only)
+    cases = select_cases(arguments.only, arguments.client, peers=not arguments.no_peers)
+    probes = select_probes(arguments.only)
     if arguments.list or not (cases or probes):
         print("\n".join(f"{one.name:<20}{one.title}" for one in (*CASES, *PROBES)))
         return 0 if arguments.list else 2
-    described = machine()
+    machine_info = machine()
     print(
-        "\n".join(f"{name}: {value}" for name, value in described.items()), end="\n\n", flush=True
+        "\n".join(f"{name}: {value}" for name, value in machine_info.items()),
+        end="\n\n",
+        flush=True,
     )
     python = _environments(peers=not arguments.no_peers, cases=cases, probes=bool(probes))
     results: Results = {}
@@ -66,7 +68,7 @@ def main() -> int:
     with ServerProcess() as server:
         for case in cases:
             results[case.name] = measure(
-                case, rounds=arguments.rounds, url=server.url, python=python, say=progress
+                case, rounds=arguments.rounds, url=server.url, python=python, on_progress=progress
             )
             progress("")
             print(text_table(case, results[case.name]), end="\n\n", flush=True)
@@ -84,9 +86,9 @@ def main() -> int:
     by_name = {case.name: case for case in cases}
     print("\n".join(goal_lines(results, by_name)))
     if arguments.markdown:
-        print("\n" + markdown(results, by_name, figures, described))
+        print("\n" + markdown(results, by_name, figures, machine_info))
     if arguments.json is not None:
-        everything = as_json(results, figures, described)
+        everything = as_json(results, figures, machine_info)
         arguments.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     return 0
 

@@ -58,7 +58,7 @@ class Case:
     work: Work
     clients: tuple[str, ...]
     slug: str = ""
-    at_once: int = 1
+    concurrency: int = 1
     per: Literal["chunk", "call"] = "call"
     floors: tuple[tuple[Style, str], ...] = (("async", "floor-aiohttp"), ("sync", "floor-bridge"))
 
@@ -83,8 +83,8 @@ STREAM_FLOORS: Final[tuple[tuple[Style, str], ...]] = (
 )
 
 
-def _stream(name: str, title: str, slug: str, at_once: int = 1) -> Case:
-    return Case(name, title, "stream", ASYNC + SYNC, slug, at_once, "chunk", STREAM_FLOORS)
+def _stream(name: str, title: str, slug: str, concurrency: int = 1) -> Case:
+    return Case(name, title, "stream", ASYNC + SYNC, slug, concurrency, "chunk", STREAM_FLOORS)
 
 
 CONTROL_FLOORS: Final[tuple[tuple[Style, str], ...]] = (
@@ -163,7 +163,7 @@ CASES: Final = (
 )
 
 
-def chosen(only: list[str], clients: list[str], *, peers: bool) -> list[Case]:
+def select_cases(only: list[str], clients: list[str], *, peers: bool) -> list[Case]:
     """Return the cases whose name contains one of *only*, with the clients that contain one of *clients*.
 
     Empty lists are all. The floors stay, so that there is something to divide by.

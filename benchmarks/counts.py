@@ -49,14 +49,15 @@ def count(*, wasteful: bool = False) -> dict[str, float]:
                     ours, target=f"benchmarks.clients.wasteful:Wasteful{style.capitalize()}"
                 )
             for what in ("calls", "kept") + (("crossings",) if style == "sync" else ()):
-                said = run(ours, sys.executable, "counting", what, ours.target, style, server.url)
+                result = run(ours, sys.executable, "counting", what, ours.target, style, server.url)
                 least = (
                     run(floor, sys.executable, "counting", what, floor.target, style, server.url)
                     if what == "calls"
                     else {}
                 )
                 found |= {
-                    f"{style}: {name}": value - least.get(name, 0.0) for name, value in said.items()
+                    f"{style}: {name}": value - least.get(name, 0.0)
+                    for name, value in result.items()
                 }
     return found
 

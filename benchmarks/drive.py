@@ -37,7 +37,7 @@ class Order:
     work: str
     slug: str
     calls: int
-    at_once: int
+    concurrency: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AsyncDriver:
     async def _round(self, order: Order) -> Reading:
         waits: list[float] = []
         call = self._call(order, waits)
-        each = _split(order.calls, order.at_once)
+        each = _split(order.calls, order.concurrency)
 
         async def lane(calls: int) -> None:
             for _ in range(calls):
@@ -121,9 +121,9 @@ class SyncDriver:
         """Run a round."""
         waits: list[float] = []
         call = self._call(order, waits)
-        each = _split(order.calls, order.at_once)
+        each = _split(order.calls, order.concurrency)
         if len(each) > 1 and self._threads is None:
-            self._threads = ThreadPoolExecutor(order.at_once)
+            self._threads = ThreadPoolExecutor(order.concurrency)
 
         def lane(calls: int) -> None:
             for _ in range(calls):
@@ -185,9 +185,9 @@ def _reading(cpu: float, wall: float, waits: list[float]) -> Reading:
     return Reading(cpu, wall, statistics.median(waits) if waits else None)
 
 
-def _split(calls: int, at_once: int) -> list[int]:
-    least, more = divmod(calls, at_once)
-    return [count for lane in range(at_once) if (count := least + (lane < more))]
+def _split(calls: int, concurrency: int) -> list[int]:
+    least, more = divmod(calls, concurrency)
+    return [count for lane in range(concurrency) if (count := least + (lane < more))]
 
 
 def _check_stream(texts: list[str], slug: str) -> None:

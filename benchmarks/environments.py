@@ -31,7 +31,7 @@ def cache() -> Path:
     )
 
 
-def peer_python(name: str, say: Callable[[str], None]) -> str:
+def peer_python(name: str, on_progress: Callable[[str], None]) -> str:
     """Return the interpreter of a peer's environment, which is made if it is not there.
 
     Raises:
@@ -43,7 +43,7 @@ def peer_python(name: str, say: Callable[[str], None]) -> str:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / "installed"
     if not done.exists():
-        say(f"installing {' '.join(wanted)}")
+        on_progress(f"installing {' '.join(wanted)}")
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -37,19 +37,19 @@ def environment(spec: ClientSpec | None = None) -> dict[str, str]:
         "PYTHONDEVMODE",
     }
     kept = {name: value for name, value in os.environ.items() if name.upper() not in dropped}
-    told = {"PYTHONHASHSEED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    variables = {"PYTHONHASHSEED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
     if spec is not None and spec.environment == "own":
-        told |= (
+        variables |= (
             {launch.INSTEAD: spec.checkout}
             if spec.checkout
             else {launch.CHECKOUT: str(HERE.parent)}
         )
     if spec is not None and spec.uvloop:
-        told[launch.UVLOOP] = "1"
-    return kept | told
+        variables[launch.UVLOOP] = "1"
+    return kept | variables
 
 
-def launched(python: str, child: str, *arguments: str) -> list[str]:
+def launch_command(python: str, child: str, *arguments: str) -> list[str]:
     """Return the command that runs a program of ``children``."""
     return [python, "-P", str(HERE / "launch.py"), child, *arguments]
 
@@ -61,7 +61,7 @@ def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str,
         ProcessFailed: it said nothing; why is on stderr.
     """
     done = subprocess.run(
-        launched(python, child, *arguments),
+        launch_command(python, child, *arguments),
         stdout=subprocess.PIPE,
         text=True,
         env=environment(spec),
@@ -69,11 +69,11 @@ def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str,
     )
     if done.returncode or not done.stdout:
         raise ProcessFailed(f"{child}: ended with {done.returncode}")
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
-class Lines:
+class LineProcess:
     """A process that is spoken with by lines; it ends when its stdin is closed."""
 
     def __init__(
@@ -89,13 +89,13 @@ class Lines:
         """Its process id."""
         return self._process.pid
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send it a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
 
-    def hear(self) -> str:
+    def receive(self) -> str:
         """Return its next line.
 
         Raises:
@@ -130,17 +130,17 @@ class Lines:
         self._process.stdout.close()
 
 
-class ServerProcess(Lines):
+class ServerProcess(LineProcess):
     """The pre-rendered server; ``url`` is its address."""
 
     def __init__(self) -> None:
         super().__init__(
             "server", [sys.executable, "-m", "benchmarks.server"], environment(), cwd=HERE.parent
         )
-        self.url = f"http://127.0.0.1:{self.hear()}"
+        self.url = f"http://127.0.0.1:{self.receive()}"
 
 
-class ClientProcess(Lines):
+class ClientProcess(LineProcess):
     """One client in its environment.
 
     Args:
@@ -151,10 +151,12 @@ class ClientProcess(Lines):
 
     def __init__(self, spec: ClientSpec, python: str, url: str) -> None:
         super().__init__(
-            spec.name, launched(python, "worker", spec.target, spec.style, url), environment(spec)
+            spec.name,
+            launch_command(python, "worker", spec.target, spec.style, url),
+            environment(spec),
         )
         self.spec = spec
-        self.versions: dict[str, str] = json.loads(self.hear())
+        self.versions: dict[str, str] = json.loads(self.receive())
 
     def round(self, **order: Any) -> dict[str, float]:
         """Have it run a round and return its reading.
@@ -162,8 +164,8 @@ class ClientProcess(Lines):
         Raises:
             ProcessFailed: the client raised, or its process ended.
         """
-        self.say(json.dumps(order))
-        reading: dict[str, Any] = json.loads(self.hear())
+        self.send(json.dumps(order))
+        reading: dict[str, Any] = json.loads(self.receive())
         if "failed" in reading:
             raise ProcessFailed(reading["failed"])
         return reading

@@ -10,7 +10,7 @@ from benchmarks.clients.catalogue import CLIENTS
 from benchmarks.goals import GOALS
 from benchmarks.probes.figures import Figure
 from benchmarks.rounds import Measured
-from benchmarks.stats import Spread, figure, spread
+from benchmarks.stats import Spread, format_figure, spread
 
 What = Literal["cpu", "wall", "wait"]
 Results = dict[str, dict[str, Measured]]
@@ -63,7 +63,7 @@ def text_table(case: Case, measured: dict[str, Measured]) -> str:
         count = sum(reading is not None for reading in mine.rounds)
         lines.append(
             f"  {name:<22}{shown!s:>26}{'-' if against is None else str(against):>26}"
-            f"{figure(beside.median * 1e6) if beside else '-':>16}   {count}"
+            f"{format_figure(beside.median * 1e6) if beside else '-':>16}   {count}"
         )
     lines.append(f"  floor: {floors}")
     return "\n".join(lines)
@@ -104,11 +104,11 @@ def markdown(
     results: Results,
     cases: dict[str, Case],
     figures: dict[str, list[Figure]],
-    described: dict[str, str],
+    machine_info: dict[str, str],
 ) -> str:
     """Return the tables of the documentation: the machine, medians, ours by its floors, and the probes' figures."""
     lines = [
-        f"Measured on {described['date']}: {described['cpu']}, {described['cores']} cores, {described['system']}."
+        f"Measured on {machine_info['date']}: {machine_info['cpu']}, {machine_info['cores']} cores, {machine_info['system']}."
     ]
     lines += [f"Versions: {_versions(results)}.", ""] if results else [""]
     data = {
@@ -123,10 +123,10 @@ def markdown(
         lines += ["", *_control_plane(control, cases)]
     for found in figures.values():
         lines += ["", "| what | on | median (quartiles) | × |", "|---|---|---|---|"]
-        for figure_ in found:
-            against = f"{figure_.ratio} × {figure_.than}" if figure_.ratio else ""
+        for figure in found:
+            against = f"{figure.ratio} × {figure.than}" if figure.ratio else ""
             lines.append(
-                f"| {figure_.what.strip()} | {figure_.who} | {figure_.value} {figure_.unit} | {against} |"
+                f"| {figure.what.strip()} | {figure.subject} | {figure.value} {figure.unit} | {against} |"
             )
     return "\n".join(lines)
 
@@ -145,7 +145,7 @@ def _versions(results: Results) -> str:
 
 def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
     """Milliseconds, and the share of ours that is spent outside the network: what the floor that only reads does not take."""
-    who = (
+    subject = (
         "floor-list",
         "floor-list-parsed",
         "ours-management-async",
@@ -166,14 +166,14 @@ def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
     for name, row in results.items():
         case = cases[name]
         cells: list[str] = []
-        for client in who:
+        for client in subject:
             measured = row.get(client)
             found = (
                 spread(value for value in per_unit(case, measured, "cpu") if value is not None)
                 if measured
                 else None
             )
-            cells.append(figure(found.median * 1e3) if found else "–")
+            cells.append(format_figure(found.median * 1e3) if found else "–")
         against = ratio(case, row["floor-list"], row["ours-management-async"], "cpu")
         cells.append(f"{(1 - against.median) * 100:.0f} %" if against else "–")
         lines.append(f"| {case.title} | {' | '.join(cells)} |")
@@ -218,7 +218,7 @@ def _cell(case: Case, row: dict[str, Measured], names: tuple[str, ...]) -> str:
         if measured is None or measured.failed is not None:
             return "–"
         found = spread(value for value in per_unit(case, measured, what) if value is not None)
-        return figure(found.median * (1e3 if what == "wait" else 1e6)) if found else "–"
+        return format_figure(found.median * (1e3 if what == "wait" else 1e6)) if found else "–"
 
     first, *rest = (shown(name) for name in names)
     if all(cell == "–" for cell in rest):
@@ -235,15 +235,15 @@ def _against_floor(case: Case, row: dict[str, Measured], name: str) -> str:
 
 
 def as_json(
-    results: Results, figures: dict[str, list[Figure]], described: dict[str, str]
+    results: Results, figures: dict[str, list[Figure]], machine_info: dict[str, str]
 ) -> dict[str, Any]:
     """Return everything: every reading of every round, and every figure."""
     return {
-        "machine": described,
+        "machine": machine_info,
         "cases": {
             case: {name: asdict(one) for name, one in row.items()} for case, row in results.items()
         },
         "figures": {
-            probe: [asdict(figure_) for figure_ in found] for probe, found in figures.items()
+            probe: [asdict(figure) for figure in found] for probe, found in figures.items()
         },
     }

@@ -36,7 +36,7 @@ class Measured:
 
 
 def measure(
-    case: Case, *, rounds: int, url: str, python: dict[str, str], say: Callable[[str], None]
+    case: Case, *, rounds: int, url: str, python: dict[str, str], on_progress: Callable[[str], None]
 ) -> dict[str, Measured]:
     """Run a case and return what each client took.
 
@@ -54,7 +54,7 @@ def measure(
         for spec in case.specs():
             if spec.environment not in python:
                 continue
-            say(f"{case.name}: warming up {spec.name}")
+            on_progress(f"{case.name}: warming up {spec.name}")
             measured = found[spec.name] = Measured(spec.name)
             try:
                 process = stack.enter_context(ClientProcess(spec, python[spec.environment], url))
@@ -66,7 +66,7 @@ def measure(
             running[spec.name] = process
             left_out[spec.name] = rounds - max(min(3, rounds), min(rounds, int(PATIENCE / wall)))
         for number in range(rounds):
-            say(f"{case.name}: round {number + 1} of {rounds}")
+            on_progress(f"{case.name}: round {number + 1} of {rounds}")
             # There and back again, so that nobody always follows the same neighbour.
             order = list(running.items())
             for name, process in order if number % 2 == 0 else reversed(order):
@@ -82,23 +82,24 @@ def measure(
 
 def _calibrate(process: ClientProcess, case: Case) -> tuple[int, float]:
     """Return how many calls make a round, and how long one takes. This is the warm-up too."""
-    calls = case.at_once
+    calls = case.concurrency
     process.round(**_order(case, calls))
     while True:
         wall = process.round(**_order(case, calls))["wall"]
         if wall >= ROUND_SECONDS * 0.8:
             return calls, wall
         calls = max(
-            calls * 2, case.at_once * int(calls / case.at_once * min(20.0, ROUND_SECONDS / wall))
+            calls * 2,
+            case.concurrency * int(calls / case.concurrency * min(20.0, ROUND_SECONDS / wall)),
         )
 
 
 def _round(process: ClientProcess, case: Case, calls: int, *, lead_in: bool) -> dict[str, float]:
     if lead_in:
         # Connections that the server or the pool gave up while others had their turn are opened outside the time.
-        process.round(**_order(case, case.at_once))
+        process.round(**_order(case, case.concurrency))
     return process.round(**_order(case, calls))
 
 
 def _order(case: Case, calls: int) -> dict[str, Any]:
-    return {"work": case.work, "slug": case.slug, "calls": calls, "at_once": case.at_once}
+    return {"work": case.work, "slug": case.slug, "calls": calls, "concurrency": case.concurrency}

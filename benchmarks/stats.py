@@ -20,7 +20,9 @@ class Spread:
         return Spread(self.low * factor, self.median * factor, self.high * factor)
 
     def __str__(self) -> str:
-        return f"{figure(self.median)} ({figure(self.low)}–{figure(self.high)})"
+        return (
+            f"{format_figure(self.median)} ({format_figure(self.low)}–{format_figure(self.high)})"
+        )
 
 
 def spread(values: Iterable[float]) -> Spread | None:
@@ -34,7 +36,7 @@ def spread(values: Iterable[float]) -> Spread | None:
     return Spread(low, median, high)
 
 
-def figure(value: float) -> str:
+def format_figure(value: float) -> str:
     """Return a figure with as many digits as it is worth: three."""
     if value >= 100:
         return f"{value:,.0f}"

@@ -1,18 +1,19 @@
 """Provision and call your own AI workloads.
 
-``ManagementClient`` declares what should exist (``ensure``), ``DataClient`` calls it; the same with ``Async`` in front is
-awaited. ``inferencekey.local`` is the platform on a laptop.
+``ManagementClient.ensure`` makes the platform match your description of a workload, and
+``DataClient`` calls the workload. The classes with ``Async`` in their names have the same methods,
+to be awaited. ``inferencekey.local`` is the platform on your own computer.
 
-Every name is loaded on first use, so that ``import inferencekey`` costs next to nothing.
+Every name is loaded when it is first used, so ``import inferencekey`` itself is cheap.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = (
-    False  # as type checkers know it; importing typing would cost more than all the rest of this
-)
+# Type checkers take this name for `typing.TYPE_CHECKING`. Importing typing would cost more than
+# everything else in this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from inferencekey._sync.streams import TextStream
     from inferencekey.errors import (
         ApiError,
+        ApplyAllError,
         AuthError,
         ConfigurationError,
+        DeploymentError,
         DriftError,
         EnsureAllError,
         GenerationFailed,
@@ -77,10 +80,11 @@ if TYPE_CHECKING:
         WorkloadSpec,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "ApiError",
+    "ApplyAllError",
     "AsyncDataClient",
     "AsyncEndpoint",
     "AsyncManagementClient",
@@ -91,6 +95,7 @@ __all__ = [
     "CallOptions",
     "ConfigurationError",
     "DataClient",
+    "DeploymentError",
     "DriftError",
     "EmbeddingResult",
     "Endpoint",
@@ -153,18 +158,36 @@ _ROOMS = {
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),
     "models": (
-        "Backend", "EmbeddingResult", "EndpointRef", "EngineLog", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase",
-        "Plan", "PlanLine", "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk",
-        "TextResult", "Timeouts", "Usage", "Workload", "WorkloadSpec",
+        "Backend",
+        "EmbeddingResult",
+        "EndpointRef",
+        "EngineLog",
+        "ExecutionPolicy",
+        "FieldDiff",
+        "OnDrift",
+        "Phase",
+        "Plan",
+        "PlanLine",
+        "ReadinessEvent",
+        "RerankItem",
+        "RerankResult",
+        "RetryPolicy",
+        "TaskType",
+        "TextChunk",
+        "TextResult",
+        "Timeouts",
+        "Usage",
+        "Workload",
+        "WorkloadSpec",
     ),
-}  # fmt: skip
+}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Whatever is not in the table is an error.
+    # Every name that is not in the table is one of the errors.
     value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

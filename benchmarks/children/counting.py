@@ -77,10 +77,10 @@ def main() -> None:
     count = {"calls": _calls, "kept": _kept, "crossings": _crossings}[what]
     with asyncio.Runner() as runner:
         caller = _InLoop(runner, make, url) if style == "async" else _InThread(make, url)
-        said = count(caller, counter)
+        result = count(caller, counter)
         caller.close()
     sys.setprofile(None)
-    print(json.dumps(said))
+    print(json.dumps(result))
 
 
 class _InLoop:

@@ -1,14 +1,16 @@
-"""A client of the local platform: takes orders on stdin, in JSON, and answers each with what it took.
+"""A client of the local platform. It reads orders on stdin and prints a result for each, in JSON.
 
-Its first line says where the platform is. Then:
+The first line of its input describes the platform. Every later line is an order; ``do`` names it:
 
-``{"do": "way", "name": …, "url": …, "api_key": …, "model": …, "pid": …}``: remember a way to an engine, and the process on it
-that is measured. An engine that closes idle connections when it likes (``"hangs_up": true``) gets a new one for each stream.
-``{"do": "port", "way": …}``: where the prepared engine behind a gateway listens.
-``{"do": "ensure", "slug": …, "command": …}``: from ``ensure`` over ready to the first token, in seconds.
-``{"do": "stream", "way": …, "at_once": …, "tokens": …, "user": …}``: streams by the aiohttp floor's loop: seconds to the first
-token with text, events, and what the way's process took of CPU meanwhile.
-``{"do": "firsts", "ways": […], "times": …, "tokens": …, "user": …}``: seconds to the first token by each way, in turn.
+``route``         name, url, api_key, model, pid: store a route to an engine, and which process to
+                  measure on it. With ``closes_idle`` every stream gets a new connection, because
+                  the engine closes idle ones at any time.
+``port``          route: on which port the prepared engine behind a gateway listens.
+``ensure``        slug, command: seconds from ``ensure`` to ready and to the first token.
+``stream``        route, concurrency, tokens, user: streams read with the loop of the aiohttp floor.
+                  The result has seconds to the first token with text, the number of events, and
+                  the CPU time of the route's process.
+``first_tokens``  routes, times, tokens, user: seconds to the first token on each route, in turn.
 """
 
 from __future__ import annotations
@@ -43,20 +45,20 @@ class Client:
             base_url=platform["url"], project="bench", api_key=platform["api_key"]
         )
         self._http = aiohttp.ClientSession()
-        self._ways: dict[str, dict[str, Any]] = {}
+        self._routes: dict[str, dict[str, Any]] = {}
 
-    async def way(self, name: str, **way: Any) -> dict[str, float]:
+    async def route(self, name: str, **route: Any) -> dict[str, float]:
         """Remember a way to an engine."""
-        self._ways[name] = way
+        self._routes[name] = route
         return {}
 
-    async def port(self, way: str) -> dict[str, int]:
+    async def port(self, route: str) -> dict[str, int]:
         """Return where the prepared engine behind a gateway listens."""
-        to = self._ways[way]
+        to = self._routes[route]
         headers = {"Authorization": f"Bearer {to['api_key']}"}
         async with self._http.get(f"{to['url']}/v1/port", headers=headers) as response:
-            said: dict[str, int] = orjson.loads(await response.read())
-            return said
+            result: dict[str, int] = orjson.loads(await response.read())
+            return result
 
     async def ensure(self, slug: str, command: str = "vllm serve bench/text") -> dict[str, float]:
         """Ensure a text workload, wait for it, stream one token."""
@@ -76,11 +78,15 @@ class Client:
                 first = first or time.perf_counter()
         return {"ensured": ensured - began, "ready": ready - began, "first": first - began}
 
-    async def stream(self, way: str, at_once: int, tokens: int, user: str) -> dict[str, float]:
+    async def stream(
+        self, route: str, concurrency: int, tokens: int, user: str
+    ) -> dict[str, float]:
         """Stream so many answers at once."""
-        pid = self._ways[way].get("pid")
+        pid = self._routes[route].get("pid")
         cpu = cpu_of(pid) if pid else 0.0
-        read = await asyncio.gather(*(self._stream(way, tokens, user) for _ in range(at_once)))
+        read = await asyncio.gather(
+            *(self._stream(route, tokens, user) for _ in range(concurrency))
+        )
         cpu = cpu_of(pid) - cpu if pid else 0.0
         return {
             "first": min(first for first, _ in read),
@@ -88,18 +94,18 @@ class Client:
             "cpu": cpu,
         }
 
-    async def firsts(
-        self, ways: list[str], times: int, tokens: int, user: str
+    async def first_tokens(
+        self, routes: list[str], times: int, tokens: int, user: str
     ) -> dict[str, list[float]]:
         """Stream short answers by each way in turn."""
-        found: dict[str, list[float]] = {way: [] for way in ways}
+        found: dict[str, list[float]] = {route: [] for route in routes}
         for number in range(times):
-            for way in ways if number % 2 else reversed(ways):
-                found[way].append((await self._stream(way, tokens, user))[0])
+            for route in routes if number % 2 else reversed(routes):
+                found[route].append((await self._stream(route, tokens, user))[0])
         return found
 
-    async def _stream(self, way: str, tokens: int, user: str) -> tuple[float, int]:
-        to = self._ways[way]
+    async def _stream(self, route: str, tokens: int, user: str) -> tuple[float, int]:
+        to = self._routes[route]
         body = orjson.dumps(
             {
                 "model": to["model"],
@@ -111,7 +117,7 @@ class Client:
             }
         )
         headers = {"Authorization": f"Bearer {to['api_key']}", "Content-Type": "application/json"}
-        if to.get("hangs_up"):
+        if to.get("closes_idle"):
             headers["Connection"] = "close"
         events = 0
         first = 0.0

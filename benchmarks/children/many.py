@@ -63,9 +63,9 @@ async def floor_stream(session: Any, url: str) -> AsyncIterator[str]:
                 yield orjson.loads(event[6:])["choices"][0]["delta"].get("content") or ""
 
 
-async def measure(who: str, count: int, seconds: float, url: str) -> dict[str, Any]:
+async def measure(subject: str, count: int, seconds: float, url: str) -> dict[str, Any]:
     """Open them, hold them, collect garbage, and say what came of it."""
-    if who == "ours":
+    if subject == "ours":
         from benchmarks.wire import KEY, PROJECT, PROMPT
         from inferencekey import AsyncDataClient
 
@@ -73,7 +73,7 @@ async def measure(who: str, count: int, seconds: float, url: str) -> dict[str, A
         close = client.aclose
         endpoint = client.endpoint("slow")
 
-        def opened() -> Any:
+        def open_stream() -> Any:
             return endpoint.generate_text_stream(PROMPT)
 
     else:
@@ -84,7 +84,7 @@ async def measure(who: str, count: int, seconds: float, url: str) -> dict[str, A
         )
         close = session.close
 
-        def opened() -> Any:
+        def open_stream() -> Any:
             return floor_stream(session, url)
 
     ready = 0
@@ -93,14 +93,14 @@ async def measure(who: str, count: int, seconds: float, url: str) -> dict[str, A
 
     async def read() -> None:
         nonlocal ready, chunks
-        stream = opened()
+        stream = open_stream()
         async with gate:
             await anext(stream)
             ready += 1
         async for _ in stream:
             chunks += 1
 
-    await read_one(opened)
+    await read_one(open_stream)
     stalls = Stalls()
     gc.collect()
     before = resident()
@@ -145,14 +145,14 @@ async def measure(who: str, count: int, seconds: float, url: str) -> dict[str, A
     }
 
 
-async def read_one(opened: Any) -> None:
+async def read_one(open_stream: Any) -> None:
     """One chunk of one stream, so that everything that is loaded once is loaded."""
-    stream = opened()
+    stream = open_stream()
     await anext(stream)
     await stream.aclose()
 
 
 def main() -> None:
     """Measure and say it."""
-    who, count, seconds, url = sys.argv[1:]
-    print(json.dumps(asyncio.run(measure(who, int(count), float(seconds), url))))
+    subject, count, seconds, url = sys.argv[1:]
+    print(json.dumps(asyncio.run(measure(subject, int(count), float(seconds), url))))

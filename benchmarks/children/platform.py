@@ -10,18 +10,19 @@ from pathlib import Path
 
 from benchmarks.loops import new_loop
 from inferencekey.local import LocalPlatform
-from inferencekey.local.engines.stand_ins.engines import Kind, StandInEngines
+from inferencekey.local.engines.stand_ins.kinds import Kind
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 
 
 async def _platform(folder: Path) -> None:
     async with LocalPlatform(data_dir=folder, port=0) as platform:
-        said = {
+        result = {
             "url": platform.base_url,
             "sdk_token": platform.mint_sdk_token("bench"),
             "api_key": platform.mint_live_token("bench/*"),
             "pid": os.getpid(),
         }
-        print(json.dumps(said), flush=True)
+        print(json.dumps(result), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -12,28 +12,32 @@ import re
 from typing import Final
 
 from benchmarks.loops import new_loop
-from benchmarks.server.answers import Stream, Whole, prepared_engine
 from benchmarks.server.protocol import Server
+from benchmarks.server.responses import StreamResponse, WholeResponse, render_engine
 
-ASKED: Final = re.compile(rb'"user": ?"([a-z0-9-]+)"')
+USER: Final = re.compile(rb'"user": ?"([a-z0-9-]+)"')
 
 
 class Engine(Server):
     """Chats by what they ask for; every other path says that all is well."""
 
-    def __init__(self, streams: dict[bytes, Stream], answers: dict[bytes, Whole | Stream]) -> None:
-        super().__init__(answers, {})
+    def __init__(
+        self,
+        streams: dict[bytes, StreamResponse],
+        responses: dict[bytes, WholeResponse | StreamResponse],
+    ) -> None:
+        super().__init__(responses, {})
         self._streams = streams
 
-    def choose(self, words: bytes, request: bytes) -> Whole | Stream | None:
-        asked = ASKED.search(request) if words == b"POST /v1/chat/completions" else None
-        return super().choose(words, request) if asked is None else self._streams.get(asked[1])
+    def choose(self, words: bytes, request: bytes) -> WholeResponse | StreamResponse | None:
+        name = USER.search(request) if words == b"POST /v1/chat/completions" else None
+        return super().choose(words, request) if name is None else self._streams.get(name[1])
 
 
 async def _serve(port: int) -> None:
-    streams, answers = prepared_engine(port)
+    streams, responses = render_engine(port)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Engine(streams, answers), "127.0.0.1", port
+        lambda: Engine(streams, responses), "127.0.0.1", port
     )
     await server.serve_forever()
 

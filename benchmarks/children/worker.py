@@ -27,7 +27,7 @@ def main() -> None:
             try:
                 reading = driver.round(Order(**json.loads(line)))
             except Exception as error:
-                print(json.dumps({"failed": _told(error)}), flush=True)
+                print(json.dumps({"failed": _describe(error)}), flush=True)
                 return
             print(
                 json.dumps({"cpu": reading.cpu, "wall": reading.wall, "wait": reading.wait}),
@@ -36,6 +36,6 @@ def main() -> None:
         driver.close()
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"

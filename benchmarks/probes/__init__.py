@@ -24,7 +24,7 @@ class Probe:
     name: str
     title: str
     measure: Callable[[Context], list[Figure]]
-    asked: bool = False
+    explicit: bool = False
 
 
 PROBES: Final = (
@@ -40,12 +40,12 @@ PROBES: Final = (
         "the local platform and its gateway, with the real engine",
         local.measure_engine,
     ),
-    Probe("many", "10,000 streams open at once (minutes, 400 MB)", many.measure, asked=True),
+    Probe("many", "10,000 streams open at once (minutes, 400 MB)", many.measure, explicit=True),
 )
 
 
-def chosen_probes(only: list[str]) -> list[Probe]:
+def select_probes(only: list[str]) -> list[Probe]:
     """Return the probes whose name contains one of *only*; all that need not be asked for, if it is empty."""
     if not only:
-        return [probe for probe in PROBES if not probe.asked]
+        return [probe for probe in PROBES if not probe.explicit]
     return [probe for probe in PROBES if any(part in probe.name for part in only)]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import urllib.request
 
 from benchmarks.clients.catalogue import CLIENTS
-from benchmarks.probes.figures import Context, Figure, compared
+from benchmarks.probes.figures import Context, Figure, make_figure
 from benchmarks.processes import run
 from benchmarks.wire import embed_path
 
-WHO = (
+SUBJECTS = (
     "floor-aiohttp",
     "floor-bridge",
     "ours-async",
@@ -27,28 +27,28 @@ ROUNDS = 5
 
 def measure(context: Context) -> list[Figure]:
     """Return the peaks."""
-    asked = urllib.request.Request(context.url + embed_path(), data=b"{}")  # noqa: S310 - our own server
-    with urllib.request.urlopen(asked) as answer:  # noqa: S310
-        body = len(answer.read())
+    request = urllib.request.Request(context.url + embed_path(), data=b"{}")  # noqa: S310 - our own server
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        body = len(response.read())
     figures: list[Figure] = []
-    for what, options, who in (
-        ("embed 256 × 1024, peak allocated by Python", ["--trace"], WHO[:4]),
-        ("embed 256 × 1024, rise of the resident peak", [], WHO),
+    for what, options, subject in (
+        ("embed 256 × 1024, peak allocated by Python", ["--trace"], SUBJECTS[:4]),
+        ("embed 256 × 1024, rise of the resident peak", [], SUBJECTS),
     ):
-        for name in who:
+        for name in subject:
             spec = CLIENTS[name]
             if spec.environment not in context.python:
                 continue
-            context.say(f"{what}: {name}")
+            context.progress(f"{what}: {name}")
             python = context.python[spec.environment]
             found = [
                 run(spec, python, "embed_memory", spec.target, spec.style, context.url, *options)
                 for _ in range(min(ROUNDS, context.rounds))
             ]
             goal = 1.2 if not options and spec.role == "ours" else None
-            peaks = [said["peak"] / 1e6 for said in found]
-            least = [(body + said["floats"]) / 1e6 for said in found]
+            peaks = [result["peak"] / 1e6 for result in found]
+            least = [(body + result["floats"]) / 1e6 for result in found]
             figures.append(
-                compared(what, name, "MB", peaks, least, than="(body + floats)", goal=goal)
+                make_figure(what, name, "MB", peaks, least, than="(body + floats)", goal=goal)
             )
     return figures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.stats import Spread, spread
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Context:
     url: str
     python: dict[str, str]
     rounds: int
-    say: Say
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Figure:
     """
 
     what: str
-    who: str
+    subject: str
     unit: str
     value: Spread
     ratio: Spread | None = None
@@ -61,7 +61,7 @@ class Figure:
         return self.value if self.ratio is None or self.absolute else self.ratio
 
     def __str__(self) -> str:
-        shown = f"  {self.what:<50} {self.who:<22} {self.value!s:>24} {self.unit:<4}"
+        shown = f"  {self.what:<50} {self.subject:<22} {self.value!s:>24} {self.unit:<4}"
         if self.ratio is not None:
             shown += f" {self.ratio} × {self.than}"
         if self.goal is not None:
@@ -69,9 +69,9 @@ class Figure:
         return shown
 
 
-def compared(
+def make_figure(
     what: str,
-    who: str,
+    subject: str,
     unit: str,
     values: Iterable[float],
     floor: Iterable[float] | None = None,
@@ -89,4 +89,4 @@ def compared(
         if floor is None
         else spread(mine / theirs for mine, theirs in zip(values, floor, strict=True))
     )
-    return Figure(what, who, unit, found, ratio, than, goal, absolute)
+    return Figure(what, subject, unit, found, ratio, than, goal, absolute)

@@ -20,13 +20,13 @@ from typing import Any, Final, cast
 
 from benchmarks import launch
 from benchmarks.clients.catalogue import CLIENTS
-from benchmarks.probes.figures import Context, Figure, compared
-from benchmarks.processes import Lines, environment, launched
+from benchmarks.probes.figures import Context, Figure, make_figure
+from benchmarks.processes import LineProcess, environment, launch_command
 
 COLD: Final = 3
-FIRSTS: Final = 25
+FIRST_TOKENS: Final = 25
 """Short streams by each way in a round, to find what the first token costs."""
-REAL_FIRSTS: Final = 6
+REAL_FIRST_TOKENS: Final = 6
 """The same with the real engine, which takes 30 ms each."""
 
 Readings = dict[str, list[dict[str, float]]]
@@ -49,47 +49,51 @@ def measure_engine(context: Context) -> list[Figure]:
 
 
 def _prepared(context: Context, folder: str) -> list[Figure]:
-    ways = ["direct"]
+    routes = ["direct"]
     kinds = {"paced": ("paced-8", "paced-104", 1), "4 paced": ("paced-8", "paced-104", 4)}
     kinds["in bursts"] = ("burst-8", "burst-1032", 1)
     found: dict[str, Readings] = {kind: {} for kind in kinds}
-    firsts: dict[str, list[float]] = {}
+    first_tokens: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        context.say("local: starting platforms with an engine that computes nothing")
+        context.progress("local: starting platforms with an engine that computes nothing")
         client: _Client | None = None
         for mark in ("", "+uvloop"):
             run = _Platform(context, f"{folder}{mark}", uvloop=bool(mark))
             other = stack.enter_context(run)
             other.ask(do="ensure", slug="prepared", command=_command(context))
             client = client or other
-            client.ask(do="way", name=f"gateway{mark}", **run.way("prepared"))
-            port = client.ask(do="port", way=f"gateway{mark}")["port"]
+            client.ask(do="route", name=f"gateway{mark}", **run.route("prepared"))
+            port = client.ask(do="port", route=f"gateway{mark}")["port"]
             engine = {"url": f"http://127.0.0.1:{port}", "api_key": "-", "model": "-"}
             if not mark:
-                client.ask(do="way", name="direct", **engine)
+                client.ask(do="route", name="direct", **engine)
             relay = stack.enter_context(_child(context, "relay", engine["url"], uvloop=bool(mark)))
             client.ask(
-                do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())}
+                do="route", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.receive())}
             )
-            ways += [f"floor-relay{mark}", f"gateway{mark}"]
+            routes += [f"floor-relay{mark}", f"gateway{mark}"]
         assert client is not None
         for number in range(context.rounds + 1):
-            context.say(f"local: prepared streams, round {number} of {context.rounds}")
-            for kind, (short, long, at_once) in kinds.items():
-                for way in ways[1:]:
+            context.progress(f"local: prepared streams, round {number} of {context.rounds}")
+            for kind, (short, long, concurrency) in kinds.items():
+                for route in routes[1:]:
                     pair = [
-                        client.ask(do="stream", way=way, at_once=at_once, tokens=1, user=user)
+                        client.ask(
+                            do="stream", route=route, concurrency=concurrency, tokens=1, user=user
+                        )
                         for user in (short, long)
                     ]
                     if number:
-                        found[kind].setdefault(way, []).append(_between(*pair))
-            timed = client.ask(do="firsts", ways=ways, times=FIRSTS, tokens=1, user="burst-8")
+                        found[kind].setdefault(route, []).append(_between(*pair))
+            timed = client.ask(
+                do="first_tokens", routes=routes, times=FIRST_TOKENS, tokens=1, user="burst-8"
+            )
             if number:
-                _keep(firsts, timed)
+                _keep(first_tokens, timed)
     figures: list[Figure] = []
     for kind, readings in found.items():
         figures += _chunks(f"CPU for a chunk, {kind}", readings)
-    return [*figures, *_first_tokens("first token, prepared engine", firsts, goal=2.0)]
+    return [*figures, *_first_tokens("first token, prepared engine", first_tokens, goal=2.0)]
 
 
 def _real(context: Context, folder: str) -> list[Figure]:
@@ -97,69 +101,81 @@ def _real(context: Context, folder: str) -> list[Figure]:
     warm: list[dict[str, float]] = []
     there: list[dict[str, float]] = []
     found: dict[int, Readings] = {1: {}, 4: {}}
-    firsts: dict[str, list[float]] = {}
+    first_tokens: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        context.say("local: starting an engine by itself (the first time fetches its model)")
+        context.progress("local: starting an engine by itself (the first time fetches its model)")
         engine_process = stack.enter_context(
             _child(context, "platform", "engine", f"{folder}-engine")
         )
-        said: dict[str, Any] = json.loads(engine_process.hear())
-        engine: dict[str, Any] = {**said, "hangs_up": True}
+        result: dict[str, Any] = json.loads(engine_process.receive())
+        engine: dict[str, Any] = {**result, "closes_idle": True}
         for number in range(COLD):
             with _Platform(context, f"{folder}-{number}") as client:
-                context.say(f"local: cold start {number + 1} of {COLD}")
+                context.progress(f"local: cold start {number + 1} of {COLD}")
                 cold.append(client.ask(do="ensure", slug="text-0"))
         run = _Platform(context, f"{folder}-warm")
         client = stack.enter_context(run)
         client.ask(do="ensure", slug="text-0")
         for number in range(context.rounds):
-            context.say(f"local: warm start {number + 1} of {context.rounds}")
+            context.progress(f"local: warm start {number + 1} of {context.rounds}")
             warm.append(client.ask(do="ensure", slug=f"text-{number + 1}"))
             there.append(client.ask(do="ensure", slug="text-0"))
-        client.ask(do="way", name="direct", **engine)
-        client.ask(do="way", name="gateway", **run.way("text-0"))
+        client.ask(do="route", name="direct", **engine)
+        client.ask(do="route", name="gateway", **run.route("text-0"))
         run = _Platform(context, f"{folder}-uvloop", uvloop=True)
         stack.enter_context(run).ask(do="ensure", slug="text-0")
-        client.ask(do="way", name="gateway+uvloop", **run.way("text-0"))
+        client.ask(do="route", name="gateway+uvloop", **run.route("text-0"))
         for mark in ("", "+uvloop"):
             relay = stack.enter_context(_child(context, "relay", engine["url"], uvloop=bool(mark)))
             client.ask(
-                do="way", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.hear())}
+                do="route", name=f"floor-relay{mark}", **{**engine, **json.loads(relay.receive())}
             )
         for number in range(context.rounds + 1):
-            context.say(f"local: streams, round {number} of {context.rounds}")
-            for at_once, readings in found.items():
-                for way in ("floor-relay", "gateway", "floor-relay+uvloop", "gateway+uvloop"):
+            context.progress(f"local: streams, round {number} of {context.rounds}")
+            for concurrency, readings in found.items():
+                for route in ("floor-relay", "gateway", "floor-relay+uvloop", "gateway+uvloop"):
                     pair = [
-                        client.ask(do="stream", way=way, at_once=at_once, tokens=n, user="-")
+                        client.ask(
+                            do="stream", route=route, concurrency=concurrency, tokens=n, user="-"
+                        )
                         for n in (8, 104)
                     ]
                     if number:
-                        readings.setdefault(way, []).append(_between(*pair))
+                        readings.setdefault(route, []).append(_between(*pair))
             # One token: what follows the first would be computed while the next is asked for.
             timed = client.ask(
-                do="firsts", ways=["direct", "gateway"], times=REAL_FIRSTS, tokens=1, user="-"
+                do="first_tokens",
+                routes=["direct", "gateway"],
+                times=REAL_FIRST_TOKENS,
+                tokens=1,
+                user="-",
             )
             if number:
-                _keep(firsts, timed)
-    who, ms = "ours-async", 1e3
+                _keep(first_tokens, timed)
+    subject, ms = "ours-async", 1e3
     return [
-        compared(
+        make_figure(
             "ensure to first token, engine not running",
-            who,
+            subject,
             "ms",
             [one["first"] * ms for one in cold],
         ),
-        compared("  of it until ready", who, "ms", [one["ready"] * ms for one in cold]),
-        compared(
-            "ensure to first token, engine running", who, "ms", [one["first"] * ms for one in warm]
+        make_figure("  of it until ready", subject, "ms", [one["ready"] * ms for one in cold]),
+        make_figure(
+            "ensure to first token, engine running",
+            subject,
+            "ms",
+            [one["first"] * ms for one in warm],
         ),
-        compared("  of it until ready", who, "ms", [one["ready"] * ms for one in warm]),
-        compared(
-            "ensure to first token, workload ready", who, "ms", [one["first"] * ms for one in there]
+        make_figure("  of it until ready", subject, "ms", [one["ready"] * ms for one in warm]),
+        make_figure(
+            "ensure to first token, workload ready",
+            subject,
+            "ms",
+            [one["first"] * ms for one in there],
         ),
-        compared("  of it the ensure", who, "ms", [one["ensured"] * ms for one in there]),
-        *_first_tokens("first token, real engine", firsts, goal=2.0),
+        make_figure("  of it the ensure", subject, "ms", [one["ensured"] * ms for one in there]),
+        *_first_tokens("first token, real engine", first_tokens, goal=2.0),
         *_chunks("CPU for a chunk, real engine, one stream", found[1]),
         *_chunks("CPU for a chunk, real engine, 4 streams", found[4]),
     ]
@@ -170,43 +186,51 @@ def _between(short: dict[str, float], long: dict[str, float]) -> dict[str, float
 
 
 def _keep(all_of_them: dict[str, list[float]], timed: dict[str, Any]) -> None:
-    for way, values in cast("dict[str, list[float]]", timed).items():
-        all_of_them.setdefault(way, []).extend(value * 1e3 for value in values)
+    for route, values in cast("dict[str, list[float]]", timed).items():
+        all_of_them.setdefault(route, []).extend(value * 1e3 for value in values)
 
 
 def _chunks(what: str, readings: Readings) -> Iterable[Figure]:
     """The floors, and the gateways with what they are in them."""
-    by_way = {way: [one["us"] for one in ones] for way, ones in readings.items()}
-    for way, values in by_way.items():
-        if way.startswith("floor"):
-            yield compared(what, way, "µs", values)
+    by_route = {route: [one["us"] for one in ones] for route, ones in readings.items()}
+    for route, values in by_route.items():
+        if route.startswith("floor"):
+            yield make_figure(what, route, "µs", values)
             continue
-        floor = by_way[way.replace("gateway", "floor-relay")]
-        yield compared(what, way, "µs", values, floor, than="floor-relay", goal=60.0, absolute=True)
+        floor = by_route[route.replace("gateway", "floor-relay")]
+        yield make_figure(
+            what, route, "µs", values, floor, than="floor-relay", goal=60.0, absolute=True
+        )
 
 
-def _first_tokens(what: str, firsts: dict[str, list[float]], goal: float) -> Iterable[Figure]:
-    for way, values in firsts.items():
-        yield compared(what, way, "ms", values)
-        if way != "direct":
-            added = [mine - theirs for mine, theirs in zip(values, firsts["direct"], strict=True)]
-            yield compared(
-                "  what it adds", way, "ms", added, goal=goal if way.startswith("gateway") else None
+def _first_tokens(what: str, first_tokens: dict[str, list[float]], goal: float) -> Iterable[Figure]:
+    for route, values in first_tokens.items():
+        yield make_figure(what, route, "ms", values)
+        if route != "direct":
+            added = [
+                mine - theirs for mine, theirs in zip(values, first_tokens["direct"], strict=True)
+            ]
+            yield make_figure(
+                "  what it adds",
+                route,
+                "ms",
+                added,
+                goal=goal if route.startswith("gateway") else None,
             )
 
 
 def _command(context: Context) -> str:
     """The prepared engine as a workload's own program. Its environment is the platform's, less what is not for programs."""
-    told = {launch.UVLOOP: "1"}
-    words = launched(context.python["own"], "prepared_engine", "--port", "{port}")
-    return " ".join([*(f"{name}={value}" for name, value in told.items()), shlex.join(words)])
+    variables = {launch.UVLOOP: "1"}
+    words = launch_command(context.python["own"], "prepared_engine", "--port", "{port}")
+    return " ".join([*(f"{name}={value}" for name, value in variables.items()), shlex.join(words)])
 
 
-class _Client(Lines):
+class _Client(LineProcess):
     def ask(self, **order: Any) -> dict[str, Any]:
-        self.say(json.dumps(order))
-        said: dict[str, Any] = json.loads(self.hear())
-        return said
+        self.send(json.dumps(order))
+        result: dict[str, Any] = json.loads(self.receive())
+        return result
 
 
 class _Platform:
@@ -216,17 +240,17 @@ class _Platform:
         self._context = context
         self._folder = folder
         self._uvloop = uvloop
-        self._said: dict[str, Any] = {}
+        self._result: dict[str, Any] = {}
         self._stack = ExitStack()
 
-    def way(self, slug: str) -> dict[str, Any]:
+    def route(self, slug: str) -> dict[str, Any]:
         """Return the way to a workload, once the platform runs."""
-        url = f"{self._said['url']}/endpoint/bench/{slug}"
+        url = f"{self._result['url']}/endpoint/bench/{slug}"
         return {
             "url": url,
-            "api_key": self._said["api_key"],
+            "api_key": self._result["api_key"],
             "model": slug,
-            "pid": self._said["pid"],
+            "pid": self._result["pid"],
         }
 
     def __enter__(self) -> _Client:
@@ -234,20 +258,22 @@ class _Platform:
         platform = self._stack.enter_context(
             _child(self._context, "platform", "up", self._folder, uvloop=self._uvloop)
         )
-        self._said = json.loads(platform.hear())
-        command = launched(self._context.python["own"], "local_client")
+        self._result = json.loads(platform.receive())
+        command = launch_command(self._context.python["own"], "local_client")
         client = self._stack.enter_context(
             _Client("local client", command, _variables(uvloop=False))
         )
-        client.say(json.dumps(self._said))
+        client.send(json.dumps(self._result))
         return client
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 
-def _child(context: Context, name: str, *arguments: str, uvloop: bool = False) -> Lines:
-    return Lines(name, launched(context.python["own"], name, *arguments), _variables(uvloop=uvloop))
+def _child(context: Context, name: str, *arguments: str, uvloop: bool = False) -> LineProcess:
+    return LineProcess(
+        name, launch_command(context.python["own"], name, *arguments), _variables(uvloop=uvloop)
+    )
 
 
 def _variables(*, uvloop: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.clients.catalogue import CLIENTS
-from benchmarks.probes.figures import Context, Figure, compared
+from benchmarks.probes.figures import Context, Figure, make_figure
 from benchmarks.processes import run
 
 STREAMS = 10_000
@@ -20,18 +20,18 @@ def measure(context: Context) -> list[Figure]:
     count = _allowed()
     found: dict[str, list[dict[str, float]]] = {"floor": [], "ours": []}
     for number in range(min(3, context.rounds)):
-        for who in ("floor", "ours"):
-            context.say(f"many: round {number + 1}, {who}, {count} streams")
-            said = run(
-                CLIENTS[f"{who}-aiohttp" if who == "floor" else "ours-async"],
+        for subject in ("floor", "ours"):
+            context.progress(f"many: round {number + 1}, {subject}, {count} streams")
+            result = run(
+                CLIENTS[f"{subject}-aiohttp" if subject == "floor" else "ours-async"],
                 context.python["own"],
                 "many",
-                who,
+                subject,
                 str(count),
                 str(SECONDS),
                 context.url,
             )
-            found[who].append(said | {"worst": max(said["stalls"])})
+            found[subject].append(result | {"worst": max(result["stalls"])})
     figures: list[Figure] = []
     for what, key, unit, factor, goal in (
         ("memory for each", "per stream", "kB", 1e-3, None),
@@ -41,12 +41,12 @@ def measure(context: Context) -> list[Figure]:
         ("stall of a full garbage collection", "collecting stall", "ms", 1.0, None),
         ("CPU per chunk, one every 5 s on each", "cpu per chunk", "µs", 1e6, None),
     ):
-        floor = [said[key] * factor for said in found["floor"]]
-        mine = [said[key] * factor for said in found["ours"]]
+        floor = [result[key] * factor for result in found["floor"]]
+        mine = [result[key] * factor for result in found["ours"]]
         titled = f"{count:,} streams: {what}"
-        figures.append(compared(titled, "floor-aiohttp", unit, floor))
+        figures.append(make_figure(titled, "floor-aiohttp", unit, floor))
         figures.append(
-            compared(
+            make_figure(
                 titled, "ours-async", unit, mine, None if goal else floor, than="floor", goal=goal
             )
         )

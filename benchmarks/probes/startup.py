@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.clients.catalogue import ClientSpec
-from benchmarks.probes.figures import Context, Figure, compared
+from benchmarks.probes.figures import Context, Figure, make_figure
 from benchmarks.processes import HERE, run
 from benchmarks.stats import Spread
 
@@ -27,26 +27,26 @@ def measure(context: Context) -> list[Figure]:
     cpu: dict[str, list[float]] = {}
     loaded: list[str] = []
     for number in range(context.rounds + 1):
-        context.say(f"startup: round {number} of {context.rounds}")
+        context.progress(f"startup: round {number} of {context.rounds}")
         for what, environment in WHATS:
             if environment not in context.python:
                 continue
             spec = ClientSpec(what, "", "sync", "ours", environment)
-            said = run(spec, context.python[environment], "startup", what, context.url)
+            result = run(spec, context.python[environment], "startup", what, context.url)
             if number:  # the first one compiled what was not compiled, and filled the file cache
-                cpu.setdefault(what, []).append(said["cpu"] * 1e3)
+                cpu.setdefault(what, []).append(result["cpu"] * 1e3)
             if what == "ours-import":
-                loaded = said["loaded"]
+                loaded = result["loaded"]
     floor = cpu.pop("floor")
-    figures = [compared("import to first answer, CPU", "floor: aiohttp + orjson", "ms", floor)]
+    figures = [make_figure("import to first answer, CPU", "floor: aiohttp + orjson", "ms", floor)]
     for what, values in cpu.items():
         if what == "ours-import":
             listed = f"import inferencekey, CPU (loads {', '.join(loaded) or 'no dependency'})"
-            figures.append(compared(listed, "ours", "ms", values, goal=20))
+            figures.append(make_figure(listed, "ours", "ms", values, goal=20))
         else:
             goal = 1.45 if what.startswith("ours") else None
             figures.append(
-                compared(
+                make_figure(
                     "import to first answer, CPU",
                     what,
                     "ms",

@@ -9,13 +9,13 @@ import socket
 import sys
 
 from benchmarks.loops import new_loop
-from benchmarks.server.answers import prepared
 from benchmarks.server.protocol import Server
+from benchmarks.server.responses import render_all
 
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    answers = prepared()
+    responses = render_all()
     gc.collect()
     gc.freeze()
     projects: dict[bytes, list[str]] = {}
@@ -23,16 +23,16 @@ async def _serve() -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     server = await loop.create_server(
-        lambda: Server(answers, projects), sock=listening, backlog=4096
+        lambda: Server(responses, projects), sock=listening, backlog=4096
     )
     print(listening.getsockname()[1], flush=True)
     ended = asyncio.Event()
 
-    def heard() -> None:
+    def on_stdin() -> None:
         if not os.read(sys.stdin.fileno(), 4096):
             ended.set()
 
-    loop.add_reader(sys.stdin.fileno(), heard)
+    loop.add_reader(sys.stdin.fileno(), on_stdin)
     await ended.wait()
     server.close()
 

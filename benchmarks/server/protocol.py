@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import Final, cast
 
-from benchmarks.server.answers import Stream, Whole, created, listed
+from benchmarks.server.responses import StreamResponse, WholeResponse, render_created, render_list
 
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 SLUG: Final = re.compile(rb'"slug": ?"([^"]+)"')
@@ -26,9 +26,11 @@ class Server(asyncio.Protocol):
     """
 
     def __init__(
-        self, answers: dict[bytes, Whole | Stream], projects: dict[bytes, list[str]]
+        self,
+        responses: dict[bytes, WholeResponse | StreamResponse],
+        projects: dict[bytes, list[str]],
     ) -> None:
-        self._answers = answers
+        self._responses = responses
         self._projects = projects
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -60,37 +62,37 @@ class Server(asyncio.Protocol):
             if len(self._unread) < end:
                 return
             request, self._unread = self._unread[:end], self._unread[end:]
-            self._answer(request)
+            self._respond(request)
 
-    def _answer(self, request: bytes) -> None:
+    def _respond(self, request: bytes) -> None:
         assert self._transport is not None
         words = request[: request.index(b" HTTP/1.1")]
-        answer = self.choose(words, request)
-        if isinstance(answer, Whole):
-            self._transport.write(answer.data)
-        elif answer is not None:
-            self._send(answer, 0, self._loop.time())
+        response = self.choose(words, request)
+        if isinstance(response, WholeResponse):
+            self._transport.write(response.data)
+        elif response is not None:
+            self._send(response, 0, self._loop.time())
         else:
             self._transport.write(NOT_FOUND)
 
-    def choose(self, words: bytes, request: bytes) -> Whole | Stream | None:
+    def choose(self, words: bytes, request: bytes) -> WholeResponse | StreamResponse | None:
         """Return what is said to a request."""
-        return self._answers.get(words) or self._control(words, request)
+        return self._responses.get(words) or self._control(words, request)
 
-    def _control(self, words: bytes, request: bytes) -> Whole | None:
+    def _control(self, words: bytes, request: bytes) -> WholeResponse | None:
         """A project that begins empty: what was created in it is listed in it. Not measured by itself."""
         found = CREATES.fullmatch(words)
         if found is None:
             return None
         slugs = self._projects.setdefault(found[2], [])
         if found[1] == b"GET":
-            return listed(slugs)
+            return render_list(slugs)
         slug = SLUG.search(request)
         assert slug is not None
         slugs.append(slug[1].decode())
-        return created(slugs[-1])
+        return render_created(slugs[-1])
 
-    def _send(self, stream: Stream, number: int, due: float) -> None:
+    def _send(self, stream: StreamResponse, number: int, due: float) -> None:
         """Send a piece, and the next one when it is due: late ones do not push back those after them."""
         if self._transport is None:
             return

@@ -1,4 +1,4 @@
-"""What the two clients share: their options, their settings from the environment, and how they close."""
+"""The base of the two clients: their options, the variables they read, and how they close."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["BaseClient"]
 
 
 class BaseClient:
-    """The base of the two clients. Their constructors document the arguments."""
+    """The base of the two clients. Their docstrings document the arguments."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class BaseClient:
 
     @classmethod
     def _from_env(cls, *, base_url: str | None, project: str | None, **options: Any) -> Self:
-        """Make a client from the two variables that every client reads.
+        """Make a client, with the two settings that every client reads from the environment.
 
         Args:
-            base_url: the explicit argument, if there is one.
-            project: the explicit argument, if there is one.
-            options: the constructor's other arguments.
+            base_url: the explicit argument; ``None`` for the variable.
+            project: the explicit argument; ``None`` for the variable.
+            options: the other arguments of the constructor.
         """
         return cls(
             base_url=config.base_url(base_url),
@@ -66,7 +66,7 @@ class BaseClient:
 
     @property
     def project(self) -> str | None:
-        """The project of calls that name no other."""
+        """The project of calls that name none."""
         return self._project
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The control plane's requests, and the steps of ``ensure`` and ``apply`` carried out with them."""
+"""The requests of the control plane, and the steps of ``ensure`` and ``apply`` made of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from inferencekey._http.credential import Credential
 from inferencekey._http.request import Request
 from inferencekey._http.responses import Response, ResponseStream, annotate
 from inferencekey._http.transport import Transport, idempotency_key
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
     InferenceKeyError,
@@ -41,15 +41,17 @@ from inferencekey.models import EngineLog, Workload
 __all__ = ["ControlApi", "Listing"]
 
 LAST_LINES_WAIT: Final = 5.0
-"""Seconds that an error waits for the end of a log at most."""
+"""The longest wait, in seconds, for the log lines of an error."""
 
 
 class Listing:
-    """One answer to listing a project's workloads. Only those asked for become models.
+    """The workloads of one project, as one response listed them.
+
+    A raw workload becomes a model only when it is asked for: a project may have thousands.
 
     Args:
         raws: the raw workloads.
-        annotate: completes an error of reading them with what the response carried.
+        annotate: adds the status, the request id and the body of the response to an error.
     """
 
     def __init__(self, raws: list[Any], annotate: Callable[[InferenceKeyError], None]) -> None:
@@ -58,7 +60,7 @@ class Listing:
         self._by_slug: dict[str, Any] | None = None
 
     def index(self) -> None:
-        """Be asked for many."""
+        """Index the workloads by their slugs. It pays off when many of them are looked up."""
         with self._reading():
             self._by_slug = wire.workloads_by_slug(self._raws)
 
@@ -76,7 +78,7 @@ class Listing:
             return [wire.workload(raw) for raw in self._raws]
 
     def slugs(self) -> Iterator[str]:
-        """Yield every slug, as they are asked for."""
+        """Yield every slug."""
         return wire.slugs_of(self._raws)
 
     @contextmanager
@@ -89,10 +91,10 @@ class Listing:
 
 
 class ControlApi:
-    """What a management client asks of the platform.
+    """The requests of a management client.
 
     Args:
-        transport: the way there.
+        transport: sends the requests.
         credential: the control token.
     """
 
@@ -112,7 +114,7 @@ class ControlApi:
         return (await self.list(project)).find(slug)
 
     async def discard(self, id: str) -> None:
-        """Delete a workload; that it is gone already is what was wanted."""
+        """Delete a workload. One that does not exist counts as deleted."""
         try:
             await self._request("DELETE", _workload(id))
         except NotFoundError:
@@ -124,9 +126,9 @@ class ControlApi:
         """Carry out an ``ensure`` or an ``apply``.
 
         Args:
-            machine: says what to do next.
-            project: where.
-            first: answers the first read, instead of a request.
+            machine: decides what to do next.
+            project: the project of the workload.
+            first: a list of the project's workloads that replaces the first read.
         """
         key = idempotency_key()
         step = machine.start()
@@ -161,11 +163,15 @@ class ControlApi:
         return EngineLog(tuple(redact(line, secrets) for line in log.lines), log.next, log.engine)
 
     async def last_lines(self, project: str, slug: str) -> tuple[str, ...]:
-        """Return the last lines of an engine's log for an error to carry; none where they cannot be had soon."""
+        """Return the last lines of an engine's log, for an error.
+
+        It returns none if the platform has no logs, or does not send them soon.
+        """
         with anyio.move_on_after(LAST_LINES_WAIT):
             try:
                 return (await self.log(project, slug, LOG_LINES, None)).lines[-LOG_LINES:]
-            except Exception:  # noqa: S110 (whatever it is, the error that this is for says more)
+            except Exception:  # noqa: S110
+                # The lines only help to explain another error, which must be raised in any case.
                 pass
         return ()
 
@@ -223,8 +229,8 @@ class ControlApi:
             await self.discard(step.id)
         except InferenceKeyError as error:
             error.args = (
-                f"{error} (while deleting {step.slug!r}, a duplicate that this call had made; "
-                "it may remain)",
+                f"{error} (while deleting {step.slug!r}, a duplicate that this call had created; "
+                "it may still exist)",
             )
             raise
         return machine.discarded()

@@ -1,4 +1,4 @@
-"""The data plane: calling workloads."""
+"""The client of the data plane, which calls workloads."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ __all__ = ["AsyncDataClient"]
 
 
 class AsyncDataClient(BaseClient):
-    """Calls workloads with ``ik_live_`` keys. One client serves a whole process; make it once and share it.
+    """Calls workloads with ``ik_live_`` keys.
+
+    Make one client and share it: one serves a whole process.
 
     Args:
         base_url: the platform's URL, ``https://api.inferencekey.com`` by default.
         project: the project whose workloads are called.
-        api_key: the key for endpoints that are not given their own.
-        timeout: deadlines: a :class:`Timeouts`, or seconds (the total of a unary call, each wait of a stream).
+        api_key: the key of endpoints that get no key of their own.
+        timeout: deadlines: a :class:`Timeouts`, or seconds. Seconds limit the whole of a call whose
+            result is returned whole, and each wait of a stream.
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
-        proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
-        session_factory: makes the aiohttp sessions, once per event loop; *ssl* is then the factory's business.
+        proxy: the URL of an http proxy. The default is the proxy of the environment; ``""`` is for
+            no proxy. Requests to loopback addresses never go through a proxy.
+        ssl: an SSL context with a custom CA or a client certificate. ``True`` trusts the CAs of the
+            system; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, one for each event loop. The factory then
+            decides about TLS, and *ssl* has no effect.
 
     Raises:
-        ConfigurationError: the base URL is not one.
+        ConfigurationError: *base_url* is not a base URL.
         ValidationError: a header or the project cannot be sent.
     """
 
@@ -78,9 +84,13 @@ class AsyncDataClient(BaseClient):
         ssl: ssl_module.SSLContext | bool = True,
         session_factory: SessionFactory | None = None,
     ) -> Self:
-        """Make a client from ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and ``INFERENCEKEY_API_KEY``.
+        """Make a client from the environment.
 
-        An explicit argument beats its variable; a blank variable counts as absent. The arguments are the constructor's.
+        The variables are ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and
+        ``INFERENCEKEY_API_KEY``.
+
+        The arguments are those of the constructor. An explicit argument is used instead of its
+        variable. A blank variable counts as not set.
         """
         return cls._from_env(
             base_url=base_url,
@@ -104,7 +114,7 @@ class AsyncDataClient(BaseClient):
         Raises:
             ConfigurationError: there is no project, or no key.
             PermissionDenied: the key is an ``ik_sdk_`` token (``wrong_credential_type``).
-            ValidationError: nothing is left of the slug, or the project cannot stand in a path.
+            ValidationError: the canonical slug is empty, or the project cannot be part of a path.
         """
         workload = checked_slug(slug)
         if self._project is None:

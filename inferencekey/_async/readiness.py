@@ -1,4 +1,4 @@
-"""Following a workload on its way to ready."""
+"""The readiness events of a workload."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["AsyncReadinessStream"]
 
 
 class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
-    """The readiness events of one workload, ended by the phase ``ready`` or ``error``.
+    """The readiness events of one workload. The phase ``ready`` or ``error`` ends them.
 
-    A drop (an end without either, a network error, 502, 503, 504) is answered by connecting again after 1 s, 2 s, 4 s,
-    then 5 s each, as long as the caller cares to wait. Other refusals are raised.
+    After a drop, the stream connects again: after 1 s, 2 s, 4 s, and then every 5 s, until the
+    caller closes it. A drop is a network error, a response of 502, 503 or 504, or an end of the
+    response without ``ready`` or ``error``. Any other error response is raised.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
 
     @property
     def trouble(self) -> ApiError | None:
-        """Why there is no connection at the moment; ``None`` while there is one."""
+        """The error of the last drop, until the stream is connected again; else ``None``."""
         return self._trouble
 
     async def _open(self) -> None:
@@ -47,7 +48,8 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
             if response.content_type in ("text/html", "application/json"):
                 response.close()
                 raise ResponseFormatError.of(
-                    f"{response.content_type} instead of readiness events; is base_url the platform's?",
+                    f"{response.content_type} instead of readiness events; check that base_url is "
+                    "the URL of the platform",
                     status=200,
                     request_id=response.request_id,
                 )
@@ -81,10 +83,10 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 self._drops = 0
                 if is_final(batch[-1]):
                     self._ended = True
-                    self._shut()
+                    self._close_connection()
                     return
 
-    def _shut(self) -> None:
+    def _close_connection(self) -> None:
         if self._events is not None:
             self._events.response.close()
 

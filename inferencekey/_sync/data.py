@@ -1,5 +1,5 @@
 # Generated from inferencekey/_async/data.py by inferencekey/_codegen/generate.py.
-"""The data plane: calling workloads."""
+"""The sync classes of ``inferencekey/_async/data.py``."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ __all__ = ["DataClient"]
 
 
 class DataClient:
-    """Calls workloads with ``ik_live_`` keys. One client serves a whole process; make it once and share it.
+    """Calls workloads with ``ik_live_`` keys.
+
+    Make one client and share it: one serves a whole process.
 
     Args:
         base_url: the platform's URL, ``https://api.inferencekey.com`` by default.
         project: the project whose workloads are called.
-        api_key: the key for endpoints that are not given their own.
-        timeout: deadlines: a :class:`Timeouts`, or seconds (the total of a unary call, each wait of a stream).
+        api_key: the key of endpoints that get no key of their own.
+        timeout: deadlines: a :class:`Timeouts`, or seconds. Seconds limit the whole of a call whose
+            result is returned whole, and each wait of a stream.
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
-        proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
-        session_factory: makes the aiohttp sessions, on the SDK's own event loop; *ssl* is then the factory's business.
+        proxy: the URL of an http proxy. The default is the proxy of the environment; ``""`` is for
+            no proxy. Requests to loopback addresses never go through a proxy.
+        ssl: an SSL context with a custom CA or a client certificate. ``True`` trusts the CAs of the
+            system; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, one for each event loop. The factory then
+            decides about TLS, and *ssl* has no effect.
 
     Raises:
-        ConfigurationError: the base URL is not one.
+        ConfigurationError: *base_url* is not a base URL.
         ValidationError: a header or the project cannot be sent.
     """
 
@@ -78,9 +84,13 @@ class DataClient:
         ssl: ssl_module.SSLContext | bool = True,
         session_factory: SessionFactory | None = None,
     ) -> Self:
-        """Make a client from ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and ``INFERENCEKEY_API_KEY``.
+        """Make a client from the environment.
 
-        An explicit argument beats its variable; a blank variable counts as absent. The arguments are the constructor's.
+        The variables are ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and
+        ``INFERENCEKEY_API_KEY``.
+
+        The arguments are those of the constructor. An explicit argument is used instead of its
+        variable. A blank variable counts as not set.
         """
         made = cls.__new__(cls)
         made._async = AsyncDataClient.from_env(
@@ -106,7 +116,7 @@ class DataClient:
         Raises:
             ConfigurationError: there is no project, or no key.
             PermissionDenied: the key is an ``ik_sdk_`` token (``wrong_credential_type``).
-            ValidationError: nothing is left of the slug, or the project cannot stand in a path.
+            ValidationError: the canonical slug is empty, or the project cannot be part of a path.
         """
         return Endpoint(self._async.endpoint(slug, api_key=api_key))
 
@@ -120,7 +130,7 @@ class DataClient:
 
     @property
     def project(self) -> str | None:
-        """The project of calls that name no other."""
+        """The project of calls that name none."""
         return self._async.project
 
     def close(self) -> None:

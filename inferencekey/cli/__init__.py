@@ -8,15 +8,18 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the ``inferencekey`` command; return its exit code: see ``inferencekey.cli.app.CODES``."""
+    """Run the ``inferencekey`` command and return its exit code.
+
+    ``inferencekey.cli.app.CODES`` lists the exit codes.
+    """
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        print(
-            f"error: the command line needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'",
-            file=sys.stderr,
-        )
+        from inferencekey.installing import missing_message
+
+        message = missing_message(f"the command line needs {error.name}", "cli,local")
+        print(f"error: {message}", file=sys.stderr)
         return 1
     return run(sys.argv[1:])

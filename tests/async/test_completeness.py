@@ -1,4 +1,4 @@
-"""Nothing public is forgotten: in the sync API, in the API pages, in the file for type checkers."""
+"""Every public name has a sync counterpart, an entry in the API pages, and a check of its types."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from types import ModuleType
 import pytest
 
 import inferencekey
-from inferencekey import _async, _sync
+from inferencekey import AsyncEndpoint, _async, _sync, deploy
+from inferencekey._async import endpoint
+from inferencekey._async.endpoint.base import BaseEndpoint
 
 HERE = Path(__file__).parents[2]
 
 TYPED = ast.parse((HERE / "tests" / "typing" / "api.py").read_text("utf-8"))
 
-NAMES = [name for name in inferencekey.__all__ if name != "__version__"]
+PUBLIC = {
+    name: getattr(module, name)
+    for module in (inferencekey, deploy)
+    for name in module.__all__
+    if name != "__version__"
+}
 
-CLIENTS_AND_STREAMS = [
-    name
-    for name in NAMES
-    if getattr(inferencekey, name).__module__.startswith(("inferencekey._async", _sync.__name__))
-    and name not in ("CallOptions", "TextOptions")
-]
+ASYNC = [name for name in PUBLIC if name.startswith("Async")]
+SYNC = [name.removeprefix("Async") for name in ASYNC]
 
 
 def classes(package: ModuleType) -> dict[str, type]:
@@ -57,30 +60,33 @@ def documented() -> set[str]:
     return {name for page in pages for name in re.findall(r"^\.\. auto\w+:: (\w+)", page, re.M)}
 
 
-def typed(function: str) -> set[str]:
-    """Return the attributes that one function of ``tests/typing/api.py`` uses."""
-    (found,) = (
-        node
-        for node in TYPED.body
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == function
-    )
-    return {node.attr for node in ast.walk(found) if isinstance(node, ast.Attribute)}
+def typed(kind: type[ast.AST]) -> set[str]:
+    """Return the attributes that the functions of ``tests/typing/api.py`` of one kind use."""
+    functions = [node for node in TYPED.body if isinstance(node, kind)]
+    return {
+        node.attr
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+    }
 
 
 def test_every_async_class_is_public_and_has_a_sync_class() -> None:
-    asynchronous = {
-        name.removeprefix("Async")
-        for name in classes(_async)
-        if name.startswith("Async") and name != "AsyncStream"
-    }
-    assert asynchronous == {*classes(_sync)}
-    assert asynchronous | {f"Async{name}" for name in asynchronous} <= {*NAMES}
+    asynchronous = {name for name in classes(_async) if name.startswith("Async")} - {"AsyncStream"}
+    assert {*classes(_sync)} == {name.removeprefix("Async") for name in asynchronous}
+    assert asynchronous <= {*ASYNC}
+    assert {*SYNC} <= {*PUBLIC}
 
 
-@pytest.mark.parametrize("name", [n for n in CLIENTS_AND_STREAMS if not n.startswith("Async")])
+def test_every_modality_is_joined_to_the_endpoint() -> None:
+    modalities = {of for of in classes(endpoint).values() if issubclass(of, BaseEndpoint)}
+    assert modalities - {BaseEndpoint} == {*AsyncEndpoint.__bases__}
+
+
+@pytest.mark.parametrize("name", SYNC)
 def test_a_sync_class_has_the_members_of_the_async_one(name: str) -> None:
-    sync = getattr(inferencekey, name)
-    asynchronous = getattr(inferencekey, f"Async{name}")
+    sync = PUBLIC[name]
+    asynchronous = PUBLIC[f"Async{name}"]
     renamed = {"aclose": "close"}
     assert public_members(sync) == sorted(
         renamed.get(member, member) for member in public_members(asynchronous)
@@ -92,24 +98,32 @@ def test_a_sync_class_has_the_members_of_the_async_one(name: str) -> None:
             assert parameters(ours) == parameters(theirs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_in_the_api_pages(name: str) -> None:
     assert name in documented()
 
 
-@pytest.mark.parametrize("name", CLIENTS_AND_STREAMS)
+@pytest.mark.parametrize("name", [*ASYNC, *SYNC])
 def test_every_public_member_has_a_docstring(name: str) -> None:
-    # Sphinx leaves out of the API pages what has none.
-    of = getattr(inferencekey, name)
+    # Sphinx leaves a member without a docstring out of the API pages.
+    of = PUBLIC[name]
     assert [m for m in public_members(of) if not inspect.getdoc(getattr(of, m))] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNC)
+def test_a_sync_docstring_has_no_async_words(name: str) -> None:
+    of = PUBLIC[name]
+    docs = [inspect.getdoc(of) or ""]
+    docs += [inspect.getdoc(getattr(of, member)) or "" for member in public_members(of)]
+    assert [doc for doc in docs if re.search(r"async|await|\baclose|\btasks?\b", doc, re.I)] == []
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_type_checked(name: str) -> None:
     assert name in {node.id for node in ast.walk(TYPED) if isinstance(node, ast.Name)}
 
 
-@pytest.mark.parametrize("name", CLIENTS_AND_STREAMS)
+@pytest.mark.parametrize("name", [*ASYNC, *SYNC])
 def test_every_public_member_is_type_checked(name: str) -> None:
-    used = typed("asynchronous" if name.startswith("Async") else "synchronous")
-    assert [m for m in public_members(getattr(inferencekey, name)) if m not in used] == []
+    kind = ast.AsyncFunctionDef if name in ASYNC else ast.FunctionDef
+    assert [m for m in public_members(PUBLIC[name]) if m not in typed(kind)] == []

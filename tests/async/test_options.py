@@ -1,4 +1,4 @@
-"""The options that the calls of an endpoint share: sent as they are given, and refused by name."""
+"""The options that calls of an endpoint share: they are sent, and unknown ones are rejected."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_does_not_send_an_option_that_is_none(way: str, server: FaultServer, met
 @pytest.mark.parametrize(
     ("given", "nearest"), [("time_out", "timeout"), ("extra_bdy", "extra_body")]
 )
-def test_refuses_an_option_that_no_method_has(
+def test_rejects_an_unknown_option(
     way: str, server: FaultServer, method: str, given: str, nearest: str
 ) -> None:
     with pytest.raises(TypeError) as caught:
@@ -139,13 +139,13 @@ def test_names_the_nearest_argument(
 
 @WAYS
 @pytest.mark.parametrize("method", ["embed", "rerank"])
-def test_refuses_an_option_of_another_method(way: str, server: FaultServer, method: str) -> None:
+def test_rejects_an_option_of_another_method(way: str, server: FaultServer, method: str) -> None:
     with pytest.raises(TypeError, match=rf"{method}\(\) got an unexpected keyword argument 'seed'"):
         call(way, server, method, seed=7)
 
 
 @WAYS
-def test_refuses_an_option_that_is_like_no_other(way: str, server: FaultServer) -> None:
+def test_an_unknown_option_without_a_similar_one(way: str, server: FaultServer) -> None:
     with pytest.raises(TypeError) as caught:
         call(way, server, "generate_text", zzz=1)
     assert str(caught.value) == "generate_text() got an unexpected keyword argument 'zzz'"

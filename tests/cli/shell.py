@@ -1,7 +1,8 @@
-"""The command in a folder of its own, against a local platform.
+"""Runs commands in a folder of their own, against a local platform.
 
-``run`` calls what ``python -m inferencekey`` calls, in this process: an interpreter that starts costs a second. What needs
-a process (signals, a terminal, a reader that leaves) has one, and ``test_exit_codes`` holds the two ways together.
+``run`` calls the function that ``python -m inferencekey`` calls, in this process, because the start
+of an interpreter takes a second. Tests of signals, terminals and closed pipes start a process. A
+test in ``test_exit_codes`` compares the two ways.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from platforms.up import environment
 
 from inferencekey import ManagementClient, Workload
 from inferencekey.local import LocalPlatform
+from inferencekey.local.store import open_store
 
 __all__ = ["Done", "Shell", "run_here", "workload"]
 
 
 def workload(slug: str, *, model: str = "acme/model", **fields: str) -> str:
-    """One workload of a TOML manifest. No stand-in serves forecasts: nothing is started."""
+    """Return one workload of a TOML manifest. No engine starts: no stand-in serves forecasts."""
     values = {
         "name": slug,
         "slug": slug,
@@ -62,10 +63,13 @@ class Done:
 def run_here(
     *words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = ""
 ) -> Done:
-    """Run a command line in this process, in a pipe, in an environment of its own; a blank variable in *env* is none."""
+    """Run a command line in this process, with pipes and an environment of its own.
+
+    A blank variable in *env* is removed.
+    """
     from inferencekey.cli.app import run
 
-    # The platform may run in this process, too: what decides about programs for its engines stays.
+    # The platform may run in this process too: keep the variable that allows its programs.
     given = environment(
         {"INFERENCEKEY_LOCAL_PROGRAMS": os.environ["INFERENCEKEY_LOCAL_PROGRAMS"], **(env or {})}
     )
@@ -105,7 +109,7 @@ def _checked(code: int, out: str, err: str) -> Done:
 
 @attrs.define
 class Shell:
-    """A folder, and the environment that points at a platform."""
+    """A folder, and the environment for a platform."""
 
     folder: Path
     platform: LocalPlatform
@@ -113,7 +117,7 @@ class Shell:
 
     @classmethod
     def on(cls, platform: LocalPlatform, folder: Path, project: str = "acme") -> Shell:
-        """A shell on a platform."""
+        """Return a shell for a platform."""
         folder.mkdir(parents=True)
         env = {
             "INFERENCEKEY_BASE_URL": platform.base_url,
@@ -141,7 +145,7 @@ class Shell:
         }
 
     def client(self, project: str = "acme") -> ManagementClient:
-        """A client beside the commands."""
+        """Return a client for the same platform."""
         return ManagementClient(
             base_url=self.platform.base_url,
             project=project,
@@ -149,33 +153,18 @@ class Shell:
         )
 
     def store(self, slug: str, **fields: object) -> None:
-        """Create a workload without this package's checks, as another program may."""
-        body = {
-            "name": slug,
-            "slug": slug,
-            "model_name": "m",
-            "backend": "vllm",
-            "task_type": "forecast",
-            **fields,
-        }
-        request = urllib.request.Request(
-            f"{self.platform.base_url}/api/projects/acme/workloads",
-            json.dumps(body).encode(),
-            {
-                "Authorization": f"Bearer {self.env['INFERENCEKEY_SDK_TOKEN']}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status in (200, 201)
+        """Put a workload into the platform's store, without any check."""
+        content = {"name": slug, "model_name": "m", "backend": "vllm", "task_type": "forecast"}
+        with open_store(self.platform.data_dir) as store:
+            store.create_workload("acme", slug, {**content, **fields})
 
     def live(self, project: str = "acme") -> dict[str, Workload]:
-        """What the platform has, by slug."""
+        """The workloads of the platform, by slug."""
         with self.client(project) as mgmt:
             return {found.slug: found for found in mgmt.list_workloads()}
 
     def clear(self) -> None:
-        """Take all workloads away."""
+        """Delete all workloads."""
         for project in ("acme", "other"):
             with self.client(project) as mgmt:
                 for found in mgmt.list_workloads():
@@ -216,14 +205,21 @@ class Shell:
         interrupt_at: str = "",
         before_answer: Callable[[], object] = lambda: None,
     ) -> Done:
-        """Run a command on a terminal, answer its question, or press Ctrl-C once a text has been shown."""
+        """Run a command on a terminal.
+
+        Args:
+            arguments: the command line.
+            answer: typed when the command asks a question.
+            interrupt_at: press Ctrl-C when the terminal shows this text.
+            before_answer: called before the answer is typed.
+        """
         ours, theirs = pty.openpty()
         process = self.popen(
             *arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
         os.close(theirs)
         shown = b""
-        with contextlib.suppress(OSError):  # how the end of a pty is told
+        with contextlib.suppress(OSError):  # a closed pty raises an error
             while part := os.read(ours, 4096):
                 shown += part
                 if answer and b"[y/N]" in shown:

@@ -21,7 +21,7 @@ MAY = {
     "_http/connections.py",
     "_http/fast_path.py",
     "_http/responses.py",
-    "local/data_plane/engine_connection.py",
+    "local/data_plane/streams/engine_connection.py",
 }
 """The files that may use private names."""
 

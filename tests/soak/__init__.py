@@ -1,1 +1,1 @@
-"""Ten minutes of random faults: ``python -m soak.soak`` with ``tests`` on the path, or ``nox -s soak``."""
+"""Ten minutes of random faults: ``nox -s soak``."""

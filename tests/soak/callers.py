@@ -1,4 +1,7 @@
-"""Those who call: tasks on one AsyncDataClient, threads on one DataClient, each in every way there is to call and to leave."""
+"""The callers: tasks that share one AsyncDataClient, and threads that share one DataClient.
+
+They use every way to make a call and every way to leave one.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ from inferencekey import (
 from soak.ledger import Ledger
 from soak.plans import EMBED, ENDLESS, STREAM, TIMEOUTS, UNARY, Fault, Plan
 
-__all__ = ["Async", "Sync"]
+__all__ = ["AsyncCaller", "SyncCaller"]
 
 LIMITS = Timeouts(**TIMEOUTS)
 READ = {"read": 60, "slow": 8}
 
 
 class Caller:
-    """One task or thread: a sequence of calls that depends on its seed alone."""
+    """One task or thread. Its sequence of calls depends only on its seed."""
 
     STREAMING: ClassVar = {**READ, "break": 7, "drop": 7, "close": 6}
     WHOLE: ClassVar = {"text": 12, "embed": 4}
@@ -54,7 +57,7 @@ class Caller:
 
 
 class Reader:
-    """What one stream delivered, and whether its caller left before the end."""
+    """What one stream has delivered, and whether its caller left before the end."""
 
     def __init__(self, plan: Plan, way: str, ledger: Ledger) -> None:
         rng = plan.rng("reader")
@@ -73,8 +76,8 @@ class Reader:
     def text(self) -> str:
         return "".join(self._texts)
 
-    def take(self, chunk: TextChunk) -> bool:
-        """Note a chunk; return whether the caller leaves now."""
+    def add(self, chunk: TextChunk) -> bool:
+        """Record a chunk. Return whether the caller leaves now."""
         self.last = time.monotonic()
         self._texts.append(chunk.text)
         self._count += 1
@@ -85,38 +88,38 @@ class Reader:
     def leave(self) -> None:
         self.left = True
         if self.plan.fault == ENDLESS:
-            self.ledger.leaves(self.plan)
+            self.ledger.caller_left(self.plan)
 
     def judge(
         self, error: InferenceKeyError | None, stream: AsyncTextStream | TextStream | None
     ) -> str:
-        """Check everything that can be known; return the outcome."""
+        """Check text, error and result against the plan; return the outcome."""
         ledger, plan, text = self.ledger, self.plan, self.text
         fault = STREAM.get(plan.fault)
         ledger.check_text(plan, text, error, fault)
         if fault is None:
             if not self.left:
-                ledger.fail(f"{plan.call}: an endless answer ended: {error!r}")
+                ledger.fail(f"{plan.call}: an endless response ended: {error!r}")
         elif error is not None or not self.left:
-            # A caller who leaves may do so before everything had come.
+            # A caller may leave before everything has arrived, so the exact text is not checked.
             checked = fault if not self.left else Fault(fault.outcomes)
             ledger.check_outcome(plan, text, error, checked, time.monotonic() - self.last)
         if error is None and not self.left and stream is not None:
             result = stream.result
             if (result.text, result.finish_reason, result.model) != (text, "stop", "m"):
                 ledger.fail(
-                    f"{plan.call} ({plan.fault}): the result is another than the chunks: {result!r}"
+                    f"{plan.call} ({plan.fault}): the result differs from the chunks: {result!r}"
                 )
         return "left" if self.left else "whole" if error is None else type(error).__name__
 
 
-class Async(Caller):
-    """A task."""
+class AsyncCaller(Caller):
+    """A task of the async client."""
 
     STREAMING: ClassVar = {**Caller.STREAMING, "cancel": 8, "timeout": 6}
 
     async def run(self, endpoint: AsyncEndpoint, until: float) -> None:
-        """Call until the time has come."""
+        """Make calls until the time *until*."""
         while time.monotonic() < until:
             plan, way = self._next()
             self._ledger.begin(plan, way)
@@ -194,7 +197,7 @@ class Async(Caller):
 
 async def _consume(stream: AsyncTextStream, reader: Reader) -> None:
     async for chunk in stream:
-        if reader.take(chunk):
+        if reader.add(chunk):
             return
         if reader.pause:
             await asyncio.sleep(reader.pause)
@@ -206,11 +209,11 @@ async def _close_later(stream: AsyncTextStream, reader: Reader) -> None:
     await stream.aclose()
 
 
-class Sync(Caller):
-    """A thread."""
+class SyncCaller(Caller):
+    """A thread of the sync client."""
 
     def run(self, endpoint: Endpoint, until: float) -> None:
-        """Call until the time has come."""
+        """Make calls until the time *until*."""
         while time.monotonic() < until:
             plan, way = self._next()
             self._ledger.begin(plan, "sync " + way)
@@ -248,7 +251,7 @@ class Sync(Caller):
                 closing = threading.Timer(reader.delay, _closer(stream, reader))
                 closing.start()
             for chunk in stream:
-                if reader.take(chunk):
+                if reader.add(chunk):
                     break
                 if reader.pause:
                     time.sleep(reader.pause)
@@ -272,7 +275,7 @@ def _closer(stream: TextStream, reader: Reader) -> Callable[[], None]:
 
 
 def _embedded(plan: Plan, vectors: list[list[float]]) -> str:
-    return plan.text if vectors == [plan.vector] else f"another vector: {vectors!r}"
+    return plan.text if vectors == [plan.vector] else f"wrong vector: {vectors!r}"
 
 
 def _judge_whole(

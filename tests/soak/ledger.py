@@ -1,4 +1,4 @@
-"""Every call is entered when it begins and struck out when it ends; what is not as planned is a failure."""
+"""The record of all calls: one entry for each running call, and every deviation from a plan."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from soak.plans import Fault, Plan
 __all__ = ["Ledger", "percentile"]
 
 PATIENCE = 30.0
-"""Seconds after which a call has outlived every deadline that it was given."""
+"""Seconds after which every deadline of a call has passed."""
 
 LATE = 2.5
-"""Seconds that an error may come after its deadline, on a busy machine."""
+"""Seconds by which an error may be late on a busy machine."""
 
 SHOWN = 40
 
 
 class Ledger:
-    """The account of all calls, for tasks and threads."""
+    """The record of all calls. Tasks and threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, tuple[float, Plan, str]] = {}
-        self._left: dict[str, float] = {}
-        self._gone: dict[str, float] = {}
+        self._left_at: dict[str, float] = {}
+        self._noticed_at: dict[str, float] = {}
         self.calls = 0
         self.outcomes: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Ledger:
                 self.failures.append(what)
 
     def overdue(self) -> list[str]:
-        """The calls that should have ended long ago."""
+        """Return the calls that have run longer than ``PATIENCE``."""
         now = time.monotonic()
         with self._lock:
             found = [(now - began, plan, way) for began, plan, way in self._running.values()]
@@ -71,57 +71,62 @@ class Ledger:
             if t > PATIENCE
         ]
 
-    # The caller of an endless answer notes when it leaves, the server when it noticed; either may come first.
+    # The caller of an endless response records when it left, and the server when it noticed. The
+    # two reports may arrive in either order.
 
-    def leaves(self, plan: Plan) -> None:
+    def caller_left(self, plan: Plan) -> None:
         with self._lock:
-            self._left[plan.call] = time.monotonic()
+            self._left_at[plan.call] = time.monotonic()
             self._match(plan.call)
 
-    def gone(self, call: str, at: float) -> None:
+    def server_noticed(self, call: str, at: float) -> None:
         with self._lock:
-            self._gone[call] = at
+            self._noticed_at[call] = at
             self._match(call)
 
     def _match(self, call: str) -> None:
-        if call in self._left and call in self._gone:
-            self.closed_after.append(max(0.0, self._gone.pop(call) - self._left.pop(call)))
+        if call in self._left_at and call in self._noticed_at:
+            self.closed_after.append(max(0.0, self._noticed_at.pop(call) - self._left_at.pop(call)))
 
-    def forget_partings(self) -> None:
-        """Between the rounds: who left before its request was read has nobody to notice."""
+    def forget_departures(self) -> None:
+        """Between rounds: drop the callers that left before the server had read their request."""
         with self._lock:
-            self._left.clear()
-            self._gone.clear()
+            self._left_at.clear()
+            self._noticed_at.clear()
 
     def check_text(
         self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault | None
     ) -> None:
-        """What was delivered is what the server sent, and the error says the same."""
+        """Check that what was delivered is what the server sent, and what the error contains."""
         whole = plan.text + "." * (len(text) - len(plan.text)) if fault is None else plan.text
         if not whole.startswith(text):
-            self.fail(f"{plan.call} ({plan.fault}): got another text: {text[-80:]!r}")
+            self.fail(f"{plan.call} ({plan.fault}): wrong text: {text[-80:]!r}")
         if isinstance(error, (StreamInterrupted, GenerationFailed)) and error.partial_text != text:
             self.fail(
-                f"{plan.call} ({plan.fault}): partial_text is not what was delivered: {error.partial_text[-80:]!r}"
+                f"{plan.call} ({plan.fault}): partial_text differs from what was delivered: "
+                f"{error.partial_text[-80:]!r}"
             )
 
     def check_outcome(
         self, plan: Plan, text: str, error: InferenceKeyError | None, fault: Fault, waited: float
     ) -> None:
-        """An answer that was read to its end came out as the fault allows."""
+        """Check the outcome of a response that was read to its end."""
         outcome = "whole" if error is None else type(error).__name__
         if outcome not in fault.outcomes:
             self.fail(
-                f"{plan.call} ({plan.fault}): {outcome}, not one of {sorted(fault.outcomes)}: {error}"
+                f"{plan.call} ({plan.fault}): {outcome}, expected one of "
+                f"{sorted(fault.outcomes)}: {error}"
             )
         elif error is None and text != plan.text:
             self.fail(
-                f"{plan.call} ({plan.fault}): an answer that is not whole was taken for one: {text[-80:]!r}"
+                f"{plan.call} ({plan.fault}): an incomplete response was returned as complete: "
+                f"{text[-80:]!r}"
             )
         elif error is not None and fault.exact and text != plan.sent:
             lost = len(plan.sent) - len(text)
             self.fail(
-                f"{plan.call} ({plan.fault}): {lost} characters that had arrived were not delivered: {error}"
+                f"{plan.call} ({plan.fault}): "
+                f"{lost} characters that had arrived were not delivered: {error}"
             )
         if fault.waits:
             self.late_by.append(max(0.0, waited - fault.waits))
@@ -130,6 +135,6 @@ class Ledger:
 
 
 def percentile(values: array[float], share: float) -> float:
-    """Return the value that *share* of all do not exceed; 0 of none."""
+    """Return the value that *share* of all values do not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

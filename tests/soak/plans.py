@@ -1,6 +1,7 @@
-"""What a call is to meet, decided by its caller and carried out by the server: both derive it from one seed.
+"""The plan of a call: its fault and its text. Caller and server derive both from one seed.
 
-So every answer can be checked against what the server meant to send, and every error against what may come of the fault.
+So every response can be checked against what the server intended to send, and every error against
+the errors that the fault may cause.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 __all__ = ["EMBED", "ENDLESS", "STREAM", "TIMEOUTS", "UNARY", "Fault", "Plan"]
 
-# The deadlines of every call, in seconds. The server's pauses are far below them, or for ever.
+# The deadlines of every call, in seconds. A pause of the server is far shorter, or has no end.
 TIMEOUTS: Final = {"connect": 5.0, "first_byte": 3.0, "read": 3.0, "total": 10.0, "keepalive": 3.0}
 
 WORDS: Final = (
@@ -36,13 +37,13 @@ ENDLESS: Final = "endless"
 
 @dataclass(frozen=True)
 class Fault:
-    """What may come of a fault when the answer is read to its end.
+    """The outcomes that a fault may have when the response is read to its end.
 
     Args:
         outcomes: ``"whole"``, or the names of errors.
         weight: how often it is chosen.
-        exact: an error comes with all of the text that was sent, not just with a beginning of it.
-        waits: the error comes at the end of a deadline, and not much later.
+        exact: the error has all of the text that was sent, not only a part of it.
+        waits: seconds of the deadline that raises the error; 0 if no deadline does.
     """
 
     outcomes: frozenset[str]
@@ -66,7 +67,7 @@ REFUSALS: Final = {
 }
 
 _BEFORE: Final = {
-    # Something is wrong before the answer; the retries may be spent, or their budget.
+    # The failure comes before the response. The retries or their budget may be used up.
     "busy": _fault("whole", "ServerError"),
     "limited": _fault("whole", "RateLimitError"),
     "bad_gateway": _fault("whole", "ServerError"),
@@ -76,13 +77,13 @@ _BEFORE: Final = {
     "error_page": _fault("ServerError", weight=1),
     "not_http": _fault("ResponseFormatError"),
     "silent": _fault("RequestTimeout", weight=1, waits=TIMEOUTS["first_byte"]),
-    # Nothing is wrong with the answer, only with its connection.
+    # The response is good; only its connection is not.
     "plain": _fault("whole", weight=30),
     "dribble": _fault("whole", weight=4),
     "until_close": _fault("whole"),
     "gzip": _fault("whole"),
     "dies_idle": _fault("whole", weight=4),
-    "spare_answer": _fault("whole"),
+    "spare_response": _fault("whole"),
 }
 
 STREAM: Final = {
@@ -105,7 +106,7 @@ STREAM: Final = {
     "in_band": _fault("GenerationFailed", weight=3, exact=True),
     "abort": _fault("GenerationFailed", exact=True),
     "garbage": _fault("ResponseFormatError", exact=True),
-    "json_answer": _fault("ResponseFormatError", "GenerationFailed"),
+    "json_response": _fault("ResponseFormatError", "GenerationFailed"),
 }
 
 UNARY: Final = {
@@ -145,7 +146,7 @@ class Plan:
 
     @classmethod
     def of(cls, wire: Any) -> Plan:
-        """Read it from a request's body."""
+        """Return the plan that a request's body contains."""
         return cls(wire["call"], wire["fault"], wire["seed"])
 
     @property
@@ -158,7 +159,7 @@ class Plan:
 
     @cached_property
     def pieces(self) -> list[str]:
-        """The text, one piece for each event."""
+        """The text: one piece for each event."""
         rng = self.rng("text")
         pieces = [rng.choice(WORDS) for _ in range(rng.randint(2, 40))]
         if rng.random() < 0.03:
@@ -167,17 +168,17 @@ class Plan:
 
     @cached_property
     def cut(self) -> int:
-        """How many pieces are sent before a fault in the middle; at least the first."""
+        """How many pieces are sent before a fault in the middle; at least one."""
         return self.rng("cut").randint(1, len(self.pieces))
 
     @property
     def text(self) -> str:
-        """The whole answer."""
+        """The whole text."""
         return "".join(self.pieces)
 
     @property
     def sent(self) -> str:
-        """What is sent of it before a fault in the middle."""
+        """The part of the text that is sent before a fault in the middle."""
         return "".join(self.pieces[: self.cut])
 
     @cached_property

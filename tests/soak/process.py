@@ -1,4 +1,4 @@
-"""What this process holds on to: descriptors, threads, tasks, memory, objects."""
+"""The resources that this process holds: descriptors, threads, tasks, memory, objects."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["Sample", "growth", "take"]
+__all__ = ["Sample", "growth", "take_sample"]
 
 OURS = frozenset(
     {
         "AsyncTextStream",
         "TextStream",
-        "ByteStream",
+        "ResponseStream",
         "EventReader",
         "ChatStream",
         "ClientResponse",
         "Reply",
     }
 )
-"""None of these may be alive when no call is."""
+"""Classes that may have no instance while no call runs."""
 
 
 class _Mallinfo(ctypes.Structure):
-    """glibc's account of its heap."""
+    """glibc's ``struct mallinfo2``."""
 
     _fields_: ClassVar = [
         (name, ctypes.c_size_t)
@@ -61,31 +61,31 @@ def _mallinfo() -> Any:
     return function
 
 
-_account = _mallinfo()
+_read_mallinfo = _mallinfo()
 
 
 def _heap() -> int:
-    """Bytes that are in use outside of Python's own arenas; 0 where the C library does not say."""
-    if _account is None:
+    """Return the bytes in use outside Python's arenas; 0 without glibc."""
+    if _read_mallinfo is None:
         return 0
-    found = _account()
+    found = _read_mallinfo()
     return int(found.uordblks + found.hblkhd)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at the process while no call is running.
+    """One measurement, while no call runs.
 
     Args:
-        calls: how many have been made.
-        rss: resident memory, what the C library has free and keeps for later included.
-        heap: bytes in use: texts, buffers, parsers.
-        blocks: small blocks of Python's in use.
-        objects: what the garbage collector knows.
+        calls: how many calls were made before.
+        rss: resident memory, with what the C library keeps free for later.
+        heap: bytes in use outside Python's arenas: long strings, buffers, parsers.
+        blocks: memory blocks that Python has allocated.
+        objects: how many objects the garbage collector tracks.
         descriptors: open files and sockets.
         threads: running threads.
-        tasks: of this loop.
-        alive: streams and responses.
+        tasks: tasks of this loop.
+        alive: streams and responses, by class.
     """
 
     calls: int
@@ -102,8 +102,8 @@ class Sample:
         return asdict(self)
 
 
-def take(calls: int) -> Sample:
-    """Look."""
+def take_sample(calls: int) -> Sample:
+    """Measure this process."""
     gc.collect()
     objects = gc.get_objects()
     kinds = Counter(
@@ -128,12 +128,12 @@ def take(calls: int) -> Sample:
 
 
 def _descriptors() -> int:
-    # libuv, which may run the bridge's loop, keeps one of /dev/null for itself once it has needed it.
+    # uvloop, which may run the sync clients, keeps /dev/null open after its first use of it.
     if sys.platform != "linux":
         return len(os.listdir("/dev/fd"))
     count = 0
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the one that the list was read from
+        with suppress(OSError):  # the descriptor of the directory itself
             count += os.readlink(f"/proc/self/fd/{name}") != os.devnull
     return count
 
@@ -146,7 +146,7 @@ def _rss() -> int:
 
 
 def growth(samples: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of the line through the points, by least squares; 0 of fewer than two."""
+    """Return the slope of the points by least squares; 0 for fewer than two points."""
     if len(samples) < 2:
         return 0.0
     x = sum(p[0] for p in samples) / len(samples)

@@ -1,8 +1,11 @@
 """The server of the soak, a process of its own: ``python -m soak.server``.
 
-It carries out the plan that each request brings, and watches the client: a retry has the key of its call, nothing is
-sent again once an answer has begun, and a caller who leaves closes the connection. One line of JSON on its output for each
-thing to tell; ``stats`` on its input asks for the numbers; it ends when its input does.
+It executes the plan that each request contains, and checks the client: a retry has the key of its
+call, no request is sent again after its response has begun, and a caller that leaves closes the
+connection.
+
+Every event is one line of JSON on its output. The line ``stats`` on its input requests the
+counters. The process ends when its input ends.
 """
 
 from __future__ import annotations
@@ -28,11 +31,14 @@ from soak.plans import REFUSALS, Plan
 __all__: list[str] = []
 
 FOREVER = 60.0
+"""Seconds; far longer than every deadline of a caller."""
+
 IDLE_ROUND = 1.5
+"""Seconds between two rounds of closing idle connections."""
 
 
 class Call:
-    """What the server remembers of one call."""
+    """What the server stores of one call, to recognise its retries."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -41,12 +47,12 @@ class Call:
 
 
 class Server:
-    """Answers by plan."""
+    """Responds as each request's plan says."""
 
     def __init__(self) -> None:
         self.calls: OrderedDict[str, Call] = OrderedDict()
         self.requests = 0
-        self.answering: dict[int, str] = {}
+        self.responding: dict[int, str] = {}
         self.idle: dict[int, Connection] = {}
         self.open = 0
         self._number = 0
@@ -64,31 +70,31 @@ class Server:
                     return
                 self.requests += 1
                 connection.served += 1
-                await self._answer(connection, request)
+                await self._respond(connection, request)
         except (OSError, asyncio.IncompleteReadError):
             pass
         except Exception as error:
-            tell(violation=f"the server itself: {error!r}")
+            report(violation=f"the soak's server failed: {error!r}")
         finally:
             self.idle.pop(connection.number, None)
             self.open -= 1
             writer.close()
 
-    async def _answer(self, connection: Connection, request: Request) -> None:
+    async def _respond(self, connection: Connection, request: Request) -> None:
         body = request.json
         plan = Plan.of(body["soak"])
         call = self._remember(plan, request)
-        self.answering[connection.number] = plan.call
+        self.responding[connection.number] = plan.call
         try:
             if request.path.endswith("/embeddings"):
-                answer = Unary(connection, plan, call, embedding(plan))
+                responder: Responder = UnaryResponder(connection, plan, call, embedding(plan))
             elif body.get("stream"):
-                answer = Stream(connection, plan, call)
+                responder = StreamResponder(connection, plan, call)
             else:
-                answer = Unary(connection, plan, call, completion(plan))
-            await answer.run()
+                responder = UnaryResponder(connection, plan, call, completion(plan))
+            await responder.run()
         finally:
-            del self.answering[connection.number]
+            del self.responding[connection.number]
 
     def _remember(self, plan: Plan, request: Request) -> Call:
         key = request.headers.get("idempotency-key", "")
@@ -99,37 +105,40 @@ class Server:
                 self.calls.popitem(last=False)
         call.attempts += 1
         if call.key != key or not key:
-            tell(violation=f"{plan.call}: attempt {call.attempts} has another Idempotency-Key")
+            report(violation=f"{plan.call}: attempt {call.attempts} has another Idempotency-Key")
         if call.begun:
-            tell(violation=f"{plan.call} ({plan.fault}): sent again after its answer had begun")
+            report(violation=f"{plan.call} ({plan.fault}): sent again after its response had begun")
         return call
 
-    async def hang_up(self) -> None:
-        """Every now and then the connections that are idle die, as those of load balancers do."""
+    async def close_idle(self) -> None:
+        """Close some idle connections from time to time, as load balancers do."""
         rng = random.Random(1)  # noqa: S311
         while True:
             await asyncio.sleep(IDLE_ROUND)
             for connection in list(self.idle.values()):
                 if connection.served and rng.random() < 0.5:
-                    if rng.random() < 0.3 and _arrived(connection):
+                    if rng.random() < 0.3 and _has_arrived(connection):
                         connection.reset()
                     else:
                         connection.close()
 
 
-async def reset(connection: Connection) -> None:
-    """End it rudely, once everything that was sent has arrived: a reset throws away what has not."""
+async def reset_when_received(connection: Connection) -> None:
+    """Reset a connection after everything that was sent has been received.
+
+    A reset discards data that has not been received yet.
+    """
     until = time.monotonic() + 5
     while not connection.writer.is_closing() and time.monotonic() < until:
-        if _arrived(connection):
+        if _has_arrived(connection):
             connection.reset()
             return
         await asyncio.sleep(0.005)
     connection.close()
 
 
-def _arrived(connection: Connection) -> bool:
-    """Whether the other side's kernel has everything."""
+def _has_arrived(connection: Connection) -> bool:
+    """Return whether the peer's kernel has received everything."""
     writer = connection.writer
     if sys.platform != "linux" or writer.transport.get_write_buffer_size():
         return not writer.transport.get_write_buffer_size()
@@ -137,8 +146,8 @@ def _arrived(connection: Connection) -> bool:
     return pending == bytes(4)
 
 
-class Answer:
-    """What streams and whole answers have in common."""
+class Responder:
+    """What streams and whole responses share."""
 
     def __init__(self, connection: Connection, plan: Plan, call: Call) -> None:
         self.connection = connection
@@ -189,37 +198,37 @@ class Answer:
             case "silent":
                 await connection.until_gone(FOREVER)
             case _:
-                await self.answer()
+                await self.respond()
 
-    def begin(self) -> None:
+    def mark_begun(self) -> None:
         self.call.begun = True
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         raise NotImplementedError
 
-    async def afterwards(self) -> None:
-        """What becomes of the connection of a good answer."""
+    async def finish(self) -> None:
+        """After a good response: close the connection if the plan says so."""
         if self.plan.fault == "dies_idle":
             await asyncio.sleep(self.rng.random() * 0.3)
-            await self._end()
+            await self._end_connection()
 
-    async def _end(self) -> None:
+    async def _end_connection(self) -> None:
         if self.rng.random() < 0.5:
-            await reset(self.connection)
+            await reset_when_received(self.connection)
         else:
             self.connection.close()
 
 
-class Stream(Answer):
-    """A chat stream."""
+class StreamResponder(Responder):
+    """Sends a chat stream."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         plan, connection = self.plan, self.connection
         rest = getattr(self, "_" + plan.fault, None)
         if rest is not None:
             await rest()
             return
-        self.begin()
+        self.mark_begun()
         pieces = plan.pieces
         match plan.fault:
             case "dribble":
@@ -231,8 +240,8 @@ class Stream(Answer):
                 await connection.send(
                     b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")])
                 )
-            case "spare_answer":
-                # Proxies say good-bye to a connection with an answer that nobody asked for.
+            case "spare_response":
+                # Some proxies send an unrequested response before they close an idle connection.
                 whole = b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")])
                 await connection.send(whole + json_answer({"error": "idle for too long"}, 408))
                 connection.close()
@@ -254,7 +263,7 @@ class Stream(Answer):
                 await connection.send(sse_head())
                 await connection.send(*map(chunk, self.events(len(pieces))), pause=self.pause)
                 await connection.send(chunk(b""))
-        await self.afterwards()
+        await self.finish()
 
     def events(
         self, count: int | None = None, *, finish: str | None = "stop", done: bool = True
@@ -267,15 +276,15 @@ class Stream(Answer):
         lines = [data({"choices": [{"index": 0, **choice}], "model": "m"}) for choice in found]
         return [*lines, b"data: [DONE]\n\n"] if done else lines
 
-    async def beginning(self, **headers: str) -> None:
-        """The head, and the pieces before the cut."""
-        self.begin()
+    async def send_beginning(self, **headers: str) -> None:
+        """Send the head, and the pieces before the cut."""
+        self.mark_begun()
         await self.connection.send(sse_head(**headers))
         sent = self.events(self.plan.cut, finish=None, done=False)
         await self.connection.send(*map(chunk, sent), pause=self.pause)
 
     async def _odd(self) -> None:
-        self.begin()
+        self.mark_begun()
         rng, connection = self.rng, self.connection
         end = rng.choice((b"\n", b"\r\n", b"\r"))
         lines = []
@@ -305,48 +314,48 @@ class Stream(Answer):
         await connection.send(chunk(b""))
 
     async def _no_done(self) -> None:
-        self.begin()
+        self.mark_begun()
         await self.connection.send(sse_head(), *map(chunk, self.events(done=False)), chunk(b""))
 
     async def _cut_after_finish(self) -> None:
-        self.begin()
+        self.mark_begun()
         await self.connection.send(
             sse_head(), *map(chunk, self.events(done=False)), pause=self.pause
         )
-        await self._end()
+        await self._end_connection()
 
     async def _half_close(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         self.connection.writer.write_eof()
         await self.connection.until_gone()
 
     async def _clean_end(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.send(chunk(b""))
 
     async def _half_event(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.send(chunk(b'data: {"choices": [{"del'), chunk(b""))
 
     async def _reset(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         if self.rng.random() < 0.5:
-            await reset(self.connection)
+            await reset_when_received(self.connection)
         else:
             self.connection.reset()
 
     async def _cut_chunk(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.send(b"fff\r\n: half a chunk")
         self.connection.close()
 
     async def _bad_chunk(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.send(b"zzz\r\nnot a chunk\r\n")
         self.connection.close()
 
     async def _long_length(self) -> None:
-        self.begin()
+        self.mark_begun()
         events = self.events(self.plan.cut, finish=None, done=False)
         size = sum(map(len, events)) + self.rng.randint(1, 10_000)
         await self.connection.send(
@@ -356,7 +365,7 @@ class Stream(Answer):
         self.connection.close()
 
     async def _short_length(self) -> None:
-        self.begin()
+        self.mark_begun()
         events = self.events(done=False)
         size = sum(map(len, events[:-2])) + self.rng.randint(0, 9)
         await self.connection.send(
@@ -366,25 +375,25 @@ class Stream(Answer):
         self.connection.close()
 
     async def _bad_gzip(self) -> None:
-        self.begin()
+        self.mark_begun()
         packed = zlib.compressobj(wbits=31)
         events = packed.compress(b"".join(self.events(self.plan.cut, finish=None, done=False)))
         events += packed.flush(zlib.Z_SYNC_FLUSH)
-        # No block begins like this; damage inside one would be found out only at the very end.
+        # No deflate block begins like this. Damage inside a block is detected only at the end.
         await self.connection.send(
             sse_head(content_encoding="gzip"), chunk(events), chunk(b"\xff" * 40), chunk(b"")
         )
 
     async def _stall(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.until_gone(FOREVER)
 
     async def _comments(self) -> None:
-        await self.beginning()
-        await self._until_left(lambda: self.connection.send(chunk(b": still here\n\n")))
+        await self.send_beginning()
+        await self._send_until_left(lambda: self.connection.send(chunk(b": still here\n\n")))
 
     async def _in_band(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         error = self.rng.choice(
             (
                 data({"error": {"message": "out of memory", "code": 500}}),
@@ -397,35 +406,35 @@ class Stream(Answer):
         self.connection.close()
 
     async def _abort(self) -> None:
-        self.begin()
+        self.mark_begun()
         reason = self.rng.choice(("abort", "error"))
         await self.connection.send(
             sse_head(), *map(chunk, self.events(self.plan.cut, finish=reason)), chunk(b"")
         )
 
     async def _garbage(self) -> None:
-        await self.beginning()
+        await self.send_beginning()
         await self.connection.send(
             chunk(self.rng.choice((b"data: {nonsense\n\n", b"data: 7\n\n", b"data: \xff\n\n")))
         )
         await self.connection.until_gone()
 
-    async def _json_answer(self) -> None:
-        self.begin()
+    async def _json_response(self) -> None:
+        self.mark_begun()
         await self.connection.send(
             json_answer(self.rng.choice(({"choices": []}, {"error": {"message": "no"}})))
         )
 
     async def _endless(self) -> None:
-        self.begin()
+        self.mark_begun()
         await self.connection.send(
             sse_head(), *map(chunk, self.events(finish=None, done=False)), pause=self.pause
         )
         event = data({"choices": [{"index": 0, "delta": {"content": "."}}]})
-        await self._until_left(lambda: self.connection.send(chunk(event)))
+        await self._send_until_left(lambda: self.connection.send(chunk(event)))
 
-    async def _until_left(self, send: Callable[[], Awaitable[None]]) -> None:
-        """Send until the caller has closed the connection; tell when."""
+    async def _send_until_left(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Send until the caller has closed the connection, and report the time."""
         leaving = asyncio.ensure_future(self.connection.until_gone(FOREVER))
         try:
             while not leaving.done():
@@ -437,12 +446,12 @@ class Stream(Answer):
             at = time.monotonic()
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
-            tell(gone=self.plan.call, at=at)
+            report(gone=self.plan.call, at=at)
             self.connection.close()
 
 
-class Unary(Answer):
-    """A whole answer."""
+class UnaryResponder(Responder):
+    """Sends a whole response."""
 
     def __init__(
         self, connection: Connection, plan: Plan, call: Call, value: dict[str, Any]
@@ -450,8 +459,8 @@ class Unary(Answer):
         super().__init__(connection, plan, call)
         self.value = value
 
-    async def answer(self) -> None:
-        self.begin()
+    async def respond(self) -> None:
+        self.mark_begun()
         connection, value = self.connection, self.value
         body = json.dumps(value, ensure_ascii=False).encode()
         match self.plan.fault:
@@ -467,7 +476,7 @@ class Unary(Answer):
                 connection.close()
             case "gzip":
                 await connection.send(json_answer(gzip.compress(body), content_encoding="gzip"))
-            case "spare_answer":
+            case "spare_response":
                 await connection.send(
                     json_answer(body) + json_answer({"error": "idle for too long"}, 408)
                 )
@@ -502,7 +511,7 @@ class Unary(Answer):
                 await connection.send(json_answer(value))
             case _:
                 await connection.send(json_answer(body))
-        await self.afterwards()
+        await self.finish()
 
     async def _leave(self) -> None:
         match self.plan.fault:
@@ -528,25 +537,25 @@ def embedding(plan: Plan) -> dict[str, Any]:
     return {"model": "m", "data": [{"index": 0, "embedding": plan.vector}]}
 
 
-def tell(**what: Any) -> None:
+def report(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    asked = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
-    serving = Server()
-    server = await asyncio.start_server(serving.accept, "127.0.0.1", 0, backlog=1024)
-    hanging_up = loop.create_task(serving.hang_up())
-    tell(port=server.sockets[0].getsockname()[1])
-    while await asked.readline():
-        tell(
-            requests=serving.requests,
-            answering=sorted(serving.answering.values()),
-            open=serving.open,
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    server_state = Server()
+    server = await asyncio.start_server(server_state.accept, "127.0.0.1", 0, backlog=1024)
+    closing_idle = loop.create_task(server_state.close_idle())
+    report(port=server.sockets[0].getsockname()[1])
+    while await commands.readline():
+        report(
+            requests=server_state.requests,
+            responding=sorted(server_state.responding.values()),
+            open=server_state.open,
         )
-    hanging_up.cancel()
+    closing_idle.cancel()
     server.close()
 
 

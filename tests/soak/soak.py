@@ -1,15 +1,20 @@
-"""Random faults for ten minutes, and at the end every call accounted for: ``nox -s soak``.
+"""Random faults for ten minutes: ``nox -s soak``.
 
-200 tasks on one AsyncDataClient and 16 threads on one DataClient call a server that resets, stalls, lies and dribbles, in a
-process of its own. Callers read, read slowly, leave in every way there is. The run is cut into rounds; after each, when no
-call is left, the process is looked at. It passes (exit code 0) when
+200 tasks on one AsyncDataClient and 16 threads on one DataClient call a server in a process of its
+own. The server resets connections, stalls, sends wrong lengths and single bytes. The callers read,
+read slowly, and leave in every way there is. The run is divided into rounds. After each round, when
+no call runs, the process is measured. The soak passes (exit code 0) if
 
-* every call ended in time, whole or in an error of this package that its fault may cause, and no other;
-* every whole answer was the text that the server meant; every broken one delivered what had arrived, and said so;
-* nothing was sent again once an answer had begun, and every retry had its call's Idempotency-Key;
-* the server saw every caller who left an endless answer leave within a second (at the 99th percentile);
-* no stream or response object was alive between the rounds, no descriptor, task, thread or connection at the end;
-* memory did not grow with the calls: see ``BOUNDS``.
+* every call ended in time, either complete or with an error of this package that its fault may
+  cause;
+* every complete text was the one that the server intended to send, and every broken stream
+  delivered what had arrived and raised an error;
+* no request was sent again after its response had begun, and every retry had its call's
+  Idempotency-Key;
+* the server noticed within a second (99th percentile) when a caller left an endless response;
+* no stream or response object was alive between the rounds, and no descriptor, task, thread or
+  connection was left at the end;
+* memory did not grow with the number of calls: see ``BOUNDS``.
 """
 
 from __future__ import annotations
@@ -25,18 +30,21 @@ import tracemalloc
 from collections.abc import Coroutine
 from typing import Any
 
+import aiohttp
+
 from inferencekey import AsyncDataClient, DataClient, RetryPolicy, _bridge
-from soak.callers import Async, Sync
+from soak.callers import AsyncCaller, SyncCaller
 from soak.ledger import PATIENCE, Ledger, percentile
-from soak.process import Sample, growth, take
+from soak.process import Sample, growth, take_sample
 
 __all__: list[str] = []
 
 KEY = "ik_live_" + "0" * 8 + "_" + "0" * 64
 RETRY = RetryPolicy(base=0.05, cap=0.3)
 
-# What each call may leave behind, on average over the rounds after the first third, and what is noise in all: the pool
-# has more connections in it at one time than at another, and the C library keeps what is freed, in pieces.
+# By resource: how much each call may leave behind on average, over the rounds after the first
+# third, and how much growth in total is noise. The number of pooled connections varies, and the C
+# library keeps freed memory in fragments.
 BOUNDS = {
     "blocks": (0.2, 5_000),
     "objects": (0.1, 3_000),
@@ -45,16 +53,19 @@ BOUNDS = {
 }
 
 CLOSED_WITHIN = 1.0
+"""Seconds within which the server notices that a caller left, at the 99th percentile."""
+
 LAG = 1.0
+"""Seconds that a slow event loop may add to that."""
 
 
 class FaultyServer:
-    """The server's process, and the thread that reads what it tells."""
+    """The server's process, and the thread that reads its reports."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._stats: dict[str, Any] = {}
-        self._told = threading.Event()
+        self._stats_arrived = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "soak.server"],
             stdin=subprocess.PIPE,
@@ -69,30 +80,30 @@ class FaultyServer:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            said = json.loads(line)
-            if "gone" in said:
-                self._ledger.gone(said["gone"], said["at"])
-            elif "violation" in said:
-                self._ledger.fail(said["violation"])
+            message = json.loads(line)
+            if "gone" in message:
+                self._ledger.server_noticed(message["gone"], message["at"])
+            elif "violation" in message:
+                self._ledger.fail(message["violation"])
             else:
-                self._stats = said
-                self._told.set()
+                self._stats = message
+                self._stats_arrived.set()
 
     async def stats(self) -> dict[str, Any]:
-        """What it has open at the moment."""
+        """Return the server's counters."""
         assert self._process.stdin is not None
-        self._told.clear()
+        self._stats_arrived.clear()
         self._process.stdin.write("stats\n")
         self._process.stdin.flush()
         until = time.monotonic() + 10
-        while not self._told.is_set():
+        while not self._stats_arrived.is_set():
             if time.monotonic() > until:
-                raise RuntimeError("the server of faults does not answer")
+                raise RuntimeError("the soak's server did not send its counters within 10 s")
             await asyncio.sleep(0.01)
         return self._stats
 
-    async def until_none(self, what: str, within: float) -> Any:
-        """Wait until it has nothing of *what*; return what is left."""
+    async def wait_until_none(self, what: str, within: float) -> Any:
+        """Wait until the counter *what* is empty or zero, and return its last value."""
         until = time.monotonic() + within
         while (left := (await self.stats())[what]) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -116,7 +127,7 @@ class Soak:
         self.samples: list[Sample] = []
         self.lag = 0.0
         self._began = time.monotonic()
-        self._said = 0.0
+        self._last_line = 0.0
 
     async def run(self) -> dict[str, Any]:
         """Run all rounds; return the figures."""
@@ -124,7 +135,11 @@ class Soak:
         server = FaultyServer(self.ledger)
         _bridge.run(_catch_on_this_loop, self.ledger)
         ticking = asyncio.create_task(self._tick())
-        before = take(0)
+        # aiodns, if it is installed, starts a thread when its first resolver is closed, and keeps
+        # it.
+        async with aiohttp.ClientSession():
+            pass
+        before = take_sample(0)
         asynchronous = AsyncDataClient(
             base_url=server.url, project="acme", api_key=KEY, retry=RETRY
         )
@@ -133,21 +148,21 @@ class Soak:
         first: tracemalloc.Snapshot | None = None
         for number in range(rounds):
             await self._round(number, self.options.seconds / rounds, asynchronous, sync)
-            if left := await server.until_none("answering", 5):
-                self.ledger.fail(f"still being answered although nobody listens: {left[:10]}")
+            if left := await server.wait_until_none("responding", 5):
+                self.ledger.fail(f"the server still responds to calls that have ended: {left[:10]}")
             await asyncio.sleep(0.1)
-            self.ledger.forget_partings()
-            self.samples.append(take(self.ledger.calls))
+            self.ledger.forget_departures()
+            self.samples.append(take_sample(self.ledger.calls))
             if self.samples[-1].alive:
-                self.ledger.fail(f"alive although no call is running: {self.samples[-1].alive}")
+                self.ledger.fail(f"alive although no call runs: {self.samples[-1].alive}")
             if self.options.tracemalloc:
                 first = self._compare(first)
         await asynchronous.aclose()
         await asyncio.to_thread(sync.close)
         await asyncio.get_running_loop().shutdown_default_executor()
-        if left := await server.until_none("open", 5):
+        if left := await server.wait_until_none("open", 5):
             self.ledger.fail(f"{left} connections are still open")
-        after = take(self.ledger.calls)
+        after = take_sample(self.ledger.calls)
         for what in ("descriptors", "threads", "tasks"):
             if getattr(after, what) > getattr(before, what):
                 self.ledger.fail(
@@ -166,7 +181,8 @@ class Soak:
         endpoint, sync_endpoint = asynchronous.endpoint("bot"), sync.endpoint("bot")
         threads = [
             threading.Thread(
-                target=Sync(f"t{number}-{n}", seed, self.ledger).run, args=(sync_endpoint, until)
+                target=SyncCaller(f"t{number}-{n}", seed, self.ledger).run,
+                args=(sync_endpoint, until),
             )
             for n in range(self.options.threads)
         ]
@@ -174,11 +190,15 @@ class Soak:
             thread.daemon = True
             thread.start()
         tasks = [
-            asyncio.create_task(Async(f"a{number}-{n}", seed, self.ledger).run(endpoint, until))
+            asyncio.create_task(
+                AsyncCaller(f"a{number}-{n}", seed, self.ledger).run(endpoint, until)
+            )
             for n in range(self.options.streams)
         ]
         await asyncio.wait(tasks, timeout=seconds + PATIENCE)
-        while any(thread.is_alive() for thread in threads) and time.monotonic() < until + PATIENCE:  # noqa: ASYNC110
+        while any(thread.is_alive() for thread in threads):
+            if time.monotonic() > until + PATIENCE:
+                break
             await asyncio.sleep(0.05)
         for call in self.ledger.overdue():
             self.ledger.fail(f"hangs: {call}")
@@ -188,10 +208,10 @@ class Soak:
                 task.cancel()
         for task in tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                self.ledger.fail(f"the soak itself: {error!r}")
+                self.ledger.fail(f"the soak itself failed: {error!r}")
 
     def _watch(self) -> None:
-        """What nobody catches is a failure too."""
+        """Record unhandled exceptions as failures."""
         ledger = self.ledger
         sys.unraisablehook = lambda hook: ledger.fail(
             f"unraisable: {hook.exc_value!r} in {hook.object!r}"
@@ -200,18 +220,19 @@ class Soak:
         _catch(asyncio.get_running_loop(), ledger)
 
     async def _tick(self) -> None:
-        """Measure how late the loop is, and say how it goes."""
+        """Measure how late the loop is, and print progress."""
         while True:
             began = time.monotonic()
             await asyncio.sleep(0.05)
             self.lag = max(self.lag, time.monotonic() - began - 0.05)
             live = sys.stderr.isatty()
-            if time.monotonic() - self._said > (0.5 if live else 5.0):
-                self._said = time.monotonic()
+            if time.monotonic() - self._last_line > (0.5 if live else 5.0):
+                self._last_line = time.monotonic()
                 ledger = self.ledger
                 rss = f"{self.samples[-1].rss >> 20} MB" if self.samples else "-"
                 line = (
-                    f"{time.monotonic() - self._began:5.0f} s  {ledger.calls} calls, {ledger.running} running, "
+                    f"{time.monotonic() - self._began:5.0f} s  "
+                    f"{ledger.calls} calls, {ledger.running} running, "
                     f"{ledger.outcomes['whole']} whole, {ledger.outcomes['left']} left, "
                     f"{ledger.failed} failures, memory {rss}, longest lag {self.lag * 1000:.0f} ms"
                 )
@@ -239,11 +260,13 @@ class Soak:
             grown = slope * (steady[-1].calls - steady[0].calls)
             if slope > per_call and grown > noise:
                 ledger.fail(
-                    f"{what} grow by {slope:.3g} a call ({grown:.0f} in all), more than {per_call:g}"
+                    f"{what} grow by {slope:.3g} a call ({grown:.0f} in total), "
+                    f"more than {per_call:g}"
                 )
         if percentile(ledger.closed_after, 0.99) > CLOSED_WITHIN + min(self.lag, LAG):
             ledger.fail(
-                f"connections are closed up to {percentile(ledger.closed_after, 0.99):.2f} s after their caller left"
+                "connections are closed up to "
+                f"{percentile(ledger.closed_after, 0.99):.2f} s after their caller left"
             )
         accounted = sum(ledger.outcomes.values())
         if accounted != ledger.calls:
@@ -304,13 +327,16 @@ def _report(figures: dict[str, Any]) -> str:
     )
     first, after = figures["before"], figures["after"]
     outcomes = ", ".join(f"{count} {name}" for name, count in figures["outcomes"].items())
+    memory = " ".join(str(sample["rss"] >> 20) for sample in figures["rounds"])
     lines = [
-        f"{figures['calls']} calls in {figures['seconds']:.0f} s, {figures['requests']} requests, seed {figures['seed']}",
+        f"{figures['calls']} calls in {figures['seconds']:.0f} s, {figures['requests']} requests, "
+        f"seed {figures['seed']}",
         f"ended: {outcomes}",
-        f"upstream closed after the caller left: {closed['p50']} ms, p99 {closed['p99']} ms, of {closed['count']}",
-        f"deadlines missed by: {late['p50']} ms, p99 {late['p99']} ms, of {late['count']}",
+        f"upstream closed after the caller left: {closed['p50']} ms, p99 {closed['p99']} ms, "
+        f"of {closed['count']}",
+        f"deadlines exceeded by: {late['p50']} ms, p99 {late['p99']} ms, of {late['count']}",
         f"growth per call: {growth_}",
-        f"resident memory after each round, MB: {' '.join(str(s['rss'] >> 20) for s in figures['rounds'])}",
+        f"resident memory after each round, MB: {memory}",
         *(
             f"{what}: {first[what]} before, {after[what]} after"
             for what in ("descriptors", "threads", "tasks")
@@ -323,7 +349,7 @@ def _report(figures: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="soak", description="Random faults, and every call accounted for."
+        prog="soak", description="Makes calls under random faults and checks every outcome."
     )
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument(
@@ -332,10 +358,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--threads", type=int, default=16, help="threads on the sync client (default: 16)"
     )
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="the same calls again")
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()), help="repeats the calls of an earlier run"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
-        "--tracemalloc", action="store_true", help="say which lines memory grew in; much slower"
+        "--tracemalloc",
+        action="store_true",
+        help="print the lines that allocated the growth; much slower",
     )
     options = parser.parse_args(arguments)
     if options.tracemalloc:

@@ -1,4 +1,4 @@
-"""What the soak has found, made small."""
+"""Small tests of the defects that the soak has found."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ pytestmark = pytest.mark.anyio
 KEY = "ik_live_" + "0" * 8 + "_" + "0" * 64
 
 
-async def test_a_stream_closed_under_its_reader_is_forgotten() -> None:
-    # aiohttp raises one and the same exception for every connection that is closed here: its traceback kept them all.
+async def test_a_stream_that_is_closed_during_a_read_is_collected() -> None:
+    # aiohttp raises the same exception object for every connection that is closed like this. Its
+    # traceback kept all of them alive.
     async def hold(connection: Connection, request: Request) -> None:
         await connection.send(sse_head(), *events("a", finish=None, done=False))
         await connection.until_gone()
@@ -38,11 +39,11 @@ async def test_a_stream_closed_under_its_reader_is_forgotten() -> None:
             assert not [found for found in gc.get_objects() if isinstance(found, AsyncTextStream)]
 
 
-@pytest.mark.parametrize("rude", [False, True])
-async def test_a_pool_of_dead_connections_never_surfaces(rude: bool) -> None:
+@pytest.mark.parametrize("resets", [False, True])
+async def test_dead_pooled_connections_raise_nothing(resets: bool) -> None:
     async def once(connection: Connection, request: Request) -> None:
         if connection.served > 1:
-            connection.reset() if rude else connection.close()
+            connection.reset() if resets else connection.close()
             return
         await asyncio.sleep(0.2)
         message = {"message": {"content": "Hello"}, "finish_reason": "stop"}

@@ -1,4 +1,4 @@
-"""Sync over async: threads, a running loop, Ctrl-C, fork, interpreter exit."""
+"""The sync clients: threads, a running loop, Ctrl-C, fork, interpreter exit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from faults import Connection, FaultServer, Request, chunk, events, json_answer, sse_head
@@ -22,18 +23,21 @@ from inferencekey import (
     Endpoint,
     StreamInterrupted,
     TextChunk,
-    _bridge,
 )
+from inferencekey._bridge import loop_thread
+from inferencekey._bridge.call import _Call
+from inferencekey._bridge.loop_thread import LoopThread
+from inferencekey._bridge.read_ahead import MAX_AHEAD, ReadAhead
 
 KEY = "ik_live_0a1b2c3d_" + "e" * 64
 
 
-def answer(text: str) -> dict[str, object]:
+def completion(text: str) -> dict[str, object]:
     return {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "model": "m"}
 
 
 async def echo(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer(answer(request.json["messages"][0]["content"])))
+    await connection.send(json_answer(completion(request.json["messages"][0]["content"])))
 
 
 async def hang(connection: Connection, request: Request) -> None:
@@ -45,8 +49,8 @@ async def stream_then_hang(connection: Connection, request: Request) -> None:
     await connection.until_gone()
 
 
-def silent(ended: tuple[int, str, str]) -> tuple[int, str, str]:
-    """How a program ended, without what asyncio says of a slow machine in dev mode."""
+def without_slow_warnings(ended: tuple[int, str, str]) -> tuple[int, str, str]:
+    """Return how a program ended, without asyncio's warnings of slow callbacks in dev mode."""
     code, out, err = ended
     return (
         code,
@@ -73,7 +77,7 @@ def test_many_threads_share_one_client() -> None:
     assert found == [[f"{n}.{i}" for i in range(5)] for n in range(32)]
 
 
-def test_in_a_running_loop() -> None:
+def test_works_in_a_running_loop() -> None:
     with FaultServer(echo) as server, DataClient(base_url=server.url, project="acme") as data:
         ep = data.endpoint("bot", api_key=KEY)
 
@@ -83,14 +87,14 @@ def test_in_a_running_loop() -> None:
         assert asyncio.run(cell()) == "from a notebook"
 
 
-def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_crosses_threads_once_for_each_read(monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(
             sse_head() + b"".join(events(*(str(i) for i in range(500)))) + chunk(b"")
         )
 
     crossings = 0
-    original = _bridge._Pump.take
+    original = ReadAhead.next_batch
 
     def counted(self: object) -> object:
         nonlocal crossings
@@ -99,10 +103,10 @@ def test_a_stream_crosses_once_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with FaultServer(script) as server, DataClient(base_url=server.url, project="acme") as data:
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        monkeypatch.setattr(_bridge._Pump, "take", counted)
+        monkeypatch.setattr(ReadAhead, "next_batch", counted)
         assert "".join(c.text for c in stream) == "".join(str(i) for i in range(500))
         monkeypatch.undo()
-    # 500 events in one write arrive in a handful of reads, and one more crossing finds the end.
+    # 500 events in one write arrive in a few reads. One more crossing finds the end.
     assert 2 <= crossings <= 20
 
 
@@ -122,15 +126,15 @@ def test_a_stream_is_read_ahead_to_a_limit() -> None:
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
         next(stream)
         before = -1
-        while sent != before:  # until nothing moves any more
+        while sent != before:  # until the server cannot send any more
             before = sent
             time.sleep(0.5)
-        pump = stream._pump
-        assert pump is not None
-        assert 0 < pump._read < 2 * _bridge.AHEAD + 1000
+        read_ahead = stream._read_ahead
+        assert read_ahead is not None
+        assert 0 < read_ahead._items_read < 2 * MAX_AHEAD + 1000
         assert sent < 40_000
         assert sum(chunk.text.startswith("x") for chunk in stream) == 39_999
-    assert pump._read == pump._taken
+    assert read_ahead._items_read == read_ahead._items_taken
 
 
 def test_threads_share_a_stream() -> None:
@@ -153,7 +157,7 @@ def test_threads_share_a_stream() -> None:
         assert stream.result.text == "".join([*texts, "end"])
 
 
-def test_threads_that_wait_for_one_stream_all_see_its_end() -> None:
+def test_all_threads_that_wait_for_one_stream_see_its_end() -> None:
     with (
         FaultServer(stream_then_hang) as server,
         DataClient(base_url=server.url, project="acme") as data,
@@ -167,57 +171,59 @@ def test_threads_that_wait_for_one_stream_all_see_its_end() -> None:
             assert [job.result(10) for job in jobs] == [[]] * 4
 
 
-def begun_late(what: Callable[[_bridge._Thread], Callable[[], None]]) -> None:
-    """Begin something, and end it, while another thread is about to wake the loop for both of them."""
-    thread = _bridge._thread()
-    thread._woken = True
-    what(thread)()
-    thread.loop.call_soon_threadsafe(thread._begin)
+def start_and_stop_before_wakeup(start: Callable[[LoopThread], Callable[[], None]]) -> None:
+    """Start something and stop it while another thread's wake-up of the loop is pending."""
+    thread = loop_thread.current()
+    thread._wakeup_pending = True
+    stop = start(thread)
+    stop()
+    thread.loop.call_soon_threadsafe(thread._run_callbacks)
 
 
-def test_a_stream_that_is_dropped_before_it_is_pumped_is_closed() -> None:
+def test_a_stream_that_is_dropped_before_its_reading_starts_is_closed() -> None:
     with (
         FaultServer(stream_then_hang) as server,
         DataClient(base_url=server.url, project="acme") as data,
     ):
         stream = data.endpoint("bot", api_key=KEY).generate_text_stream(prompt="x")
-        pump = _bridge._Pump(stream._stream, _bridge._thread())
-        assert pump.take()
-        late: list[_bridge._Pump[TextChunk]] = []
+        read_ahead = ReadAhead(stream._stream, loop_thread.current())
+        assert read_ahead.next_batch()
+        late: list[ReadAhead[TextChunk]] = []
 
-        def drops(thread: _bridge._Thread) -> Callable[[], None]:
-            late.append(_bridge._Pump(stream._stream, thread))
+        def start(thread: LoopThread) -> Callable[[], None]:
+            late.append(ReadAhead(stream._stream, thread))
             return late[0].drop
 
-        pump.drop()
-        assert pump.take() == []
-        begun_late(drops)
-        assert late[0].take() == []
+        read_ahead.drop()
+        assert read_ahead.next_batch() == []
+        start_and_stop_before_wakeup(start)
+        assert late[0].next_batch() == []
         assert server.connections[0].gone.wait(2)
 
 
-def test_a_call_that_is_cancelled_before_it_begins_does_not_begin() -> None:
-    begun = threading.Event()
+def test_a_call_that_is_cancelled_before_it_starts_does_not_start() -> None:
+    started = threading.Event()
 
     async def never() -> None:
-        begun.set()
+        started.set()
 
-    call = _bridge._Call(never)
+    call = _Call(never)
 
-    def cancels(thread: _bridge._Thread) -> Callable[[], None]:
-        thread.begin(call.start)
+    def start(thread: LoopThread) -> Callable[[], None]:
+        thread.schedule(call.start)
         return lambda: thread.loop.call_soon_threadsafe(call._cancel)  # type: ignore[return-value]
 
-    begun_late(cancels)
+    start_and_stop_before_wakeup(start)
     with FaultServer(echo) as server:
         assert endpoint(server).generate_text(prompt="x").text == "x"
     assert call._done
-    assert not begun.is_set()
+    assert not started.is_set()
 
 
 STARVED = """
 import os, resource, sys, threading
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import wakeup
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
 stream = ep.generate_text_stream("x")
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -227,10 +233,10 @@ def read():
         while True:
             held.append(os.dup(0))
     except OSError:
-        bell = type(_bridge._mine.bell).__name__
+        waker = type(wakeup._local.waker).__name__
     for one in held:
         os.close(one)
-    print("".join(chunk.text for chunk in stream), bell, flush=True)
+    print("".join(chunk.text for chunk in stream), waker, flush=True)
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
 thread = threading.Thread(target=read)
 thread.start()
@@ -238,13 +244,13 @@ thread.join()
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
-def test_a_stream_is_read_where_no_descriptor_is_left() -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_NOFILE")
+def test_a_stream_is_read_when_no_descriptor_is_left() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(sse_head(), *events(*"abcd"), chunk(b""), pause=0.1)
 
     with FaultServer(script) as server:
-        assert silent(run_program(STARVED, server.url)) == (0, "abcd _Bell\n", "")
+        assert without_slow_warnings(run_program(STARVED, server.url)) == (0, "abcd _Waker\n", "")
 
 
 def test_a_dropped_stream_that_waits_for_room_is_closed() -> None:
@@ -263,9 +269,10 @@ def test_a_dropped_stream_that_waits_for_room_is_closed() -> None:
 
 LOOPS = """
 import sys
-from inferencekey import DataClient, _bridge
+from inferencekey import DataClient
+from inferencekey._bridge import loop_thread
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
-print(ep.generate_text(prompt="x").text, type(_bridge._thread().loop).__module__)
+print(ep.generate_text(prompt="x").text, type(loop_thread.current().loop).__module__)
 """
 
 
@@ -273,34 +280,34 @@ print(ep.generate_text(prompt="x").text, type(_bridge._thread().loop).__module__
     ("switch", "module"),
     [("", "uvloop"), ("0", "asyncio.unix_events"), ("off", "asyncio.unix_events")],
 )
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")
-def test_uvloop_runs_the_sync_clients_where_it_is_installed(
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not support Windows")
+def test_uvloop_runs_the_sync_clients_if_it_is_installed(
     switch: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFERENCEKEY_UVLOOP", switch)
     with FaultServer(echo) as server:
-        assert silent(run_program(LOOPS, server.url)) == (0, f"x {module}\n", "")
+        assert without_slow_warnings(run_program(LOOPS, server.url)) == (0, f"x {module}\n", "")
 
 
 WAITING = """
 import sys, threading, time
 from inferencekey import DataClient, ConfigurationError
 ep = DataClient(base_url=sys.argv[1], project="acme").endpoint("bot", api_key="k")
-def listen():
+def read():
     try:
         for chunk in ep.generate_text_stream("x"):
             print(chunk.text, flush=True)
         print("ended", flush=True)
     except ConfigurationError as error:
         print(error, flush=True)
-threading.Thread(target=listen, daemon=True).start()
+threading.Thread(target=read, daemon=True).start()
 time.sleep(1)
 """
 
 
-def test_a_stream_that_is_waited_for_during_exit_is_no_end() -> None:
+def test_exit_does_not_end_a_stream_normally() -> None:
     with FaultServer(stream_then_hang) as server:
-        code, out, err = silent(run_program(WAITING, server.url))
+        code, out, err = without_slow_warnings(run_program(WAITING, server.url))
     assert code == 0
     assert err == ""
     assert out.startswith("a\n")
@@ -333,7 +340,7 @@ def test_leaving_a_stream_closes_the_connection(way: str) -> None:
         assert server.connections[0].gone.wait(1)
 
 
-def test_an_interruption_comes_after_what_arrived() -> None:
+def test_an_interruption_is_raised_after_everything_that_arrived() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(sse_head() + b"".join(events("a", "b", finish=None, done=False)))
         connection.reset()
@@ -366,7 +373,7 @@ except KeyboardInterrupt:
     "what",
     ["ep.generate_text(prompt='x')", "print([c.text for c in ep.generate_text_stream('x')])"],
 )
-def test_ctrl_c_ends_the_call_at_once(what: str) -> None:
+def test_ctrl_c_ends_the_call(what: str) -> None:
     with FaultServer(stream_then_hang if "stream" in what else hang) as server:
         program = Program(CALL % what, server.url)
         assert program.line() == "ready"
@@ -379,7 +386,7 @@ def test_ctrl_c_ends_the_call_at_once(what: str) -> None:
         assert program.line() == "interrupted"
         assert time.monotonic() - began < 2
         assert server.connections[0].gone.wait(1)
-        assert silent(program.ended()) == (0, "", "")
+        assert without_slow_warnings(program.ended()) == (0, "", "")
 
 
 FORK = """
@@ -405,7 +412,7 @@ print(first + "".join(c.text for c in stream), flush=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_a_forked_child_calls_and_the_parent_goes_on() -> None:
+def test_a_forked_child_makes_calls_and_the_parent_continues() -> None:
     async def script(connection: Connection, request: Request) -> None:
         if request.json.get("stream"):
             await connection.send(
@@ -415,10 +422,10 @@ def test_a_forked_child_calls_and_the_parent_goes_on() -> None:
             await echo(connection, request)
 
     with FaultServer(script) as server:
-        code, out, err = silent(run_program(FORK, server.url))
+        code, out, err = without_slow_warnings(run_program(FORK, server.url))
     assert out.split() == ["before", "child", "abcdefgh", "0", "parent", "abcdefgh"]
     assert code == 0
-    # Python 3.12 and newer warn of any fork beside a thread; nothing else may be said.
+    # Python 3.12 and newer warn of any fork in a process with threads. No other line is allowed.
     assert [line for line in err.splitlines() if "fork" not in line] == []
 
 
@@ -431,10 +438,10 @@ print(next(stream).text)
 """
 
 
-def test_exit_with_an_open_stream_is_quick_and_silent() -> None:
+def test_exit_with_an_open_stream_is_quick_and_prints_nothing() -> None:
     with FaultServer(stream_then_hang) as server:
         began = time.monotonic()
-        code, out, err = silent(run_program(EXIT, server.url))
+        code, out, err = without_slow_warnings(run_program(EXIT, server.url))
         assert (code, out.strip(), err) == (0, "a", "")
         assert time.monotonic() - began < 10
         assert server.connections[0].gone.wait(1)
@@ -443,7 +450,7 @@ def test_exit_with_an_open_stream_is_quick_and_silent() -> None:
 LATE = """
 import atexit, sys
 from inferencekey import ConfigurationError
-@atexit.register  # before the SDK registers its own end, hence run after it
+@atexit.register  # registered before the SDK's own handler, so it runs after it
 def late():
     try:
         ep.generate_text(prompt="late")
@@ -455,9 +462,9 @@ ep.generate_text(prompt="x")
 """
 
 
-def test_a_call_during_exit_says_so() -> None:
+def test_a_call_during_exit_raises_an_error_that_names_the_cause() -> None:
     with FaultServer(echo) as server:
-        code, out, err = silent(run_program(LATE, server.url))
+        code, out, err = without_slow_warnings(run_program(LATE, server.url))
     assert (code, err) == (0, "")
     assert "exiting" in out
 
@@ -466,17 +473,17 @@ def test_a_sync_call_on_the_loop_thread_is_refused() -> None:
     with FaultServer(echo) as server:
         ep = endpoint(server)
 
-        def factory() -> object:
+        def make() -> Any:
             return ep.generate_text(prompt="x")
 
         with (
-            DataClient(base_url=server.url, project="acme", session_factory=factory) as data,  # type: ignore[arg-type]
+            DataClient(base_url=server.url, project="acme", session_factory=make) as data,
             pytest.raises(ConfigurationError, match="own event loop"),
         ):
             data.endpoint("bot", api_key=KEY).generate_text(prompt="x")
 
 
-def test_used_from_two_loops_one_after_another() -> None:
+def test_an_async_client_works_in_two_loops_one_after_another() -> None:
     from inferencekey import AsyncDataClient
 
     with FaultServer(echo) as server:
@@ -491,7 +498,7 @@ def test_used_from_two_loops_one_after_another() -> None:
         gc.collect()
 
 
-def test_a_closed_client_says_so() -> None:
+def test_a_closed_client_raises_an_error_that_names_the_cause() -> None:
     with FaultServer(echo) as server:
         data = DataClient(base_url=server.url, project="acme")
         ep = data.endpoint("bot", api_key=KEY)

@@ -1,4 +1,4 @@
-"""A client that nobody closed leaves nothing behind: no socket, no warning."""
+"""A client that was not closed leaves no socket and causes no warning."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from faults.programs import run_program
 
 from inferencekey import AsyncDataClient, DataClient
 
-ANSWER = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
+COMPLETION = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
 
 
-async def answer(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer(ANSWER))
+async def complete(connection: Connection, request: Request) -> None:
+    await connection.send(json_answer(COMPLETION))
 
 
-def test_a_dropped_sync_client() -> None:
-    with FaultServer(answer) as server:
+def test_a_dropped_sync_client_closes_its_connections() -> None:
+    with FaultServer(complete) as server:
         for _ in range(5):
             DataClient(base_url=server.url, project="acme", api_key="k").endpoint(
                 "x"
@@ -30,8 +30,8 @@ def test_a_dropped_sync_client() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_dropped_async_client() -> None:
-    with FaultServer(answer) as server:
+async def test_a_dropped_async_client_closes_its_connections() -> None:
+    with FaultServer(complete) as server:
         for _ in range(5):
             client = AsyncDataClient(base_url=server.url, project="acme", api_key="k")
             await client.endpoint("x").generate_text("x")
@@ -46,13 +46,17 @@ SCRIPT = """
 import gc, sys
 from inferencekey import DataClient
 def call():
-    return DataClient(base_url=sys.argv[1], project="acme", api_key="k").endpoint("x").generate_text("x").text
+    data = DataClient(base_url=sys.argv[1], project="acme", api_key="k")
+    return data.endpoint("x").generate_text("x").text
 print(call())
 gc.collect()
 print(call())
 """
 
 
-def test_in_a_script_under_dev_mode() -> None:
-    with FaultServer(answer) as server:
-        assert run_program(SCRIPT, server.url) == (0, "x\nx\n", "")
+def test_a_dropped_client_prints_nothing_in_dev_mode() -> None:
+    with FaultServer(complete) as server:
+        code, out, err = run_program(SCRIPT, server.url)
+    # asyncio's debug mode warns of slow callbacks, which a busy machine has.
+    lines = [line for line in err.splitlines() if not line.startswith("Executing <")]
+    assert (code, out, lines) == (0, "x\nx\n", [])

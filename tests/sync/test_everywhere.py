@@ -1,4 +1,7 @@
-"""One sync client everywhere: many threads, many open streams, beside running loops; nothing is left behind."""
+"""One sync client in many threads, with many open streams and inside running loops.
+
+Every test checks that no file stays open.
+"""
 
 from __future__ import annotations
 
@@ -34,44 +37,42 @@ def ask(endpoint: Endpoint, prompt: str) -> str:
     return endpoint.generate_text(prompt=prompt).text
 
 
-def listen(endpoint: Endpoint, prompt: str) -> str:
+def read_stream(endpoint: Endpoint, prompt: str) -> str:
     return "".join(chunk.text for chunk in endpoint.generate_text_stream(prompt=prompt))
 
 
-def said(prompt: str) -> str:
+def expected_text(prompt: str) -> str:
     return "".join(f"{prompt}.{number} " for number in range(5))
 
 
-async def waits(connection: Connection, request: Request) -> None:
+async def hang(connection: Connection, request: Request) -> None:
     if b'"stream":true' in request.body:
         await connection.send(sse_head(), *events("a", finish=None, done=False))
     await connection.until_gone()
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
+def no_file_stays_open() -> Iterator[None]:
     allow_files(16_384)
     with QuickServer() as server, client(server) as data:
-        ask(data.endpoint("bot"), "x")  # the loop's thread and its files are there
+        ask(data.endpoint("bot"), "x")  # now the loop thread and its files exist
     before = open_files()
-    with warnings.catch_warnings(record=True) as complaints:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         yield
         until(lambda: open_files() <= before, 5)
     assert open_files() <= before
     assert [
-        str(warning.message)
-        for warning in complaints
-        if issubclass(warning.category, ResourceWarning)
+        str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)
     ] == []
 
 
-def test_sixty_four_threads() -> None:
+def test_sixty_four_threads_share_one_loop_thread() -> None:
     def thread(number: int) -> bool:
         for round in range(5):
             prompt = f"{number}-{round}"
             assert ask(endpoint, prompt) == prompt
-            assert listen(endpoint, prompt) == said(prompt)
+            assert read_stream(endpoint, prompt) == expected_text(prompt)
         return True
 
     with QuickServer() as server, client(server) as data, ThreadPoolExecutor(64) as pool:
@@ -93,36 +94,36 @@ def test_five_hundred_threads_wait_together() -> None:
         assert server.most == 500
 
 
-def test_five_hundred_open_streams_in_one_thread() -> None:
+def test_one_thread_has_five_hundred_open_streams() -> None:
     with QuickServer() as server, client(server) as data:
         endpoint = data.endpoint("bot")
         streams = [endpoint.generate_text_stream(prompt=str(n)) for n in range(500)]
         found = ["".join(chunk.text for chunk in stream) for stream in streams]
-        assert found == [said(str(n)) for n in range(500)]
+        assert found == [expected_text(str(n)) for n in range(500)]
 
 
-def test_inside_two_running_loops_at_once() -> None:
+def test_works_inside_two_running_loops_at_the_same_time() -> None:
     with QuickServer() as server, client(server) as data:
         endpoint = data.endpoint("bot")
 
         async def cell(name: str) -> str:
-            return ask(endpoint, name) + listen(endpoint, name)
+            return ask(endpoint, name) + read_stream(endpoint, name)
 
         with ThreadPoolExecutor(2) as pool:
             found = list(pool.map(lambda name: asyncio.run(cell(name)), ["a", "b"]))
-    assert found == ["a" + said("a"), "b" + said("b")]
+    assert found == ["a" + expected_text("a"), "b" + expected_text("b")]
 
 
-def test_closed_while_threads_wait() -> None:
+def test_closing_the_client_ends_the_calls_of_all_threads() -> None:
     ended: list[BaseException] = []
 
     def call(streamed: bool) -> None:
         try:
-            listen(endpoint, "x") if streamed else ask(endpoint, "x")
+            read_stream(endpoint, "x") if streamed else ask(endpoint, "x")
         except BaseException as error:
             ended.append(error)
 
-    with FaultServer(waits) as server:
+    with FaultServer(hang) as server:
         data = client(server)
         endpoint = data.endpoint("bot")
         threads = [threading.Thread(target=call, args=(number % 2 == 0,)) for number in range(10)]
@@ -141,8 +142,8 @@ def test_closed_while_threads_wait() -> None:
             ask(endpoint, "x")
 
 
-def test_streams_dropped_by_the_garbage_collector() -> None:
-    with FaultServer(waits) as server, client(server) as data:
+def test_dropped_streams_close_their_connections() -> None:
+    with FaultServer(hang) as server, client(server) as data:
         endpoint = data.endpoint("bot")
         for _ in range(20):
             for _ in endpoint.generate_text_stream(prompt="x"):
@@ -151,7 +152,7 @@ def test_streams_dropped_by_the_garbage_collector() -> None:
         assert all(Lab.ended(connection) for connection in server.connections)
 
 
-def test_a_hundred_clients_one_after_another() -> None:
+def test_a_hundred_clients_one_after_another_leave_no_connection() -> None:
     with QuickServer() as server:
         for number in range(100):
             with client(server) as data:

@@ -7,6 +7,7 @@ from typing import Unpack, assert_type
 
 from inferencekey import (
     ApiError,
+    ApplyAllError,
     AsyncDataClient,
     AsyncEndpoint,
     AsyncManagementClient,
@@ -17,6 +18,7 @@ from inferencekey import (
     CallOptions,
     ConfigurationError,
     DataClient,
+    DeploymentError,
     DriftError,
     EmbeddingResult,
     Endpoint,
@@ -64,6 +66,18 @@ from inferencekey import (
     WorkloadSpec,
     WorkloadSpecWarning,
 )
+from inferencekey.deploy import (
+    ApplyProgress,
+    ApplyStatus,
+    AsyncDeployment,
+    Deployment,
+    LeftAlone,
+    ManifestPlan,
+    Removal,
+    Report,
+    read_plan,
+    write_plan,
+)
 from inferencekey.manifest import Lock, dump_manifest, load_manifest, spec_of
 
 SPEC = WorkloadSpec(name="n", slug="s", model="m", backend=Backend.VLLM)
@@ -105,6 +119,7 @@ async def asynchronous() -> None:
         assert_type(plan.lines(), tuple[PlanLine, ...])
         assert_type(Plan.from_dict(plan.to_dict()), Plan)
         assert_type(await mgmt.apply(plan), EndpointRef)
+        assert_type(await mgmt.apply_all((plan,), max_concurrency=3), list[EndpointRef])
         assert_type(
             await mgmt.ensure_all((SPEC, WORDS), on_drift="fail", max_concurrency=3),
             list[EndpointRef],
@@ -160,8 +175,9 @@ async def asynchronous() -> None:
         assert_type((await ep.embed(["a", "b"])).embeddings, list[list[float]])
         assert_type(await ep.rerank("q", ["a"], timeout=Timeouts(total=1)), RerankResult)
         await ep.generate_text("x", top_p=0.5, seed=7, stop="a", timeout=None)
-        await ep.generate_text("x", topp=0.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-        await ep.generate_text("x", top_p="0")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        ask = ep.generate_text
+        await ask("x", topp=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        await ask("x", top_p="")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         await ep.embed("x", seed=7)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
         await data.aclose()
 
@@ -182,6 +198,7 @@ def synchronous() -> None:
         assert_type(mgmt.ensure(SPEC), EndpointRef)
         assert_type(mgmt.plan(SPEC), Plan)
         assert_type(mgmt.apply(mgmt.plan(SPEC)), EndpointRef)
+        assert_type(mgmt.apply_all([mgmt.plan(SPEC)]), list[EndpointRef])
         assert_type(mgmt.ensure_all([SPEC]), list[EndpointRef])
         assert_type(mgmt.wait_all(["s"], silent=True), list[ReadinessEvent])
         assert_type(mgmt.logs("s").lines, tuple[str, ...])
@@ -227,8 +244,55 @@ def errors(error: DriftError, cut: StreamInterrupted) -> None:
     assert_type(TaskType("embedding"), TaskType)
 
 
-def groups(ensured: EnsureAllError, waited: WaitAllError, one: ReadinessError) -> None:
+async def deployments(mgmt: AsyncManagementClient) -> None:
+    deployment = AsyncDeployment(mgmt)
+    plan = await deployment.plan("inferencekey.toml", project="acme", prune=True)
+    assert_type(plan, ManifestPlan)
+    assert_type(plan.plans, tuple[Plan, ...])
+    assert_type(plan.removals, tuple[Removal, ...])
+    assert_type(plan.left_alone, tuple[LeftAlone, ...])
+    assert_type(plan.resolve_drift("warn"), ManifestPlan)
+    assert_type(plan.slugs_by_project(), dict[str, list[str]])
+    assert_type(plan.lines(), tuple[PlanLine, ...])
+    assert_type(await deployment.plan_destroy(load_manifest()), ManifestPlan)
+    await deployment.check(plan)
+    report = await deployment.apply(
+        plan, on_drift=OnDrift.WARN, on_progress=progress, should_stop=lambda: False
+    )
+    assert_type(report, Report)
+    assert_type(report.done, tuple[ApplyProgress, ...])
+    assert_type(Report.from_progress(plan, report.done), Report)
+    client = ManagementClient()
+    AsyncDeployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def sync_deployments(mgmt: ManagementClient) -> None:
+    deployment = Deployment(mgmt)
+    write_plan(deployment.plan(load_manifest("inferencekey.toml")), "change.plan")
+    assert_type(read_plan("change.plan"), ManifestPlan)
+    assert_type(deployment.apply(read_plan("change.plan"), on_progress=progress), Report)
+    assert_type(deployment.plan_destroy("inferencekey.toml"), ManifestPlan)
+    deployment.check(read_plan("change.plan"))
+    client = AsyncManagementClient()
+    Deployment(client)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def progress(step: ApplyProgress) -> None:
+    assert_type(step.status, ApplyStatus)
+    assert_type(step.id, str | None)
+    assert_type(step.error, Exception | None)
+
+
+def groups(
+    ensured: EnsureAllError,
+    applied: ApplyAllError,
+    waited: WaitAllError,
+    deployed: DeploymentError,
+    one: ReadinessError,
+) -> None:
     assert_type(ensured.results, tuple[EndpointRef | None, ...])
+    assert_type(applied.results, tuple[EndpointRef | None, ...])
+    assert_type(deployed.report, Report | None)
     assert_type(waited.results, tuple[ReadinessEvent | None, ...])
     assert_type(one.log, tuple[str, ...])
     assert_type(one.workload, str | None)

@@ -1,7 +1,8 @@
-"""Calling one workload: one class per modality, each in a file of its own, joined here.
+"""Calls of one workload. Each modality is a class in a file of its own; this module joins them.
 
-A further modality is a file here with a class over ``BaseEndpoint``, that class among the bases of
-``AsyncEndpoint``, and a file in ``_core/data`` that makes its bodies and reads its responses.
+To add a modality: write a file here with a class over ``BaseEndpoint``, add the class to the bases
+of ``AsyncEndpoint``, and write a file in ``_core/data`` that builds its bodies and reads its
+responses.
 """
 
 from __future__ import annotations
@@ -14,4 +15,4 @@ __all__ = ["AsyncEndpoint"]
 
 
 class AsyncEndpoint(TextEndpoint, EmbeddingsEndpoint, RerankEndpoint):
-    """One workload, ready to be called. Made by :meth:`AsyncDataClient.endpoint`."""
+    """Calls one workload. :meth:`AsyncDataClient.endpoint` makes it."""

@@ -1,4 +1,4 @@
-"""What every modality of an endpoint is built on: where the workload is, and how a request is sent to it."""
+"""The base of every modality: the address of a workload, and how a request is sent to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class BaseEndpoint:
-    """One workload of one project, and the key it is called with.
+    """One workload of one project, and the data key for it.
 
     Args:
         transport: sends the requests.
@@ -62,7 +62,10 @@ class BaseEndpoint:
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeouts | float | None = None,
     ) -> Response:
-        """Send a JSON body and return the whole response. The keywords are those of ``CallOptions``."""
+        """Send a JSON body and return the whole response.
+
+        The keywords are those of ``CallOptions``.
+        """
         if extra_body:
             body = {**body, **extra_body}
         return await self._transport.request(
@@ -80,7 +83,7 @@ class BaseEndpoint:
         self, path: str, body: Mapping[str, Any], timeouts: Timeouts
     ) -> Callable[[], Awaitable[ResponseStream]]:
         """Return the function that sends a JSON body and opens the streamed response."""
-        # Serialised here and not on opening: a body that cannot be sent raises at the call.
+        # The body is serialised now, so that one that cannot be sent raises at the call.
         request = Request(
             "POST",
             self._path + path,
@@ -98,8 +101,12 @@ class BaseEndpoint:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return what *read* makes of a response's body; its errors carry what the response carried."""
-        # Not a context manager: one costs eight calls more, and every call of an endpoint comes by.
+        """Return the result of reading a response's body with *read*.
+
+        An error of *read* gets the status, the request id and the body of the response.
+        """
+        # A context manager would read better, but costs about eight function calls more, on the
+        # path of every call.
         try:
             return read(response.body, *args, **kwargs)
         except InferenceKeyError as error:

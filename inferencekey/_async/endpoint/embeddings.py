@@ -7,7 +7,7 @@ from typing import Final, Unpack
 
 from inferencekey._async.endpoint.base import BaseEndpoint
 from inferencekey._async.endpoint.options import CallOptions, check_options
-from inferencekey._core.data import vectors
+from inferencekey._core.data.embeddings import embed_body, embedding_result
 from inferencekey.models import EmbeddingResult
 
 __all__ = ["EmbeddingsEndpoint"]
@@ -16,7 +16,7 @@ PATH: Final = "/v1/embeddings"
 
 
 class EmbeddingsEndpoint(BaseEndpoint):
-    """The calls of a workload that embeds."""
+    """The calls of a workload that turns texts into vectors."""
 
     async def embed(
         self, input: str | Sequence[str], **options: Unpack[CallOptions]
@@ -24,19 +24,17 @@ class EmbeddingsEndpoint(BaseEndpoint):
         """Turn texts into vectors, one per input, in input order.
 
         Args:
-            input: one text or several.
+            input: one text, or a list of texts.
             options: ``extra_body`` and ``timeout``, as :class:`CallOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
-            ValidationError: an input is blank or missing, or the server answered 400 or 422.
-            ResponseFormatError: the response is not one vector per input.
+            TypeError: an option is not known.
+            ValidationError: an input is blank or missing, or the response is 400 or 422.
+            ResponseFormatError: the response does not have exactly one vector per input.
             InferenceKeyError: as for ``generate_text``.
         """
         check_options(options, CallOptions.__optional_keys__, self.embed)
-        body = vectors.embed_body(self._workload, input)
+        body = embed_body(self._workload, input)
         response = await self._post(PATH, body, **options)
         count = 1 if isinstance(input, str) else len(input)
-        return self._result(
-            response, vectors.embedding_result, count, request_id=response.request_id
-        )
+        return self._result(response, embedding_result, count, request_id=response.request_id)

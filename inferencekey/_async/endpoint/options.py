@@ -19,7 +19,7 @@ class CallOptions(TypedDict, total=False):
     """Options of every call of an endpoint.
 
     Attributes:
-        extra_body: more fields for the engine, over the call's own.
+        extra_body: more fields of the request's body. They replace fields of the same name.
         timeout: deadlines of this call: a :class:`Timeouts`, or seconds. Seconds limit the whole of
             a call whose result is returned whole, and each wait of a stream.
     """
@@ -29,12 +29,12 @@ class CallOptions(TypedDict, total=False):
 
 
 class TextOptions(CallOptions, total=False):
-    """Options of every call that generates a text.
+    """Options of every call that generates a text, besides those of :class:`CallOptions`.
 
     Attributes:
-        top_p: nucleus sampling, 0 to 1.
-        stop: a string, or several, at which the text ends.
-        seed: an integer; the same seed gives the same text again.
+        top_p: nucleus sampling: the share of the probability that tokens are chosen from, 0 to 1.
+        stop: a string, or a list of strings, at which the text ends.
+        seed: an integer. Engines that support it generate the same text for the same seed.
     """
 
     top_p: float | None
@@ -45,17 +45,17 @@ class TextOptions(CallOptions, total=False):
 def check_options(
     options: Mapping[str, Any], known: frozenset[str], method: Callable[..., object]
 ) -> None:
-    """Refuse an option that the method does not have, as Python refuses an unknown keyword.
+    """Refuse an unknown option, as Python refuses an unknown keyword argument.
 
     Args:
         options: the options of the call.
-        known: the names that the method's ``**options`` may have.
+        known: the names of the method's options.
         method: the method that was called.
 
     Raises:
-        TypeError: an option is not known; the message names it and the known name nearest to it.
+        TypeError: an option is not known. The message names it, and the most similar argument.
     """
-    # At run time, Python checks no names here: ``**options`` takes any.
+    # At run time ``**options`` takes any name, so Python itself finds no mistake here.
     if options.keys() <= known:
         return
     unknown = next(name for name in options if name not in known)

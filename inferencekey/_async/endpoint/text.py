@@ -8,7 +8,8 @@ from typing import Any, Final, Unpack, cast
 from inferencekey._async.endpoint.base import BaseEndpoint
 from inferencekey._async.endpoint.options import TextOptions, check_options
 from inferencekey._async.streams import AsyncTextStream
-from inferencekey._core.data import chat
+from inferencekey._core.data.chat_request import chat_body
+from inferencekey._core.data.chat_response import text_result
 from inferencekey._core.deadlines import for_stream
 from inferencekey.models import TextResult, Timeouts
 
@@ -31,34 +32,34 @@ class TextEndpoint(BaseEndpoint):
     ) -> TextResult:
         """Generate a text and return it whole.
 
-        Give exactly one of *prompt* and *messages*. What is left out is not sent.
+        Give exactly one of *prompt* and *messages*. An argument that is left out is not sent.
 
         Args:
-            prompt: one user turn.
+            prompt: one message of the user.
             messages: the conversation, as ``{"role": …, "content": …}``.
-            temperature: 0 is deterministic; the engine's default otherwise.
-            max_tokens: the longest answer, in tokens.
+            temperature: how random the text is; 0 is deterministic. The default is the engine's.
+            max_tokens: the longest text, in tokens.
             options: ``top_p``, ``stop``, ``seed``, ``extra_body`` and ``timeout``, as
                 :class:`TextOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
-            ValidationError: an argument is wrong, or the server answered 400 or 422.
-            AuthError: the server answered 401.
-            PermissionDenied: 403.
-            NotFoundError: 404.
-            RateLimitError: 429.
-            ServerError: 5xx.
-            GenerationFailed: the engine gave up.
+            TypeError: an option is not known.
+            ValidationError: an argument is wrong, or the response is 400 or 422.
+            AuthError: the response is 401.
+            PermissionDenied: the response is 403.
+            NotFoundError: the response is 404.
+            RateLimitError: the response is 429.
+            ServerError: the response is 5xx.
+            GenerationFailed: the engine reported an error instead of a text.
             TransportError: there was no response.
-            RequestTimeout: there was none in time.
-            ResponseFormatError: the response is not what the contract says.
+            RequestTimeout: there was no response in time.
+            ResponseFormatError: the response does not have the form that the contract defines.
         """
         body, timeout = self._chat_request(
             self.generate_text, options, prompt, messages, temperature, max_tokens, stream=False
         )
         response = await self._post(PATH, body, timeout=timeout)
-        return self._result(response, chat.text_result, request_id=response.request_id)
+        return self._result(response, text_result, request_id=response.request_id)
 
     def generate_text_stream(
         self,
@@ -75,24 +76,24 @@ class TextEndpoint(BaseEndpoint):
         The arguments are those of ``generate_text``. A number for *timeout* limits each wait, never
         the whole.
 
-        ``async for`` reads the stream; ``async with`` also closes it at the end of the block;
-        ``await`` opens it now, so that what the server refuses raises here and not in the loop.
+        ``async for`` reads the stream. ``async with`` also closes it at the end of the block.
+        ``await`` opens it without reading. What the server refuses raises when the stream opens.
 
         Args:
-            prompt: one user turn.
+            prompt: one message of the user.
             messages: the conversation, as ``{"role": …, "content": …}``.
-            temperature: 0 is deterministic; the engine's default otherwise.
-            max_tokens: the longest answer, in tokens.
-            strict_end: an end without ``[DONE]`` and without a ``finish_reason`` is an interruption.
-                ``False`` accepts it, for engines that are known to send neither; a cut connection or
-                half an event is an interruption still.
+            temperature: how random the text is; 0 is deterministic. The default is the engine's.
+            max_tokens: the longest text, in tokens.
+            strict_end: whether an end without ``[DONE]`` and without a ``finish_reason`` is an
+                interruption. Pass ``False`` for an engine that sends neither. A cut connection and
+                an incomplete event are interruptions in any case.
             options: ``top_p``, ``stop``, ``seed``, ``extra_body`` and ``timeout``, as
                 :class:`TextOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
+            TypeError: an option is not known.
             ValidationError: an argument is wrong.
-            InferenceKeyError: on opening and reading, as for ``generate_text`` and
+            InferenceKeyError: on opening, as for ``generate_text``; on reading, as for
                 :class:`AsyncTextStream`.
         """
         body, timeout = self._chat_request(
@@ -123,12 +124,12 @@ class TextEndpoint(BaseEndpoint):
         *,
         stream: bool,
     ) -> tuple[dict[str, Any], Timeouts | float | None]:
-        """Return the body of a call, and its timeout."""
+        """Return the body of a request, and the call's timeout."""
         check_options(options, TextOptions.__optional_keys__, method)
         timeout = options.pop("timeout", None)
-        # Every other option is a field of the body: what is added to TextOptions needs no line here.
+        # Every other option is a field of the body, so that a new one needs no line here.
         fields = cast("dict[str, Any]", options)
-        body = chat.chat_body(
+        body = chat_body(
             model=self._workload,
             prompt=prompt,
             messages=messages,

@@ -1,9 +1,5 @@
 # Generated from inferencekey/_async/endpoint/__init__.py by inferencekey/_codegen/generate.py.
-"""Calling one workload: one class per modality, each in a file of its own, joined here.
-
-A further modality is a file here with a class over ``BaseEndpoint``, that class among the bases of
-``Endpoint``, and a file in ``_core/data`` that makes its bodies and reads its responses.
-"""
+"""The sync classes of ``inferencekey/_async/endpoint/__init__.py``."""
 
 from __future__ import annotations
 
@@ -20,12 +16,12 @@ __all__ = ["Endpoint"]
 
 
 class Endpoint:
-    """One workload, ready to be called. Made by :meth:`DataClient.endpoint`."""
+    """Calls one workload. :meth:`DataClient.endpoint` makes it."""
 
     _async: AsyncEndpoint
 
-    def __init__(self, endpoint: AsyncEndpoint) -> None:
-        self._async = endpoint
+    def __init__(self, wrapped: AsyncEndpoint) -> None:
+        self._async = wrapped
 
     def generate_text(
         self,
@@ -38,28 +34,28 @@ class Endpoint:
     ) -> TextResult:
         """Generate a text and return it whole.
 
-        Give exactly one of *prompt* and *messages*. What is left out is not sent.
+        Give exactly one of *prompt* and *messages*. An argument that is left out is not sent.
 
         Args:
-            prompt: one user turn.
+            prompt: one message of the user.
             messages: the conversation, as ``{"role": …, "content": …}``.
-            temperature: 0 is deterministic; the engine's default otherwise.
-            max_tokens: the longest answer, in tokens.
+            temperature: how random the text is; 0 is deterministic. The default is the engine's.
+            max_tokens: the longest text, in tokens.
             options: ``top_p``, ``stop``, ``seed``, ``extra_body`` and ``timeout``, as
                 :class:`TextOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
-            ValidationError: an argument is wrong, or the server answered 400 or 422.
-            AuthError: the server answered 401.
-            PermissionDenied: 403.
-            NotFoundError: 404.
-            RateLimitError: 429.
-            ServerError: 5xx.
-            GenerationFailed: the engine gave up.
+            TypeError: an option is not known.
+            ValidationError: an argument is wrong, or the response is 400 or 422.
+            AuthError: the response is 401.
+            PermissionDenied: the response is 403.
+            NotFoundError: the response is 404.
+            RateLimitError: the response is 429.
+            ServerError: the response is 5xx.
+            GenerationFailed: the engine reported an error instead of a text.
             TransportError: there was no response.
-            RequestTimeout: there was none in time.
-            ResponseFormatError: the response is not what the contract says.
+            RequestTimeout: there was no response in time.
+            ResponseFormatError: the response does not have the form that the contract defines.
         """
         return run(
             self._async.generate_text,
@@ -85,24 +81,24 @@ class Endpoint:
         The arguments are those of ``generate_text``. A number for *timeout* limits each wait, never
         the whole.
 
-        ``for`` reads the stream; ``with`` also closes it at the end of the block;
-        ``await`` opens it now, so that what the server refuses raises here and not in the loop.
+        ``for`` reads the stream. ``with`` also closes it at the end of the block.
+        It is open when the call returns. What the server refuses raises when the stream opens.
 
         Args:
-            prompt: one user turn.
+            prompt: one message of the user.
             messages: the conversation, as ``{"role": …, "content": …}``.
-            temperature: 0 is deterministic; the engine's default otherwise.
-            max_tokens: the longest answer, in tokens.
-            strict_end: an end without ``[DONE]`` and without a ``finish_reason`` is an interruption.
-                ``False`` accepts it, for engines that are known to send neither; a cut connection or
-                half an event is an interruption still.
+            temperature: how random the text is; 0 is deterministic. The default is the engine's.
+            max_tokens: the longest text, in tokens.
+            strict_end: whether an end without ``[DONE]`` and without a ``finish_reason`` is an
+                interruption. Pass ``False`` for an engine that sends neither. A cut connection and
+                an incomplete event are interruptions in any case.
             options: ``top_p``, ``stop``, ``seed``, ``extra_body`` and ``timeout``, as
                 :class:`TextOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
+            TypeError: an option is not known.
             ValidationError: an argument is wrong.
-            InferenceKeyError: on opening and reading, as for ``generate_text`` and
+            InferenceKeyError: on opening, as for ``generate_text``; on reading, as for
                 :class:`TextStream`.
         """
         return TextStream(
@@ -120,13 +116,13 @@ class Endpoint:
         """Turn texts into vectors, one per input, in input order.
 
         Args:
-            input: one text or several.
+            input: one text, or a list of texts.
             options: ``extra_body`` and ``timeout``, as :class:`CallOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
-            ValidationError: an input is blank or missing, or the server answered 400 or 422.
-            ResponseFormatError: the response is not one vector per input.
+            TypeError: an option is not known.
+            ValidationError: an input is blank or missing, or the response is 400 or 422.
+            ResponseFormatError: the response does not have exactly one vector per input.
             InferenceKeyError: as for ``generate_text``.
         """
         return run(self._async.embed, input, **options)
@@ -142,15 +138,15 @@ class Endpoint:
         """Score documents by their relevance to a query.
 
         Args:
-            query: what is looked for.
+            query: the question that the documents are scored for.
             documents: the texts to score.
-            top_n: return only so many, the best.
+            top_n: return only the best *top_n* documents.
             options: ``extra_body`` and ``timeout``, as :class:`CallOptions` documents them.
 
         Raises:
-            TypeError: there is no such option.
-            ValidationError: a text is blank or missing, or the server answered 400 or 422.
-            ResponseFormatError: the response has no score or index.
+            TypeError: an option is not known.
+            ValidationError: a text is blank or missing, or the response is 400 or 422.
+            ResponseFormatError: a result has no score, or no index of a document.
             InferenceKeyError: as for ``generate_text``.
         """
         return run(self._async.rerank, query, documents, top_n=top_n, **options)
