@@ -1,11 +1,13 @@
-"""A chat page: aiohttp.web pipes a stream to the browser through a websocket, and stops it when the browser leaves.
+"""A chat page with aiohttp.web: a stream is sent to the browser through a websocket.
 
-    pip install inferencekey
+When the browser leaves, the stream is closed and the engine stops.
+
+    pip install .   # in a checkout of inferencekey
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
-    python aiohttp_websocket.py
+    python examples/aiohttp_websocket.py
 
-A browser opens a websocket per question: it sends the prompt as text, and gets ``{"text": …}`` for each chunk, then the
-close code 1000; or ``{"error": …}`` and 1011.
+A browser opens a websocket for each question and sends the prompt as text. It gets ``{"text": …}``
+for each chunk and then the close code 1000, or ``{"error": …}`` and the close code 1011.
 """
 
 from __future__ import annotations
@@ -26,24 +28,24 @@ BROWSERS = web.AppKey("BROWSERS", WeakSet[web.WebSocketResponse])
 
 
 async def client(app: web.Application) -> AsyncIterator[None]:
-    # One client for the process: it keeps the connections, and any number of requests may share it.
+    # One client for the process: it keeps the connections, and all requests share it.
     async with AsyncDataClient.from_env() as data:
         app[BOT] = data.endpoint(WORKLOAD)
         yield
 
 
 async def chat(request: web.Request) -> web.WebSocketResponse:
-    browser = web.WebSocketResponse(
-        heartbeat=20
-    )  # pings find the browsers that vanished without a word
+    # The pings find browsers that disappeared without closing the connection.
+    browser = web.WebSocketResponse(heartbeat=20)
     await browser.prepare(request)
     request.app[BROWSERS].add(browser)
     message = await browser.receive()
     if message.type is not WSMsgType.TEXT:
         return browser
-    # Nothing tells a handler that its browser has left unless it is receiving. So receive while sending, and cancel the
-    # answer: that closes the connection upstream, and the engine stops. Without this, a browser that leaves while the
-    # model is still thinking holds the engine until there is something to send.
+    # A handler notices that the browser has left only while it receives. So it receives while it
+    # sends, and cancels the answer: that closes the connection to the platform, and the engine
+    # stops. Otherwise a browser that leaves before the first token keeps the engine busy until that
+    # token.
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(cancel_when_gone, browser, tasks.cancel_scope)
         await answer(browser, request.app[BOT], message.data)
@@ -58,13 +60,14 @@ async def answer(browser: web.WebSocketResponse, bot: AsyncEndpoint, prompt: str
                 async for chunk in stream:
                     if chunk.text:
                         await browser.send_json({"text": chunk.text})
-        except InferenceKeyError as error:  # its message is made to be read, and never holds a key
+        except InferenceKeyError as error:
+            # The message is written for people and never contains a key.
             await browser.send_json({"error": str(error)})
             await browser.close(code=WSCloseCode.INTERNAL_ERROR, message=b"no complete answer")
         else:
             await browser.close()
     except ConnectionError:
-        pass  # it left just now: the stream is closed already
+        pass  # the browser has left in this moment; the stream is already closed
 
 
 async def cancel_when_gone(browser: web.WebSocketResponse, answering: anyio.CancelScope) -> None:
@@ -73,8 +76,8 @@ async def cancel_when_gone(browser: web.WebSocketResponse, answering: anyio.Canc
     answering.cancel()
 
 
-async def say_goodbye(app: web.Application) -> None:
-    # The server waits for its handlers when it stops; these would go on for as long as the model talks.
+async def close_browsers(app: web.Application) -> None:
+    # A server that stops waits for its handlers, and these run until the answer is complete.
     browsers = app[BROWSERS]
     for browser in list(browsers):
         await browser.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
@@ -89,14 +92,17 @@ def make_app() -> web.Application:
     app[BROWSERS] = WeakSet()
     app.add_routes([web.get("/", index), web.get("/chat", chat)])
     app.cleanup_ctx.append(client)
-    app.on_shutdown.append(say_goodbye)
+    app.on_shutdown.append(close_browsers)
     return app
 
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Chat</title>
-<form><input name="prompt" size="60" autofocus required> <button>Ask</button> <button type="reset">Stop</button></form>
+<form>
+  <input name="prompt" size="60" autofocus required>
+  <button>Ask</button> <button type="reset">Stop</button>
+</form>
 <pre style="white-space: pre-wrap"></pre>
 <script>
   const form = document.querySelector("form"), output = document.querySelector("pre");

@@ -1,11 +1,13 @@
-"""A chat page: FastAPI pipes a stream to the browser through a websocket, and stops it when the browser leaves.
+"""A chat page with FastAPI: a stream is sent to the browser through a websocket.
 
-    pip install inferencekey fastapi uvicorn websockets
+When the browser leaves, the stream is closed and the engine stops.
+
+    pip install . fastapi uvicorn websockets   # in a checkout of inferencekey
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
-    uvicorn fastapi_websocket:app
+    uvicorn --app-dir examples fastapi_websocket:app
 
-A browser opens a websocket per question: it sends the prompt as text, and gets ``{"text": …}`` for each chunk, then the
-close code 1000; or ``{"error": …}`` and 1011.
+A browser opens a websocket for each question and sends the prompt as text. It gets ``{"text": …}``
+for each chunk and then the close code 1000, or ``{"error": …}`` and the close code 1011.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ MAX_TOKENS = int(os.environ.get("MAX_TOKENS", "1500"))
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # One client for the process: it keeps the connections, and any number of requests may share it.
+    # One client for the process: it keeps the connections, and all requests share it.
     async with AsyncDataClient.from_env() as data:
         app.state.bot = data.endpoint(WORKLOAD)
         yield
@@ -43,9 +45,10 @@ async def chat(browser: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     async with anyio.create_task_group() as tasks:
-        # Nothing tells a handler that its browser has left unless it is receiving. So receive while sending, and cancel
-        # the answer: that closes the connection upstream, and the engine stops. Without this, a browser that leaves
-        # while the model is still thinking holds the engine until there is something to send.
+        # A handler notices that the browser has left only while it receives. So it receives while
+        # it sends, and cancels the answer: that closes the connection to the platform, and the
+        # engine stops. Otherwise a browser that leaves before the first token keeps the engine busy
+        # until that token.
         tasks.start_soon(cancel_when_gone, browser, tasks.cancel_scope)
         await answer(browser, browser.app.state.bot, prompt)
         tasks.cancel_scope.cancel()
@@ -58,13 +61,14 @@ async def answer(browser: WebSocket, bot: AsyncEndpoint, prompt: str) -> None:
                 async for chunk in stream:
                     if chunk.text:
                         await browser.send_json({"text": chunk.text})
-        except InferenceKeyError as error:  # its message is made to be read, and never holds a key
+        except InferenceKeyError as error:
+            # The message is written for people and never contains a key.
             await browser.send_json({"error": str(error)})
             await browser.close(1011, "no complete answer")
         else:
             await browser.close()
     except WebSocketDisconnect:
-        pass  # it left just now: the stream is closed already
+        pass  # the browser has left in this moment; the stream is already closed
 
 
 async def cancel_when_gone(browser: WebSocket, answering: anyio.CancelScope) -> None:
@@ -81,7 +85,10 @@ async def index() -> HTMLResponse:
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Chat</title>
-<form><input name="prompt" size="60" autofocus required> <button>Ask</button> <button type="reset">Stop</button></form>
+<form>
+  <input name="prompt" size="60" autofocus required>
+  <button>Ask</button> <button type="reset">Stop</button>
+</form>
 <pre style="white-space: pre-wrap"></pre>
 <script>
   const form = document.querySelector("form"), output = document.querySelector("pre");

@@ -1,10 +1,11 @@
-"""A question from the command line, answered as it is generated.
+"""A question on the command line; the answer is printed while it is generated.
 
-    pip install inferencekey
+    pip install .   # in a checkout of inferencekey
     export INFERENCEKEY_PROJECT=acme INFERENCEKEY_API_KEY=ik_live_…
-    python script.py "How do I cancel my order?"
+    python examples/script.py "How do I cancel my order?"
 
-Ctrl-C stops the generation as well as the script. The exit code is 0 for a whole answer, 1 for an error, 130 after Ctrl-C.
+Ctrl-C stops the script and the generation. The exit code is 0 for a complete answer, 1 for an
+error, and 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ from inferencekey import DataClient, InferenceKeyError, StreamInterrupted
 def main() -> int:
     prompt = " ".join(sys.argv[1:]) or "Hello! Who are you?"
     try:
-        with (
-            DataClient.from_env() as data,
-            data.endpoint(os.environ.get("WORKLOAD", "support-bot")).generate_text_stream(
-                prompt
-            ) as stream,
-        ):
-            for chunk in stream:
-                print(chunk.text, end="", flush=True)
+        with DataClient.from_env() as data:
+            bot = data.endpoint(os.environ.get("WORKLOAD", "support-bot"))
+            with bot.generate_text_stream(prompt) as stream:
+                for chunk in stream:
+                    print(chunk.text, end="", flush=True)
         print()
-    except StreamInterrupted:  # what had arrived is on the screen, and in the error's partial_text
+    except StreamInterrupted:
+        # The text that arrived is on the screen, and in the error's partial_text.
         print("\n[the answer is not complete: the connection broke]", file=sys.stderr)
         return 1
     except InferenceKeyError as error:

@@ -1,33 +1,39 @@
 """Provision and call your own AI workloads.
 
-``ManagementClient`` declares what should exist (``ensure``), ``DataClient`` calls it; the same with ``Async`` in front is
-awaited. ``inferencekey.local`` is the platform on a laptop.
+``ManagementClient.ensure`` makes the platform match your description of a workload, and
+``DataClient`` calls the workload. The classes with ``Async`` in their names have the same methods,
+to be awaited. ``inferencekey.local`` is the platform on your own computer.
 
-Every name is loaded on first use, so that ``import inferencekey`` costs next to nothing.
+Every name is loaded when it is first used, so ``import inferencekey`` itself is cheap.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = (
-    False  # as type checkers know it; importing typing would cost more than all the rest of this
-)
+# Type checkers take this name for `typing.TYPE_CHECKING`. Importing typing would cost more than
+# everything else in this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from inferencekey._async.data import AsyncDataClient, AsyncEndpoint
+    from inferencekey._async.data import AsyncDataClient
+    from inferencekey._async.endpoint import AsyncEndpoint
+    from inferencekey._async.endpoint.options import CallOptions, TextOptions
     from inferencekey._async.management import AsyncManagementClient
     from inferencekey._async.readiness import AsyncReadinessStream
     from inferencekey._async.streams import AsyncTextStream
-    from inferencekey._sync.data import DataClient, Endpoint
+    from inferencekey._sync.data import DataClient
+    from inferencekey._sync.endpoint import Endpoint
     from inferencekey._sync.management import ManagementClient
     from inferencekey._sync.readiness import ReadinessStream
     from inferencekey._sync.streams import TextStream
     from inferencekey.errors import (
         ApiError,
+        ApplyAllError,
         AuthError,
         ConfigurationError,
+        DeploymentError,
         DriftError,
         EnsureAllError,
         GenerationFailed,
@@ -74,10 +80,11 @@ if TYPE_CHECKING:
         WorkloadSpec,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "ApiError",
+    "ApplyAllError",
     "AsyncDataClient",
     "AsyncEndpoint",
     "AsyncManagementClient",
@@ -85,8 +92,10 @@ __all__ = [
     "AsyncTextStream",
     "AuthError",
     "Backend",
+    "CallOptions",
     "ConfigurationError",
     "DataClient",
+    "DeploymentError",
     "DriftError",
     "EmbeddingResult",
     "Endpoint",
@@ -120,6 +129,7 @@ __all__ = [
     "StreamInterrupted",
     "TaskType",
     "TextChunk",
+    "TextOptions",
     "TextResult",
     "TextStream",
     "Timeouts",
@@ -136,27 +146,48 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "_async.data": ("AsyncDataClient", "AsyncEndpoint"),
+    "_async.data": ("AsyncDataClient",),
+    "_async.endpoint": ("AsyncEndpoint",),
+    "_async.endpoint.options": ("CallOptions", "TextOptions"),
     "_async.management": ("AsyncManagementClient",),
     "_async.readiness": ("AsyncReadinessStream",),
     "_async.streams": ("AsyncTextStream",),
-    "_sync.data": ("DataClient", "Endpoint"),
+    "_sync.data": ("DataClient",),
+    "_sync.endpoint": ("Endpoint",),
     "_sync.management": ("ManagementClient",),
     "_sync.readiness": ("ReadinessStream",),
     "_sync.streams": ("TextStream",),
     "models": (
-        "Backend", "EmbeddingResult", "EndpointRef", "EngineLog", "ExecutionPolicy", "FieldDiff", "OnDrift", "Phase",
-        "Plan", "PlanLine", "ReadinessEvent", "RerankItem", "RerankResult", "RetryPolicy", "TaskType", "TextChunk",
-        "TextResult", "Timeouts", "Usage", "Workload", "WorkloadSpec",
+        "Backend",
+        "EmbeddingResult",
+        "EndpointRef",
+        "EngineLog",
+        "ExecutionPolicy",
+        "FieldDiff",
+        "OnDrift",
+        "Phase",
+        "Plan",
+        "PlanLine",
+        "ReadinessEvent",
+        "RerankItem",
+        "RerankResult",
+        "RetryPolicy",
+        "TaskType",
+        "TextChunk",
+        "TextResult",
+        "Timeouts",
+        "Usage",
+        "Workload",
+        "WorkloadSpec",
     ),
-}  # fmt: skip
+}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Whatever is not in the table is an error.
+    # Every name that is not in the table is one of the errors.
     value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -49,7 +49,7 @@ def test_nothing_public_is_left_out() -> None:
     assert public <= {*inferencekey.__all__}
 
 
-def test_the_rooms_and_the_names_for_type_checkers_agree() -> None:
+def test_the_modules_and_the_names_for_type_checkers_agree() -> None:
     tree = ast.parse(Path(inferencekey.__file__).read_text("utf-8"))
     (block,) = (
         node
@@ -86,11 +86,14 @@ def path() -> str:
 
 
 def test_importing_is_light(path: str) -> None:
-    code = f"import sys; sys.path.insert(0, {path!r}); import inferencekey; print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = (
+        f"import sys; sys.path.insert(0, {path!r}); import inferencekey; "
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
     assert fresh(code) == "[]"
 
 
-def test_errors_are_light_too(path: str) -> None:
+def test_importing_the_errors_is_light(path: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {path!r}); import inferencekey; inferencekey.ApiError; "
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
@@ -100,12 +103,13 @@ def test_errors_are_light_too(path: str) -> None:
 
 def test_star_gives_every_name(path: str) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {path!r})\nfrom inferencekey import *\nimport inferencekey\n"
+        f"import sys; sys.path.insert(0, {path!r})\n"
+        "from inferencekey import *\nimport inferencekey\n"
         "print(sorted(set(inferencekey.__all__) - set(globals())))"
     )
     assert fresh(code) == "[]"
 
 
 def test_the_version_is_the_packages() -> None:
-    """The build takes it from the package; what is installed carries it."""
+    """The build takes the version from the package, so the installed metadata has the same one."""
     assert metadata.version("inferencekey") == inferencekey.__version__

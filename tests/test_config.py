@@ -1,11 +1,14 @@
-"""Where settings come from, what a token is, and that none is ever shown."""
+"""Where settings come from, and which token is for which plane."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+
+import inferencekey
 from inferencekey import config
 from inferencekey.errors import ConfigurationError, PermissionDenied
 
@@ -30,7 +33,7 @@ TOKEN = f"ik_sdk_0a1b2c3d_{SECRET}"
         (None, None, None),
     ],
 )
-def test_an_argument_beats_the_variable_and_blank_is_absent(
+def test_an_argument_wins_over_the_variable_and_blank_is_absent(
     argument: str | None, variable: str | None, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = {} if variable is None else {"INFERENCEKEY_PROJECT": variable}
@@ -79,12 +82,29 @@ def test_base_url(argument: str | None, variable: str | None, url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "api.inferencekey.com", "localhost:4747", "//host", "/path", "ftp://host", "http://", "https:///x", "http://:80",
-        "http://host:0", "http://host:99999", "http://host:port", "http://[::1", "http://ho st", "http://host\n.evil",
-        "http://host?", "http://host?a=b", "http://host#", "http://host#x", "http://@host", "http://me@host",
+        "api.inferencekey.com",
+        "localhost:4747",
+        "//host",
+        "/path",
+        "ftp://host",
+        "http://",
+        "https:///x",
+        "http://:80",
+        "http://host:0",
+        "http://host:99999",
+        "http://host:port",
+        "http://[::1",
+        "http://ho st",
+        "http://host\n.evil",
+        "http://host?",
+        "http://host?a=b",
+        "http://host#",
+        "http://host#x",
+        "http://@host",
+        "http://me@host",
     ],
-)  # fmt: skip
-def test_what_is_no_base_url_names_the_way_out(url: str) -> None:
+)
+def test_rejects_a_wrong_base_url_and_says_what_to_do(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.base_url(url, {})
     text = str(caught.value)
@@ -119,7 +139,7 @@ def test_tokens_of_the_right_kind_pass() -> None:
     assert config.check_data_key("sk-own-gateway", "support-bot") == "sk-own-gateway"
 
 
-def test_no_token_names_the_way_out() -> None:
+def test_a_missing_token_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError) as caught:
         config.check_sdk_token(None)
     assert (
@@ -164,127 +184,103 @@ def test_any_other_prefix_on_the_management_plane(token: str) -> None:
 
 
 @pytest.mark.parametrize("junk", ["\n", "\r\nX-Evil: 1", " ", "\0", "é", "\x7f", "\u200b"])
-def test_a_token_that_cannot_stand_in_a_header(junk: str) -> None:
+def test_rejects_a_token_that_cannot_be_in_a_header(junk: str) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: sdk_token holds characters that no token has",
+        match=r"^configuration error: sdk_token contains characters that a token cannot have",
     ):
         config.check_sdk_token(TOKEN + junk)
     with pytest.raises(
         ConfigurationError,
-        match=r"^configuration error: api_key holds characters that no token has",
+        match=r"^configuration error: api_key contains characters that a token cannot have",
     ):
         config.check_data_key("own" + junk + "key", "bot")
 
 
-@pytest.mark.parametrize(
-    ("token", "kind"),
-    [
-        (TOKEN, "sdk"),
-        (KEY, "live"),
-        ("ik_sdk_", "sdk"),
-        ("sk-x", None),
-        ("", None),
-        (" ik_live_x", None),
-    ],
-)
-def test_kinds(token: str, kind: str | None) -> None:
-    assert config.token_kind(token) == kind
+PACKAGE = Path(inferencekey.__file__).parent
 
 
-@pytest.mark.parametrize(
-    ("token", "shown"),
-    [
-        (KEY, "ik_live_proj1234…"),
-        (TOKEN, "ik_sdk_0a1b2c3d…"),
-        ("ik_live_ab_cd", "ik_live_ab…"),
-        ("ik_live_abcdefghijkl_x", "ik_live_abcdefgh…"),
-        ("ik_live_abcdefgh", "ik…"),
-        ("ik_live_a_b_c", "ik…"),
-        ("ik_live__secret", "ik…"),
-        ("ik_live_a_", "ik…"),
-        ("ik_LIVE_a_b", "ik…"),
-        (f"{KEY}\n", "ik…"),
-        (f"{KEY}-more", "ik…"),
-        ("sk-other", "ik…"),
-        ("", "ik…"),
-    ],
-)
-def test_redacted_tokens(token: str, shown: str) -> None:
-    assert config.redact_token(token) == shown
+def _names_in_source() -> Iterator[str]:
+    for path in PACKAGE.rglob("*.py"):
+        if "_codegen" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            yield from re.findall(r"\bINFERENCEKEY_[A-Z][A-Z_]*[A-Z]\b", text)
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (f"who is {KEY}?", "who is ik_live_proj1234…?"),
-        (f'{{"key":"{KEY}"}}', '{"key":"ik_live_proj1234…"}'),
-        (f"{KEY},{TOKEN}.", "ik_live_proj1234…,ik_sdk_0a1b2c3d…."),
-        (f"Bearer {KEY}\n", "Bearer ik_live_proj1234…\n"),
-        (f"{KEY}/x", "ik…"),
-        (f"{KEY}%2Bab+/==", "ik…+/=="),
-        (f"ik_live_{SECRET}", "ik…"),
-        ("ik_live_proj1234… already", "ik_live_proj1234… already"),
-        ("ik_live_proj1234_5ec2e7… cut", "ik_live_proj1234…… cut"),
-        ("ik_live_5ec2e75ec2e7… cut", "ik…… cut"),
-        ("ik_live_ and ik_sdk_ tokens", "ik_live_ and ik_sdk_ tokens"),
-        ("nothing here", "nothing here"),
-        ("", ""),
-    ],
-)
-def test_redacted_texts(text: str, shown: str) -> None:
-    assert config.redact(text) == shown
+def test_every_variable_in_the_source_is_in_the_list() -> None:
+    assert set(_names_in_source()) == {variable.name for variable in config.VARIABLES}
 
 
-def test_other_secrets_are_redacted_when_they_are_known() -> None:
-    assert config.redact("key sk-0123 and sk-0123!", ["sk-0123"]) == "key ik… and ik…!"
-    assert config.redact("abc", ["abc"]) == "abc", (
-        "too short to be a secret, long enough to spoil every text"
-    )
-    assert config.redact(f"key {KEY}", [KEY]) == "key ik_live_proj1234…"
+def test_the_variables_of_the_list_are_attributes_of_the_module() -> None:
+    for variable in config.VARIABLES:
+        name = variable.name.removeprefix("INFERENCEKEY_")
+        assert getattr(config, name) is variable
 
 
-TEXT = st.text(st.characters(blacklist_characters="5"), max_size=12)
-TAILS = st.text("5abcdef_-+/=.~%", max_size=10)
-
-
-@given(
-    TEXT,
-    st.sampled_from(["ik_live_", "ik_sdk_"]),
-    st.sampled_from(["", "a_", "proj1234_", "a_b_", "_"]),
-    TAILS,
-    TEXT,
-)
-def test_the_secret_part_never_appears(
-    before: str, prefix: str, id: str, tail: str, after: str
+@pytest.mark.parametrize("variable", config.VARIABLES, ids=lambda variable: variable.name)
+@pytest.mark.parametrize("text", [None, "", " \t"])
+def test_a_blank_variable_has_its_default(
+    variable: config.Variable[object], text: str | None
 ) -> None:
-    secret = "5ec2e7" * 4
-    text = f"{before}{prefix}{id}{secret}{tail}{after}"
-    for shown in (
-        config.redact(text),
-        config.redact(text, [f"{prefix}{id}{secret}{tail}"]),
-        config.redact(text * 2),
-    ):
-        # Where the secret stands in the place of the id, its first 8 characters are shown as one.
-        assert "5ec2e75ec" not in shown
-
-
-@given(st.text(max_size=40))
-def test_redacting_twice_is_redacting_once(text: str) -> None:
-    once = config.redact(f"{text}{KEY} {text}")
-    assert config.redact(once) == once
+    environ = {} if text is None else {variable.name: text}
+    assert variable.read(environ) == variable.default
 
 
 @pytest.mark.parametrize(
-    ("text", "secret"),
+    ("variable", "text", "value"),
     [
-        (KEY, True),
-        (f" \n{TOKEN}", True),
-        ("ik_live_", True),
-        (f"the key {KEY}", False),
-        ("ik_other_a_b", False),
-        ("", False),
+        (config.PROJECT, " acme\n", "acme"),
+        (config.LOG, "DEBUG", "debug"),
+        (config.LOG, " info ", "info"),
+        (config.LOG, "off", None),
+        (config.LOG, "0", None),
+        (config.LOG, "none", None),
+        (config.UVLOOP, "0", False),
+        (config.UVLOOP, "No", False),
+        (config.UVLOOP, " false ", False),
+        (config.UVLOOP, "1", True),
+        (config.UVLOOP, "yes", True),
+        (config.PLAIN_AIOHTTP, "1", True),
+        (config.PLAIN_AIOHTTP, "off", False),
+        (config.LOCAL_PROGRAMS, "1", True),
+        (config.LOCAL_PROGRAMS, "no", False),
+        (config.ENGINE_ENV, "HF_TOKEN,, AWS_PROFILE ,", frozenset({"HF_TOKEN", "AWS_PROFILE"})),
+        (config.CACHE, "~/models", "~/models"),
     ],
 )
-def test_what_is_a_secret(text: str, secret: bool) -> None:
-    assert config.is_secret(text) is secret
+def test_values_of_variables(variable: config.Variable[object], text: str, value: object) -> None:
+    assert variable.read({variable.name: text}) == value
+
+
+def test_a_log_level_that_does_not_exist() -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^configuration error: INFERENCEKEY_LOG must be debug, info or off; got 'loud'$",
+    ):
+        config.LOG.read({"INFERENCEKEY_LOG": "Loud"})
+
+
+def test_a_variable_is_read_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCEKEY_UVLOOP", "0")
+    assert config.UVLOOP.read() is False
+
+
+def test_the_documentation_has_every_variable() -> None:
+    page = (PACKAGE.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(INFERENCEKEY_\w+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [
+        (variable.name, variable.meaning, variable.shown_default) for variable in config.VARIABLES
+    ]
+
+
+def test_a_url_with_a_password_may_be_allowed_and_is_not_shown_otherwise() -> None:
+    url = "http://me:hunter2@proxy:3128"
+    allowed = config.checked_url(url, "proxy=", examples="http://proxy:3128", hint="Go.")
+    assert allowed == url
+    with pytest.raises(ConfigurationError) as caught:
+        config.checked_url(
+            "socks5://me:hunter2@proxy", "proxy=", examples="http://proxy:3128", hint="Go."
+        )
+    assert str(caught.value) == (
+        "configuration error: proxy= must be like http://proxy:3128; got 'socks5://…@proxy'. Go."
+    )

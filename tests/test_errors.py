@@ -1,4 +1,4 @@
-"""One exception tree, whose every member keeps what it knows, also through a pickle."""
+"""The exception tree: every error keeps its attributes, also when it is pickled."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from inferencekey import errors, models
+from inferencekey.deploy import ApplyProgress, ApplyStatus, Report
 from inferencekey.errors import (
     ApiError,
+    ApplyAllError,
     AuthError,
     ConfigurationError,
+    DeploymentError,
     DriftError,
     EnsureAllError,
     GenerationFailed,
@@ -42,6 +45,7 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ConfigurationError, InferenceKeyError),
     (ValidationError, InferenceKeyError),
     (DriftError, ValidationError),
+    (DeploymentError, InferenceKeyError),
     (AuthError, InferenceKeyError),
     (PermissionDenied, InferenceKeyError),
     (ApiError, InferenceKeyError),
@@ -57,7 +61,12 @@ TREE: list[tuple[type[InferenceKeyError], type[Exception]]] = [
     (ReadinessTimeout, ApiError),
 ]
 KINDS = [kind for kind, _ in TREE]
-GROUPS: list[type[ManyWorkloadsError]] = [ManyWorkloadsError, EnsureAllError, WaitAllError]
+GROUPS: list[type[ManyWorkloadsError]] = [
+    ManyWorkloadsError,
+    EnsureAllError,
+    ApplyAllError,
+    WaitAllError,
+]
 WARNINGS = [
     InsecureTransportWarning,
     WorkloadDriftWarning,
@@ -65,6 +74,7 @@ WARNINGS = [
     WorkloadSpecWarning,
 ]
 
+FAILED_STEP = ApplyProgress(action="create", project="acme", slug="bot", status=ApplyStatus.FAILED)
 RESULT = models.TextResult("Ho", "m", raw={"a": 1}, usage=models.Usage(1))
 EVENTS = (models.ReadinessEvent(models.Phase.SCHEDULING, "m", 5), models.ReadinessEvent("new"))
 OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
@@ -73,6 +83,7 @@ OWN: dict[type[InferenceKeyError], dict[str, Any]] = {
             "update", (models.FieldDiff("config", {"a": 1}, {"a": 2}),), "acme", "bot", "w-1"
         )
     },
+    DeploymentError: {"report": Report(failed=(FAILED_STEP,), unchanged=1)},
     GenerationFailed: {"partial_text": "Ho", "result": RESULT},
     StreamInterrupted: {"partial_text": "Ho", "result": RESULT},
     ReadinessError: {"events": EVENTS, "log": ("a", "b")},
@@ -119,7 +130,7 @@ def test_timeouts_are_also_the_builtin_one() -> None:
 
 
 @pytest.mark.parametrize("kind", WARNINGS)
-def test_a_warning_is_no_error(kind: type[Warning]) -> None:
+def test_a_warning_is_not_an_error(kind: type[Warning]) -> None:
     assert issubclass(kind, UserWarning)
     assert not issubclass(kind, InferenceKeyError)
 
@@ -134,7 +145,7 @@ def test_attributes(kind: type[InferenceKeyError]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_not_given_is_none(kind: type[InferenceKeyError]) -> None:
+def test_an_attribute_that_was_not_given_is_none(kind: type[InferenceKeyError]) -> None:
     for error in (kind("it broke"), kind()):
         assert {getattr(error, name) for name in ANSWER} == {None}
         for name in OWN.get(kind, {}):
@@ -180,7 +191,8 @@ def test_a_group_is_an_error_of_ours_and_a_group(kind: type[ManyWorkloadsError])
     assert isinstance(error, ExceptionGroup)
     assert (str(error), error.message) == ("3 of 4 failed", "3 of 4 failed")
     assert error.results == (None, None, None, "ref")
-    assert [member.workload for member in error.exceptions] == ["billing", "search", "mail"]  # type: ignore[attr-defined]
+    workloads = [getattr(member, "workload", None) for member in error.exceptions]
+    assert workloads == ["billing", "search", "mail"]
     assert (error.status, error.workload) == (None, None)
     with pytest.raises(ValueError, match="non-empty"):
         kind("nothing failed", [])
@@ -228,7 +240,7 @@ def test_a_group_pickles_with_its_members(kind: type[ManyWorkloadsError], protoc
         ]
 
 
-def test_a_traceback_says_whose_each_member_is() -> None:
+def test_a_traceback_names_the_workload_of_each_member() -> None:
     text = "".join(traceback.format_exception(group(EnsureAllError)))
     assert "EnsureAllError: 3 of 4 failed" in text
     assert "workload 'billing'" in text

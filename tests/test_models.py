@@ -34,7 +34,8 @@ from inferencekey.models import (
         (Backend, "ollama vllm vllm-omni sglang llamacpp stablediffusioncpp"),
         (
             TaskType,
-            "text2text embedding text2image text2video text2audio image2image image2video audio2text omni reranker "
+            "text2text embedding text2image text2video text2audio image2image image2video "
+            "audio2text omni reranker "
             "classification reward forecast",
         ),
         (OnDrift, "reconcile fail dry_run warn ignore"),
@@ -77,11 +78,14 @@ def test_the_backends_names() -> None:
         (["fail"], ""),
     ],
 )
-def test_what_is_no_member_names_what_is_allowed(value: object, meant: str) -> None:
+def test_rejects_a_string_that_is_not_a_member_and_names_the_allowed_ones(
+    value: object, meant: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         member(OnDrift, value, "on_drift")
     assert str(caught.value) == (
-        f"validation error: on_drift must be one of reconcile, fail, dry_run, warn, ignore; got {value!r}{meant}"
+        "validation error: on_drift must be one of reconcile, fail, dry_run, warn, ignore; "
+        f"got {value!r}{meant}"
     )
 
 
@@ -143,7 +147,7 @@ def test_values_are_frozen_and_pickle(value: Any) -> None:
     assert pickle.loads(pickle.dumps(value)) == value
 
 
-def test_a_handle_ignores_its_plan() -> None:
+def test_equality_of_a_reference_ignores_its_plan() -> None:
     one, other = (
         EndpointRef("a", "b", Plan("none")),
         EndpointRef("a", "b", Plan("create", (FieldDiff("config", None, {}),))),
@@ -160,7 +164,7 @@ def test_a_workload_ignores_and_hides_its_raw() -> None:
     assert "new" not in repr(one)
 
 
-def test_results_hide_their_bulk() -> None:
+def test_the_repr_of_a_result_is_short() -> None:
     assert repr(models.EmbeddingResult([[1.5]] * 100, "m", raw={"data": []})) == (
         "EmbeddingResult(embeddings=<100 of 1 floats>, model='m', usage=None, request_id=None)"
     )
@@ -174,12 +178,12 @@ def test_wrong_deadlines(name: str, value: Any) -> None:
         Timeouts(**{name: value})
     assert (
         str(caught.value)
-        == f"validation error: {name} must be more than 0 seconds, or None; got {value!r}"
+        == f"validation error: {name} must be a number of seconds above 0, or None; got {value!r}"
     )
     assert getattr(Timeouts(**{name: None}), name) is None
 
 
-def test_the_first_byte_may_take_longer_than_a_gateway_holds_a_cold_call() -> None:
+def test_the_first_byte_has_more_time_than_a_gateway_may_hold_a_call() -> None:
     assert Timeouts().first_byte is not None
     assert Timeouts().first_byte > 60
 
@@ -201,7 +205,7 @@ def test_wrong_waits(name: str, value: Any) -> None:
         RetryPolicy(**{name: value})
     assert (
         str(caught.value)
-        == f"validation error: {name} must be a number that is not negative; got {value!r}"
+        == f"validation error: {name} must be a number of at least 0; got {value!r}"
     )
     assert getattr(RetryPolicy(**{name: 0}), name) == 0
 
@@ -212,6 +216,6 @@ def test_the_defaults_of_the_design() -> None:
     assert policy.retry_after_cap >= 30
 
 
-def test_what_the_room_exports() -> None:
+def test_the_public_names() -> None:
     for name in models.__all__:
         assert getattr(models, name)

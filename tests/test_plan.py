@@ -1,4 +1,4 @@
-"""A plan: what it prints, and that what was reviewed is what is applied."""
+"""A plan: its text, and that the plan that was reviewed is the one that is applied."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_plan_without_changes() -> None:
     assert str(NONE) == "= acme/bot: no change"
 
 
-def test_a_plan_prints_what_moves_and_nothing_else() -> None:
+def test_a_plan_prints_only_what_changes() -> None:
     assert str(UPDATE) == (
         "~ acme/bot: update\n"
         "~     name:\n"
@@ -131,8 +131,8 @@ def test_long_lists_are_compared_item_by_item() -> None:
         ({"a": {"b": 1}}, {"a": None}, "~     config.x.a:\n-         {'b': 1}\n+         None"),
         ({"a": 1}, {"a": 1, "b": {}}, "+     config.x.b: {}"),
         (None, {"a": None}, "+     config.x.a: None"),
-        ({"a": 1}, {"a": 1}, "      config.x: {'a': 1} (the same, sent again)"),
-        ([1, 2], [1, 2], "      config.x: [1, 2] (the same, sent again)"),
+        ({"a": 1}, {"a": 1}, "      config.x: {'a': 1} (unchanged, sent again)"),
+        ([1, 2], [1, 2], "      config.x: [1, 2] (unchanged, sent again)"),
         ([1], [True], "~     config.x:\n-         [1]\n+         [True]"),
     ],
 )
@@ -140,7 +140,7 @@ def test_odd_changes_are_shown_as_well(before: Any, after: Any, text: str) -> No
     assert shown(before, after) == text
 
 
-def test_what_is_printed_moves_no_cursor_and_shows_no_credential() -> None:
+def test_a_printed_plan_has_no_control_characters_and_no_credentials() -> None:
     token = "ik_live_0a1b2c3d_" + "f" * 64
     text = shown(
         {"a\x1b[2J": 1, "c": f"x --key {token} -b"},
@@ -186,7 +186,7 @@ def test_the_digest_is_over_everything() -> None:
     ), "an object's order means nothing"
 
 
-def test_a_plan_hashes_where_its_content_does() -> None:
+def test_a_plan_is_hashable_if_its_content_is() -> None:
     assert hash(NONE) == hash(Plan("none", (), "acme", "bot", "w-1", "state"))
     assert len({NONE, Plan("update", (FieldDiff("name", "a", "b"),))}) == 2
     with pytest.raises(TypeError):
@@ -198,10 +198,11 @@ def test_a_plan_hashes_where_its_content_does() -> None:
     [
         (
             {"workload_slug": "other"},
-            "was changed after it was made (its digest is not that of its content); plan again",
+            "its content does not match its digest, so it was changed after it was made; make "
+            "a new plan",
         ),
-        ({"changes": []}, "was changed after it was made"),
-        ({"state": None}, "was changed after it was made"),
+        ({"changes": []}, "its content does not match its digest"),
+        ({"state": None}, "its content does not match its digest"),
         ({"digest": None}, "digest must be a string"),
         ({"action": "destroy"}, "action must be one of create, update, none; got 'destroy'"),
         ({"action": ["create"]}, "action must be a string"),
@@ -210,32 +211,32 @@ def test_a_plan_hashes_where_its_content_does() -> None:
         ({"changes": "name"}, "changes must be a list"),
         (
             {"changes": ["name"]},
-            "each of changes must have field, before and after, and nothing else",
+            "each item of changes must be a mapping with exactly field, before and after",
         ),
         (
             {"changes": [{"field": "name", "after": 1}]},
-            "each of changes must have field, before and after",
+            "each item of changes must be a mapping with exactly field, before and after",
         ),
         (
             {"changes": [{"field": 5, "before": 1, "after": 1}]},
             "the field of a change must be a string",
         ),
-        ({"note": 1, "version": 2}, "has fields that no plan has: note, version"),
+        ({"note": 1, "version": 2}, "unknown fields: note, version"),
     ],
 )
-def test_what_is_no_plan_any_more(change: dict[str, Any], text: str) -> None:
+def test_rejects_a_plan_that_was_changed(change: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Plan.from_dict({**UPDATE.to_dict(), **change})
-    assert str(caught.value).startswith(f"validation error: the plan {text}")
+    assert str(caught.value).startswith(f"validation error: not a valid plan: {text}")
 
 
 @pytest.mark.parametrize("given", [None, "plan", [], 5])
-def test_what_never_was_a_plan(given: Any) -> None:
-    with pytest.raises(ValidationError, match="the plan must be an object"):
+def test_rejects_a_value_that_is_not_a_plan(given: Any) -> None:
+    with pytest.raises(ValidationError, match="not a valid plan: it must be a mapping"):
         Plan.from_dict(given)
 
 
-def test_what_was_created_has_the_digest_that_was_reviewed() -> None:
+def test_a_plan_that_was_carried_out_keeps_its_digest() -> None:
     reviewed = Plan("create", (FieldDiff("name", None, "a"),), "acme", "a")
     done = attrs.evolve(reviewed, workload_id="w-1")
     assert done.digest == reviewed.digest == done.to_dict()["digest"]

@@ -1,4 +1,4 @@
-"""A spec as a value: copies, dicts, TOML. Round trips of any spec are in ``manifest/test_dump.py``."""
+"""A spec as a value: copies, dicts, TOML. ``manifest/test_dump.py`` has round trips of any spec."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_changed_copy() -> None:
     with pytest.raises(ValidationError) as caught:
         SPEC.evolve(**wrong)
     assert str(caught.value) == (
-        "validation error: modle is not a field of a spec; did you mean 'model'?; zzz is not a field of a spec; "
-        + KNOWN
+        "validation error: modle is not a field of a spec; did you mean 'model'?; zzz is not a "
+        "field of a spec; " + KNOWN
     )
 
 
@@ -70,13 +70,13 @@ def test_a_dict_has_the_declared_fields_as_plain_values() -> None:
         ([], "a spec must be a mapping; got list"),
     ],
 )
-def test_dicts_that_are_no_spec(values: Any, text: str) -> None:
+def test_rejects_a_dict_that_is_not_a_spec(values: Any, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         WorkloadSpec.from_dict(values)
     assert str(caught.value) == f"validation error: {text}"
 
 
-def test_a_dict_may_hold_members_and_nulls() -> None:
+def test_a_dict_may_contain_members_and_nulls() -> None:
     values = {**SPEC.to_dict(), "backend": Backend.VLLM, "task_type": None, "config": None}
     assert WorkloadSpec.from_dict(values) == SPEC
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from importlib.metadata import files
@@ -29,8 +30,11 @@ assert not [path for path in shipped if "_codegen" in path or path.startswith("t
 command = Path(sys.executable).with_name("inferencekey")
 done = subprocess.run([command, "up"], capture_output=True, text=True, check=False)
 assert done.returncode == 1, done
-assert (
-    done.stderr
-    == "error: the command line needs typer, which is not installed: pip install 'inferencekey[cli,local]'\n"
+hint = re.fullmatch(
+    r"error: the command line needs typer, which is not installed; "
+    r"run: (?:uv )?pip install '(\S+\.whl)\[cli,local\]'\n",
+    done.stderr,
 )
+assert hint is not None, done.stderr
+assert Path(hint[1]).is_file(), "the hint names the wheel that was installed"
 print("the wheel is as it should be")

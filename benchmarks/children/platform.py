@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.loops import new_loop
 from inferencekey.local import LocalPlatform
-from inferencekey.local.engines.stand_ins.engines import Kind, StandInEngines
+from inferencekey.local.engines.stand_ins.kinds import Kind
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 
 
 async def _platform(folder: Path) -> None:

@@ -1,1 +1,4 @@
-"""The hand-written API. It composes ``_http`` and ``_core`` and parses nothing; ``_sync`` is generated from it."""
+"""The hand-written API. ``_sync`` is generated from it.
+
+It sends requests with ``_http`` and leaves every decision and all parsing to ``_core``.
+"""

@@ -1,4 +1,7 @@
-"""Callbacks run where the caller is: in the awaiting task, or, behind the sync clients, in the calling thread."""
+"""Callbacks and warnings of the caller.
+
+They run in the task that awaits the call. Behind a sync client they run in the calling thread.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,17 @@ __all__ = ["in_caller", "run_callback", "warn"]
 in_caller: ContextVar[Callable[[Callable[[], object]], Awaitable[object]] | None] = ContextVar(
     "in_caller", default=None
 )
-"""Set by the bridge: runs a function in the thread that waits for the current call."""
+"""Runs a function in the thread that waits for the current call. The bridge sets it."""
 
 
 async def run_callback(function: Callable[..., object], *args: Any) -> None:
-    """Call *function* where the caller is, and await what it returns if that is awaitable."""
-    elsewhere = in_caller.get()
-    if elsewhere is not None:
-        await elsewhere(lambda: function(*args))
+    """Call *function* in the caller's task or thread.
+
+    In a task, what it returns is awaited if that is awaitable.
+    """
+    run_in_caller = in_caller.get()
+    if run_in_caller is not None:
+        await run_in_caller(lambda: function(*args))
         return
     result = function(*args)
     if inspect.isawaitable(result):
@@ -29,5 +35,5 @@ async def run_callback(function: Callable[..., object], *args: Any) -> None:
 
 
 async def warn(message: str, category: type[Warning]) -> None:
-    """Issue a warning that points at the user's own line."""
+    """Issue a warning that points at the line of the user's code."""
     await run_callback(warn_user, message, category)

@@ -1,23 +1,29 @@
-"""Progress for people: a live line for each workload on a terminal, plain lines anywhere else. Always on stderr."""
+"""The display of ``wait_until_ready`` and ``wait_all``, on stderr.
+
+On a terminal each workload has a live line. Elsewhere each change is printed as a line.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Final, TextIO
 
 from inferencekey._core.control.readiness import describe, is_final
 from inferencekey.models import Phase, ReadinessEvent
 
 __all__ = ["ReadinessBoard"]
 
-GAP = 0.05
-"""Seconds between two drawings of a whole block."""
+DRAW_INTERVAL: Final = 0.05
+"""Seconds between two drawings of a block of several lines, at least."""
+
+CLEAR_LINE: Final = "\x1b[2K"
+CLEAR_BELOW: Final = "\x1b[J"
 
 
 class _Row:
-    """What is known of one workload."""
+    """The line of one workload."""
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
@@ -27,69 +33,78 @@ class _Row:
         self.final = False
 
     def line(self, elapsed: float, columns: int) -> str:
-        """Return the row in one line: a line that wraps could not be taken back."""
-        took = f" ({self.at if self.final else elapsed:.1f} s)"
-        room = columns - len(took) - 1
+        """Return the line, cut to the width of the terminal.
+
+        A line that wraps could not be drawn over.
+        """
+        seconds = self.at if self.final else elapsed
+        end = f" ({seconds:.1f} s)"
+        room = columns - len(end) - 1
         line = f"{self.slug}: {self.text or 'waiting'}"
-        return (line if len(line) <= room else line[: max(room - 1, 0)] + "…") + took
+        if len(line) > room:
+            line = line[: max(room - 1, 0)] + "…"
+        return line + end
 
 
 class ReadinessBoard:
-    """Shows the readiness events of one or more workloads as they come.
+    """Shows the readiness events of one or more workloads.
 
-    On a terminal it is a block of live lines, drawn over again; of more workloads than it has rows, those that are not
-    there yet are shown, and the rest is counted. Anywhere else each change is a line.
+    On a terminal it draws a block of lines again and again in the same place. If there are more
+    workloads than rows, it shows those that are not ready yet and counts the others.
 
     Args:
-        slugs: whose, in the order of the lines.
-        out: where; ``sys.stderr`` by default.
+        slugs: the workloads, in the order of the lines.
+        out: where it writes; ``sys.stderr`` by default.
     """
 
     def __init__(self, slugs: Sequence[str], out: TextIO | None = None) -> None:
         self._rows = {slug: _Row(slug) for slug in slugs}
         self._out = sys.stderr if out is None else out
         self._live = self._out.isatty()
-        self._drawn = 0  # live lines; the cursor stands behind the last one
-        self._drawn_at = -GAP
+        self._drawn = 0  # how many live lines are on the screen; the cursor is after the last one
+        self._drawn_at = -DRAW_INTERVAL
 
     def show(self, slug: str, event: ReadinessEvent, elapsed: float) -> None:
         """Show an event, *elapsed* seconds after the wait began."""
         row = self._rows[slug]
         row.phase = str(event.phase)
         row.final = is_final(event)
-        self._say(row, describe(event), elapsed)
+        self._update(row, describe(event), elapsed)
         if all(row.final for row in self._rows.values()):
             self._draw(elapsed)
             self.end()
 
-    def trouble(self, slug: str, why: str, elapsed: float) -> None:
-        """Say that there is no connection, and why."""
-        self._say(self._rows[slug], f"no connection, trying again: {why}", elapsed)
+    def show_trouble(self, slug: str, why: str, elapsed: float) -> None:
+        """Show that there is no connection, and why."""
+        self._update(self._rows[slug], f"no connection, trying again: {why}", elapsed)
 
-    def failed(self, slug: str, why: str, elapsed: float) -> None:
-        """Say that a workload is not waited for any more, and why."""
+    def show_failure(self, slug: str, why: str, elapsed: float) -> None:
+        """Show that the wait for a workload has failed, and why."""
         row = self._rows[slug]
         row.phase, row.final = Phase.ERROR, True
-        self._say(row, why, elapsed)
+        self._update(row, why, elapsed)
 
-    def tick(self, elapsed: float) -> None:
-        """Keep the seconds of the live lines moving."""
+    def refresh(self, elapsed: float) -> None:
+        """Draw the live lines with the seconds of now."""
         if any(row.text for row in self._rows.values()):
             self._draw(elapsed)
 
     def end(self) -> None:
-        """Leave the live lines as they stand; what is printed next begins on a line of its own."""
+        """Leave the live lines as they are, and begin a new line."""
         if self._drawn:
             self._drawn = 0
             self._write("\n")
 
-    def _say(self, row: _Row, text: str, elapsed: float) -> None:
+    def _update(self, row: _Row, text: str, elapsed: float) -> None:
+        # A control character of the server's could move the cursor or clear the screen.
         text = "".join(c if c.isprintable() else " " for c in text)
-        new, row.text, row.at = text != row.text, text, elapsed
+        changed = text != row.text
+        row.text = text
+        row.at = elapsed
         if self._live:
-            if len(self._rows) == 1 or elapsed - self._drawn_at >= GAP:
+            if len(self._rows) == 1 or elapsed - self._drawn_at >= DRAW_INTERVAL:
                 self._draw(elapsed)
-        elif new:
+        elif changed:
             self._write(f"{row.slug}: {text} ({elapsed:.1f} s)\n")
 
     def _draw(self, elapsed: float) -> None:
@@ -97,10 +112,13 @@ class ReadinessBoard:
             return
         self._drawn_at = elapsed
         lines = self._lines(elapsed)
-        back = f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else ""
-        below = "\x1b[J" if self._drawn > len(lines) else ""
+        block = "\r" + "\n".join(CLEAR_LINE + line for line in lines)
+        if self._drawn > 1:
+            block = f"\x1b[{self._drawn - 1}A" + block  # up to the first line of the last drawing
+        if self._drawn > len(lines):
+            block += CLEAR_BELOW
         self._drawn = len(lines)
-        self._write(back + "\r" + "\n".join("\x1b[2K" + line for line in lines) + below)
+        self._write(block)
 
     def _lines(self, elapsed: float) -> list[str]:
         size = shutil.get_terminal_size()
@@ -110,18 +128,23 @@ class ReadinessBoard:
             return [row.line(elapsed, size.columns) for row in rows]
         shown = [row for row in rows if not row.final][: room - 1]
         rest = [row for row in rows if row not in shown]
-        ready = sum(row.phase == Phase.READY for row in rest)
-        failed = sum(row.phase == Phase.ERROR for row in rest)
-        counts = ((ready, "ready"), (failed, "failed"), (len(rest) - ready - failed, "waiting"))
-        summary = f"and {len(rest)} more: " + ", ".join(
-            f"{count} {what}" for count, what in counts if count
-        )
-        return [row.line(elapsed, size.columns) for row in shown] + [summary[: size.columns - 1]]
+        lines = [row.line(elapsed, size.columns) for row in shown]
+        return [*lines, _summary(rest)[: size.columns - 1]]
 
     def _write(self, text: str) -> None:
         try:
             self._out.write(text)
             self._out.flush()
         except (OSError, ValueError):
-            self._live = False  # nobody is reading any more: waiting goes on without a display
+            # The other end of the pipe or terminal is closed: the wait goes on without a display.
+            self._live = False
             self._drawn = 0
+
+
+def _summary(rows: Sequence[_Row]) -> str:
+    """Return the line that counts the workloads that have no line of their own."""
+    ready = sum(row.phase == Phase.READY for row in rows)
+    failed = sum(row.phase == Phase.ERROR for row in rows)
+    counts = {"ready": ready, "failed": failed, "waiting": len(rows) - ready - failed}
+    parts = [f"{count} {state}" for state, count in counts.items() if count]
+    return f"and {len(rows)} more: {', '.join(parts)}"

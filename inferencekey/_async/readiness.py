@@ -1,4 +1,4 @@
-"""Following a workload on its way to ready."""
+"""The readiness events of a workload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 from inferencekey._async.streams import AsyncStream
 from inferencekey._core.control.readiness import DROPS, is_final, reconnect_wait
 from inferencekey._core.control.wire import readiness_event
-from inferencekey._http.responses import ByteStream, EventReader
+from inferencekey._http.responses import EventReader, ResponseStream
 from inferencekey.errors import ApiError, InferenceKeyError, ResponseFormatError, TransportError
 from inferencekey.models import ReadinessEvent
 
@@ -17,26 +17,26 @@ __all__ = ["AsyncReadinessStream"]
 
 
 class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
-    """The readiness events of one workload, ended by the phase ``ready`` or ``error``.
+    """The readiness events of one workload. The phase ``ready`` or ``error`` ends them.
 
-    A drop (an end without either, a network error, 502, 503, 504) is answered by connecting again after 1 s, 2 s, 4 s,
-    then 5 s each, as long as the caller cares to wait. Other refusals are raised.
+    After a drop, the stream connects again: after 1 s, 2 s, 4 s, and then every 5 s, until the
+    caller closes it. A drop is a network error, a response of 502, 503 or 504, or an end of the
+    response without ``ready`` or ``error``. Any other error response is raised.
     """
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[ByteStream]],
+        connect: Callable[[], Awaitable[ResponseStream]],
         scrub: Callable[[InferenceKeyError], None],
     ) -> None:
         super().__init__(scrub)
         self._connect = connect
-        self._events: EventReader | None = None
         self._drops = 0
         self._trouble: ApiError | None = None
 
     @property
     def trouble(self) -> ApiError | None:
-        """Why there is no connection at the moment; ``None`` while there is one."""
+        """The error of the last drop, until the stream is connected again; else ``None``."""
         return self._trouble
 
     async def _open(self) -> None:
@@ -44,15 +44,16 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
 
     async def _reconnect(self) -> None:
         try:
-            body = await self._connect()
-            if body.content_type in ("text/html", "application/json"):
-                body.close()
+            response = await self._connect()
+            if response.content_type in ("text/html", "application/json"):
+                response.close()
                 raise ResponseFormatError.of(
-                    f"{body.content_type} instead of readiness events; is base_url the platform's?",
+                    f"{response.content_type} instead of readiness events; check that base_url is "
+                    "the URL of the platform",
                     status=200,
-                    request_id=body.request_id,
+                    request_id=response.request_id,
                 )
-            self._events = EventReader(body, keepalive=None)
+            self._events = EventReader(response, keepalive=None)
             self._trouble = None
         except ApiError as error:
             if not _is_drop(error):
@@ -74,7 +75,7 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 events = []
                 self._trouble = error
             if not events:
-                self._events.body.close()
+                self._events.response.close()
                 self._events = None
                 self._drops += 1
             for event in events:
@@ -82,21 +83,17 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 self._drops = 0
                 if is_final(batch[-1]):
                     self._ended = True
-                    self._shut()
+                    self._close_connection()
                     return
 
-    def _tell(self, error: InferenceKeyError) -> None:
+    def _close_connection(self) -> None:
         if self._events is not None:
-            self._events.body.tell(error)
-
-    def _shut(self) -> None:
-        if self._events is not None:
-            self._events.body.close()
+            self._events.response.close()
 
     def __del__(self) -> None:
         events: EventReader | None = getattr(self, "_events", None)
         if events is not None and not self._ended:
-            events.body.close_threadsafe()
+            events.response.close_threadsafe()
 
 
 def _is_drop(error: ApiError) -> bool:

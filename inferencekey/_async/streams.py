@@ -1,16 +1,20 @@
-"""Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
+"""Streams: each is awaitable, iterable, and a context manager.
+
+They are classes and not async generators, because an async generator that is dropped is closed
+later, by the event loop. A stream that is dropped must close its connection at once.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import Final, Generic, NoReturn, Self, TypeVar
 
-from inferencekey._core import json as jsonval
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.http_errors import in_band_error
-from inferencekey._http.responses import ByteStream, EventReader
+from inferencekey._core.json import as_mapping, loads, preview
+from inferencekey._http.responses import EventReader, ResponseStream, annotate
 from inferencekey.errors import (
     InferenceKeyError,
     RequestTimeout,
@@ -23,10 +27,15 @@ __all__ = ["AsyncStream", "AsyncTextStream"]
 
 T = TypeVar("T")
 
+DOCUMENT_LIMIT: Final = 64 * 1024
+"""How many bytes are read of a document that came instead of a stream, for the error's message."""
+
 
 class AsyncStream(ABC, Generic[T]):
-    """What every stream does: opened by ``await``, ``async with`` or the first step of ``async for``; closed by
-    ``aclose``, by leaving the block, at its end, on any error, and when it is dropped.
+    """The base of every stream.
+
+    ``await``, ``async with`` or the first step of ``async for`` opens it. It is closed by
+    ``aclose``, by leaving the block, at its end, by any error, and when it is dropped.
     """
 
     _items: Iterator[T]
@@ -37,6 +46,7 @@ class AsyncStream(ABC, Generic[T]):
 
     def __init__(self, scrub: Callable[[InferenceKeyError], None]) -> None:
         self._scrub = scrub
+        self._events: EventReader | None = None
         self._items = iter(())
         self._failure = None
         self._opened = False
@@ -70,11 +80,11 @@ class AsyncStream(ABC, Generic[T]):
             self._items = iter(batch)
 
     async def aclose(self) -> None:
-        """Close the upstream at once. What had been read stays available; iteration ends."""
+        """Close the connection at once. The iteration ends; what was read stays available."""
         self._ended = self._closed = True
         self._failure = None
         self._items = iter(())
-        self._shut()
+        self._close_connection()
 
     async def _open_once(self) -> Self:
         if not self._opened:
@@ -89,9 +99,9 @@ class AsyncStream(ABC, Generic[T]):
         return self
 
     async def _next_batch(self) -> list[T]:
-        """Return what the next read brings, whole; an empty list at the end.
+        """Return all items of the next read; an empty list at the end.
 
-        A failure is raised only once everything that came before it was returned.
+        A failure is raised only when all items before it were returned.
         """
         if not self._opened:
             await self._open_once()
@@ -105,18 +115,20 @@ class AsyncStream(ABC, Generic[T]):
             await self._fill(batch)
         except Exception as error:
             self._ended = True
-            self._shut()
+            self._close_connection()
             if isinstance(error, InferenceKeyError):
-                self._tell(error)
+                if self._events is not None:
+                    annotate(error, self._events.response)
                 self._scrub(error)
             if self._closed:
-                return []  # another task closed the stream under this read: that is an end, not a failure
+                # Another task closed the stream during this read: that is an end, not a failure.
+                return []
             if not batch:
                 raise
             self._failure = error
         except BaseException:
             self._ended = True
-            self._shut()
+            self._close_connection()
             raise
         if not batch and self._failure is None:
             self._ended = True
@@ -124,147 +136,142 @@ class AsyncStream(ABC, Generic[T]):
 
     @abstractmethod
     async def _open(self) -> None:
-        """Connect; raise what the server refuses."""
+        """Connect, and raise the error of a refusal."""
 
     @abstractmethod
     async def _fill(self, batch: list[T]) -> None:
-        """Append at least one item, or none at the end."""
+        """Append at least one item to *batch*. None is appended at the end of the stream."""
 
     @abstractmethod
-    def _tell(self, error: InferenceKeyError) -> None:
-        """Let an error carry what the answer carried."""
-
-    @abstractmethod
-    def _shut(self) -> None:
-        """Close the connection, if there is one. May be called any number of times."""
+    def _close_connection(self) -> None:
+        """Close the connection if there is one. It may be called any number of times."""
 
 
 class AsyncTextStream(AsyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``async for chunk in stream``, with or without ``async with``; ``await`` opens it without reading. Leaving the block,
-    ``aclose()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
-    after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
+    ``async for chunk in stream`` reads it, with or without ``async with``.
+    ``await`` opens it without reading.
+
+    Leaving the block, ``aclose()`` and dropping the stream close the connection, which stops the
+    generation. ``result`` is the text so far; it is complete after the last chunk. An error is
+    raised after all chunks that arrived before it.
 
     Raises:
-        StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
-        GenerationFailed: the engine reported an error or gave up.
-        RequestTimeout: the server was silent for too long.
-        ResponseFormatError: an event is not what the contract says.
+        StreamInterrupted: the stream ended before it was complete. ``.partial_text`` has the text
+            that arrived.
+        GenerationFailed: the engine reported an error.
+        RequestTimeout: the server sent nothing for too long.
+        ResponseFormatError: an event does not have the form that the contract defines.
     """
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[ByteStream]],
+        connect: Callable[[], Awaitable[ResponseStream]],
         scrub: Callable[[InferenceKeyError], None],
         *,
         keepalive: float | None,
         strict_end: bool = True,
     ) -> None:
         super().__init__(scrub)
-        self._connect: Callable[[], Awaitable[ByteStream]] | None = connect
+        self._connect: Callable[[], Awaitable[ResponseStream]] | None = connect
         self._keepalive = keepalive
-        self._events: EventReader | None = None
         self._strict_end = strict_end
         self._chat = ChatStream()
 
     @property
     def result(self) -> TextResult:
-        """What has arrived so far, as a result; complete after the last chunk."""
+        """The result so far. It is complete after the last chunk."""
         return self._chat.result()
 
     @property
     def request_id(self) -> str | None:
-        """The answer's ``x-request-id``, once the stream is open."""
-        return self._events.body.request_id if self._events is not None else None
+        """The ``x-request-id`` of the response; ``None`` before the stream is open."""
+        return self._events.response.request_id if self._events is not None else None
 
     async def _open(self) -> None:
-        connect, self._connect = (
-            self._connect,
-            None,
-        )  # it holds the request's body, which is not needed again
+        connect = self._connect
         assert connect is not None
-        body = await connect()
+        # It holds the request's body, which is not needed again.
+        self._connect = None
+        response = await connect()
         del connect
-        if body.content_type in ("application/json", "application/problem+json", "text/html"):
+        if response.content_type in ("application/json", "application/problem+json", "text/html"):
             try:
-                await _not_a_stream(body)
+                await _refuse_document(response)
             except InferenceKeyError as error:
-                body.tell(error)
+                annotate(error, response)
                 raise
-        self._events = EventReader(body, keepalive=self._keepalive)
-        self._chat = ChatStream(request_id=body.request_id, allow_bare_end=not self._strict_end)
+        self._events = EventReader(response, keepalive=self._keepalive)
+        self._chat = ChatStream(request_id=response.request_id, allow_bare_end=not self._strict_end)
 
     async def _fill(self, batch: list[TextChunk]) -> None:
-        reader, chat = self._events, self._chat
+        reader = self._events
+        chat = self._chat
         assert reader is not None
         if chat.done:
-            await reader.body.settle()
+            await reader.response.settle()
             self._ended = True
             return
         while not batch:
             try:
                 events = await reader.read_plain()
-            except RequestTimeout as error:
-                # Complete is complete: after the finish_reason only [DONE] or the usage was missing.
-                if chat.complete:
-                    self._ended = True
-                    return
-                raise _with_text(error, chat) from None
             except TransportError as error:
+                # After the finish_reason, only [DONE] or the token counts were missing.
                 if chat.complete:
                     self._ended = True
                     return
+                if isinstance(error, RequestTimeout):
+                    raise _with_text(error, chat) from None
                 raise chat.interrupted(error.detail) from None
             if not events:
                 chat.end(reader.unfinished())
                 self._ended = True
                 return
             if chat.take_all(events, batch):
-                reader.body.finish()
+                reader.response.finish()
                 if not batch:
-                    await reader.body.settle()
-                self._ended = not batch or reader.body.at_end
+                    await reader.response.settle()
+                self._ended = not batch or reader.response.at_end
                 return
 
-    def _tell(self, error: InferenceKeyError) -> None:
-        if self._events is not None:
-            self._events.body.tell(error)
-
-    def _shut(self) -> None:
+    def _close_connection(self) -> None:
         if self._events is not None and not self._chat.done:
-            self._events.body.close()
+            self._events.response.close()
 
     def __del__(self) -> None:
         events: EventReader | None = getattr(self, "_events", None)
         if events is not None and not self._ended and not self._chat.done:
-            events.body.close_threadsafe()
+            events.response.close_threadsafe()
 
 
 def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
     text = chat.result().text
-    told = RequestTimeout(f"{error}; {len(text)} characters had arrived, see stream.result")
-    told.__dict__.update(error.__dict__)
-    return told
+    longer = RequestTimeout(f"{error}; {len(text)} characters had arrived, see stream.result")
+    longer.__dict__.update(error.__dict__)
+    return longer
 
 
-async def _not_a_stream(body: ByteStream) -> NoReturn:
-    """Raise the error for an answer that is one document where a stream was asked for."""
+async def _refuse_document(response: ResponseStream) -> NoReturn:
+    """Raise the error for a response that is one document instead of a stream."""
     whole = b""
     try:
-        while len(whole) < 64 * 1024 and (part := await body.read()):
+        while len(whole) < DOCUMENT_LIMIT:
+            part = await response.read()
+            if not part:
+                break
             whole += part
     finally:
-        body.close()
-    if body.content_type == "text/html":
+        response.close()
+    if response.content_type == "text/html":
         raise ResponseFormatError.of(
-            f"a stream was asked for, but the server answered a page: {jsonval.preview(whole)}"
+            f"a stream was requested, but the response is a web page: {preview(whole)}"
         )
-    raw = jsonval.loads(whole, "the answer to a streaming request")
-    answer = jsonval.as_mapping(raw)
-    if answer is not None and answer.get("error"):
+    raw = loads(whole, "the response to a streaming request")
+    document = as_mapping(raw)
+    if document is not None and document.get("error"):
         raise in_band_error(raw)
     raise ResponseFormatError.of(
-        "a stream was asked for, but the server answered one JSON document; "
-        "does this endpoint support streaming?"
+        "a stream was requested, but the response is one JSON document; check that this workload's "
+        "engine supports streaming"
     )

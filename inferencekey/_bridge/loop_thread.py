@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from inferencekey._http import process
+from inferencekey.config import UVLOOP
 from inferencekey.errors import ConfigurationError
 
 __all__ = ["LoopThread", "current", "exit_error"]
@@ -28,7 +29,7 @@ A call that ignores its cancellation must not block exit.
 
 
 def _import_uvloop() -> Any:
-    if os.environ.get("INFERENCEKEY_UVLOOP", "").strip().lower() in ("0", "off", "no", "false"):
+    if not UVLOOP.read():
         return None
     try:
         import uvloop

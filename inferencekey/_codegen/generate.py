@@ -1,46 +1,49 @@
-"""Writes ``inferencekey/_sync`` from ``inferencekey/_async``.
+"""Writes ``_sync`` beside every ``_async``, for example ``inferencekey/_sync``.
 
     python inferencekey/_codegen/generate.py            write
-    python inferencekey/_codegen/generate.py --check    exit 1 if what is there differs, by file set or by a byte
+    python inferencekey/_codegen/generate.py --check    exit 1 if a file or a byte differs
 
-Run it by path, so that a broken ``_sync`` cannot stop its own regeneration. It reads source text and imports nothing of
-the package. Every public method of a public async class becomes a delegation with the same signature and docstring.
+Run it by path, so that a broken ``_sync`` cannot stop its own regeneration. It reads source text
+and imports nothing of the package.
+
+Every class whose name begins with ``Async`` gets a sync class in a file of the same path. Each of
+its public methods, inherited ones included, becomes a delegation with the same signature and
+docstring.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
+import subprocess
 import sys
-from pathlib import Path
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 import libcst as cst
 
 PACKAGE = Path(__file__).resolve().parent.parent
-SOURCE = PACKAGE / "_async"
-TARGET = PACKAGE / "_sync"
-
-# Which async files have classes that users hold; the others are machinery.
-FILES = ("data.py", "management.py", "readiness.py", "streams.py")
 
 BASE = "AsyncStream"
-HEADER = "# Generated from {source} by inferencekey/_codegen/generate.py: edit the source, then run it.\n"
+"""The base of the streams. Its sync counterpart, ``SyncStream``, is hand-written in ``_bridge``."""
+
+HEADER = """\
+# Generated from inferencekey/{source} by inferencekey/_codegen/generate.py.
+\"\"\"The sync classes of ``inferencekey/{source}``.\"\"\"
+"""
 
 WORDS = (
     (re.compile(r"\bAsync(?=[A-Z])"), ""),
     (re.compile(r"``async (for|with)"), r"``\1"),
     (re.compile(r"\baclose\b"), "close"),
-    (re.compile(r"``__anext__``"), "``__next__``"),
-    (
-        re.compile(
-            r"; ``await`` opens it now, so that\s+what the server refuses raises here and not in the loop"
-        ),
-        "; it is open when this returns:\n        what the server refuses raises here and not in the loop",
-    ),
-    (re.compile(r"; ``await`` opens it without reading"), "; it is open from the start"),
-    (re.compile(r"in the caller's task or thread"), "in the calling thread"),
-    (re.compile(r", once per event loop"), ", on the SDK's own event loop"),
+    (re.compile(r"``await`` opens [^.]+\."), "It is open when the call returns."),
+    (re.compile(r"\bthe caller's task\b"), "the calling thread"),
 )
+"""How a docstring or an annotation of an async class reads in the sync class."""
 
 
 def sync_text(text: str) -> str:
@@ -54,273 +57,307 @@ def code(node: cst.CSTNode) -> str:
     return cst.Module(body=[]).code_for_node(node)
 
 
-def public_classes(module: cst.Module) -> list[cst.ClassDef]:
-    return [
-        item
-        for item in module.body
-        if isinstance(item, cst.ClassDef)
-        and item.name.value.startswith("Async")
-        and item.name.value != BASE
-    ]
-
-
-def decorators(function: cst.FunctionDef) -> set[str]:
-    return {code(decorator.decorator) for decorator in function.decorators}
-
-
 def docstring(node: cst.ClassDef | cst.FunctionDef, indent: str) -> str:
     text = node.get_docstring(clean=False)
     return "" if text is None else f'{indent}"""{sync_text(text)}"""\n'
 
 
-def methods(node: cst.ClassDef) -> list[cst.FunctionDef]:
-    return [item for item in node.body.body if isinstance(item, cst.FunctionDef)]
+def dotted(path: PurePosixPath) -> str:
+    """Return the name of the module at a path below ``inferencekey``."""
+    parts = path.with_suffix("").parts
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    return ".".join(("inferencekey", *parts))
 
 
-def is_stream(node: cst.ClassDef) -> bool:
-    return any(code(base.value).startswith(f"{BASE}[") for base in node.bases)
+def files_of(room: str) -> list[PurePosixPath]:
+    """Return the files of every package and module with this name, below ``inferencekey``."""
+    found = (PurePosixPath(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+    return sorted(path for path in found if room in path.with_suffix("").parts)
 
 
-def arguments(function: cst.FunctionDef) -> list[str]:
-    """Return how to pass every parameter on."""
-    parameters = function.params
-    passed = [p.name.value for p in (*parameters.posonly_params, *parameters.params)][1:]
-    passed += [f"{p.name.value}={p.name.value}" for p in parameters.kwonly_params]
-    return passed
+@dataclass(frozen=True)
+class Source:
+    """One async module.
+
+    Args:
+        path: its path below ``inferencekey``.
+        tree: its code.
+    """
+
+    path: PurePosixPath
+    tree: cst.Module
+
+    @property
+    def target(self) -> PurePosixPath:
+        """The path of the sync module that is generated from it."""
+        return PurePosixPath(*(re.sub(r"^_async\b", "_sync", part) for part in self.path.parts))
+
+    @property
+    def classes(self) -> dict[str, cst.ClassDef]:
+        nodes = (item for item in self.tree.body if isinstance(item, cst.ClassDef))
+        return {node.name.value: node for node in nodes}
+
+    @property
+    def public(self) -> list[str]:
+        """The names of the classes that have a sync counterpart."""
+        return [name for name in self.classes if name.startswith("Async") and name != BASE]
+
+    def imports(self, used: Collection[str]) -> Iterator[str]:
+        """Yield its imports of the names in *used*, one line each."""
+        for statement in self.tree.body:
+            if not isinstance(statement, cst.SimpleStatementLine):
+                continue
+            for item in statement.body:
+                if isinstance(item, cst.Import):
+                    head = "import"
+                elif isinstance(item, cst.ImportFrom) and item.module is not None:
+                    head = f"from {code(item.module)} import"
+                else:
+                    continue
+                assert not isinstance(item.names, cst.ImportStar)
+                for alias in item.names:
+                    name, renamed = alias.evaluated_name, alias.evaluated_alias
+                    if (renamed or name) in used:
+                        yield f"{head} {name}" + (f" as {renamed}" if renamed else "")
 
 
-def signature(function: cst.FunctionDef, name: str) -> str:
-    """Return the ``def`` line, with sync names in its annotations."""
+class Api:
+    """The classes of all async modules."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.home = {name: source for source in sources for name in source.classes}
+        self.nodes = {name: source.classes[name] for name, source in self.home.items()}
+        self.public = [name for source in sources for name in source.public]
+
+    def lineage(self, name: str) -> list[str]:
+        """Return a class and its bases, in the order in which Python looks methods up."""
+        found = [name]
+        for base in self.nodes[name].bases:
+            if code(base.value) in self.nodes:
+                found += self.lineage(code(base.value))
+        # A base that several classes share comes after all of them.
+        return [item for index, item in enumerate(found) if item not in found[index + 1 :]]
+
+    def methods(self, name: str) -> list[cst.FunctionDef]:
+        """Return the methods of a class and its bases, the constructor first."""
+        found: dict[str, cst.FunctionDef] = {}
+        for each in self.lineage(name):
+            for item in self.nodes[each].body.body:
+                if isinstance(item, cst.FunctionDef):
+                    found.setdefault(item.name.value, item)
+        return sorted(found.values(), key=lambda method: method.name.value != "__init__")
+
+    def stream_item(self, name: str) -> str | None:
+        """Return the type of a stream's items; ``None`` for a class that is not a stream."""
+        for base in self.nodes[name].bases:
+            if isinstance(base.value, cst.Subscript) and code(base.value.value) == BASE:
+                return code(base.value).removeprefix(f"{BASE}[").removesuffix("]")
+        return None
+
+    @cached_property
+    def wrapped(self) -> set[str]:
+        """The names of the classes that methods return: a sync one wraps the async one it gets."""
+        returned = {returns(method) for name in self.public for method in self.methods(name)}
+        return returned & {*self.public}
+
+    def sync_module(self, source: Source) -> str:
+        """Return the code of the sync module of *source*, before formatting."""
+        body = "\n\n".join(SyncClass(self, name).code() for name in source.public)
+        # What only a docstring mentions is not used.
+        used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+        lines = {f"from {dotted(source.path)} import {', '.join(source.public)}"}
+        for name in source.public:
+            for ancestor in self.lineage(name):
+                lines.update(self.home[ancestor].imports(used))
+        for name in self.public:
+            home = self.home[name]
+            if sync_text(name) in used and home is not source:
+                lines.add(f"from {dotted(home.target)} import {sync_text(name)}")
+        for name in {"SyncStream", "run"} & used:
+            lines.add(f"from inferencekey._bridge import {name}")
+        return "\n".join(
+            [
+                HEADER.format(source=source.path),
+                "from __future__ import annotations\n",
+                *sorted(lines),
+                "",
+                f"__all__ = {sorted(map(sync_text, source.public))!r}\n\n",
+                body,
+            ]
+        )
+
+
+class SyncClass:
+    """The code of one generated class.
+
+    Args:
+        api: the classes of all async modules.
+        name: the name of the async class.
+    """
+
+    def __init__(self, api: Api, name: str) -> None:
+        self.api = api
+        self.original = name
+        self.item = api.stream_item(name)
+
+    def code(self) -> str:
+        base = "" if self.item is None else f"(SyncStream[{self.item}])"
+        head = (
+            f"class {sync_text(self.original)}{base}:\n"
+            f"{docstring(self.api.nodes[self.original], '    ')}\n"
+            f"    _async: {self.original}\n"
+        )
+        methods = (self.method(method) for method in self.api.methods(self.original))
+        return "\n".join([head, *(method for method in methods if method)])
+
+    def method(self, function: cst.FunctionDef) -> str:
+        """Return the code of one method; empty for a private one."""
+        name = function.name.value
+        decorators = {code(decorator.decorator) for decorator in function.decorators}
+        if name == "__init__":
+            return self.constructor(function)
+        if name == "__repr__":
+            # The async class's repr begins with its own name.
+            text = 'return repr(self._async).replace("Async", "", 1)'
+            return f"    def __repr__(self) -> str:\n        {text}\n"
+        if name == "__aenter__":
+            return "    def __enter__(self) -> Self:\n        return self\n"
+        if name == "__aexit__":
+            return f"{signature(function, '__exit__')}        self.close()\n"
+        if name.startswith("_"):
+            return ""
+        if "classmethod" in decorators:
+            return f"    @classmethod\n{self.alternative_constructor(function)}"
+        if "property" in decorators:
+            body = f"        return self._async.{name}\n"
+            return f"    @property\n{signature(function)}{docstring(function, ' ' * 8)}{body}"
+        return self.delegation(function)
+
+    def constructor(self, function: cst.FunctionDef) -> str:
+        if self.item is not None:
+            return (
+                f"    def __init__(self, stream: {self.original}) -> None:\n"
+                "        super().__init__(stream)\n"
+                "        self._async = stream\n"
+            )
+        if self.original in self.api.wrapped:
+            return (
+                f"    def __init__(self, wrapped: {self.original}) -> None:\n"
+                "        self._async = wrapped\n"
+            )
+        call = f"{self.original}({', '.join(self.arguments(function))})"
+        return f"{signature(function)}        self._async = {call}\n"
+
+    def alternative_constructor(self, function: cst.FunctionDef) -> str:
+        call = f"{self.original}.{function.name.value}({', '.join(self.arguments(function))})"
+        return (
+            f"{signature(function)}{docstring(function, ' ' * 8)}"
+            "        made = cls.__new__(cls)\n"
+            f"        made._async = {call}\n"
+            "        return made\n"
+        )
+
+    def delegation(self, function: cst.FunctionDef) -> str:
+        method = f"self._async.{function.name.value}"
+        arguments = self.arguments(function)
+        if function.asynchronous is not None:
+            call = f"run({', '.join([method, *arguments])})"
+        else:
+            call = f"{method}({', '.join(arguments)})"
+            if returns(function) in self.api.wrapped:
+                call = f"{sync_text(returns(function))}({call})"
+        statement = call if returns(function) == "None" else f"return {call}"
+        return f"{signature(function)}{docstring(function, ' ' * 8)}        {statement}\n"
+
+    def arguments(self, function: cst.FunctionDef) -> list[str]:
+        """Return how every parameter is passed on."""
+        parameters = function.params
+        positional = (*parameters.posonly_params, *parameters.params)[1:]
+        passed = [self.argument(parameter) for parameter in positional]
+        passed += [f"{p.name.value}={self.argument(p)}" for p in parameters.kwonly_params]
+        if parameters.star_kwarg is not None:
+            passed.append(f"**{parameters.star_kwarg.name.value}")
+        return passed
+
+    def argument(self, parameter: cst.Param) -> str:
+        name = parameter.name.value
+        annotation = parameter.annotation
+        # A sync class that works with a client takes a sync one, and passes on the async one in it.
+        if annotation is not None and code(annotation.annotation) in self.api.public:
+            return f"{name}._async"
+        return name
+
+
+def returns(function: cst.FunctionDef) -> str:
+    """Return the annotation of what a function returns; empty where it has none."""
+    return "" if function.returns is None else code(function.returns.annotation)
+
+
+def signature(function: cst.FunctionDef, name: str | None = None) -> str:
+    """Return the ``def`` line of a sync method."""
     head = code(
         function.with_changes(
             asynchronous=None,
             decorators=[],
             leading_lines=[],
-            name=cst.Name(name),
+            name=cst.Name(name or sync_text(function.name.value)),
             body=cst.SimpleStatementSuite([cst.Pass()]),
         )
     )
-    return sync_text(head.removesuffix("pass\n").rstrip()) + "\n"
-
-
-def indented(text: str) -> str:
-    return "".join(
-        f"    {line}" if line.strip() and number == 0 else line
-        for number, line in enumerate(text.splitlines(True))
-    )
-
-
-class Generated:
-    """One generated class."""
-
-    def __init__(self, node: cst.ClassDef, streams: set[str], wrapped: set[str]) -> None:
-        self.node = node
-        self.original = node.name.value
-        self.name = sync_text(self.original)
-        self.streams = streams
-        self.wrapped = wrapped
-
-    def text(self) -> str:
-        if is_stream(self.node):
-            item = (
-                code(next(b.value for b in self.node.bases))
-                .removeprefix(f"{BASE}[")
-                .removesuffix("]")
-            )
-            head = f"class {self.name}(SyncStream[{item}]):\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
-        else:
-            head = (
-                f"class {self.name}:\n{docstring(self.node, '    ')}\n    _async: {self.original}\n"
-            )
-        parts = [part for method in methods(self.node) if (part := self.method(method))]
-        return "\n".join([head, *parts])
-
-    def method(self, function: cst.FunctionDef) -> str:
-        name = function.name.value
-        if name == "__init__":
-            return self.constructor(function)
-        if name == "__repr__":
-            return '    def __repr__(self) -> str:\n        return repr(self._async).replace("Async", "", 1)\n'
-        if name == "__aenter__":
-            return "    def __enter__(self) -> Self:\n        return self\n"
-        if name == "__aexit__":
-            return indented(signature(function, "__exit__")) + "        self.close()\n"
-        if name.startswith("_"):
-            return ""
-        marks = decorators(function)
-        if "classmethod" in marks:
-            return self.alternative(function)
-        if "property" in marks:
-            return (
-                "    @property\n"
-                + indented(signature(function, name))
-                + docstring(function, " " * 8)
-                + f"        return self._async.{name}\n"
-            )
-        return self.delegation(function)
-
-    def constructor(self, function: cst.FunctionDef) -> str:
-        if is_stream(self.node):
-            return (
-                f"    def __init__(self, stream: {self.original}) -> None:\n"
-                "        super().__init__(stream)\n        self._async = stream\n"
-            )
-        if self.original in self.wrapped:
-            return f"    def __init__(self, endpoint: {self.original}) -> None:\n        self._async = endpoint\n"
-        call = ", ".join(arguments(function))
-        return (
-            indented(signature(function, "__init__"))
-            + f"        self._async = {self.original}({call})\n"
-        )
-
-    def alternative(self, function: cst.FunctionDef) -> str:
-        name = function.name.value
-        return (
-            "    @classmethod\n"
-            + indented(signature(function, name))
-            + docstring(function, " " * 8)
-            + "        made = cls.__new__(cls)\n"
-            + f"        made._async = {self.original}.{name}({', '.join(arguments(function))})\n"
-            + "        return made\n"
-        )
-
-    def delegation(self, function: cst.FunctionDef) -> str:
-        name = function.name.value
-        head = indented(signature(function, sync_text(name))) + docstring(function, " " * 8)
-        passed = arguments(function)
-        if function.asynchronous is not None:
-            call = f"run({', '.join([f'self._async.{name}', *passed])})"
-        else:
-            call = f"self._async.{name}({', '.join(passed)})"
-            returned = "" if function.returns is None else code(function.returns.annotation)
-            if returned in self.streams | self.wrapped:
-                call = f"{sync_text(returned)}({call})"
-        gives = function.returns is None or code(function.returns.annotation) != "None"
-        return head + f"        {'return ' if gives else ''}{call}\n"
-
-
-def renamed(alias: cst.ImportAlias) -> str:
-    own = alias.evaluated_alias
-    return alias.evaluated_name if own is None else f"{alias.evaluated_name} as {own}"
-
-
-def imports(module: cst.Module, body: str, own: list[str], elsewhere: dict[str, str]) -> str:
-    """Return the source's imports that the generated body still uses, and those of the async originals."""
-    lines: list[str] = []
-    for statement in module.body:
-        if not isinstance(statement, cst.SimpleStatementLine):
-            continue
-        for item in statement.body:
-            if isinstance(item, cst.Import):
-                for alias in item.names:
-                    used = alias.evaluated_alias or alias.evaluated_name
-                    if re.search(rf"\b{re.escape(used)}\.", body):
-                        lines.append(f"import {renamed(alias)}")
-            elif isinstance(item, cst.ImportFrom) and not isinstance(item.names, cst.ImportStar):
-                assert item.module is not None
-                source = code(item.module)
-                if source.startswith("inferencekey._async"):
-                    continue
-                for alias in item.names:
-                    used = alias.evaluated_alias or alias.evaluated_name
-                    if source != "__future__" and re.search(rf"\b{re.escape(used)}\b", body):
-                        lines.append(f"from {source} import {renamed(alias)}")
-    for name in own:
-        lines.append(f"from inferencekey._async.{elsewhere[name]} import {name}")
-    for name, stem in elsewhere.items():
-        plain = sync_text(name)
-        if name not in own and re.search(rf"\b{plain}\b", body):
-            lines.append(f"from inferencekey._sync.{stem} import {plain}")
-    bridge = [name for name in ("SyncStream", "run") if re.search(rf"\b{name}\b", body)]
-    lines.append(f"from inferencekey._bridge import {', '.join(bridge)}")
-    return "\n".join(["from __future__ import annotations", "", *sorted(set(lines))])
+    head = head.removesuffix("pass\n").rstrip()
+    return f"    {sync_text(head)}\n"
 
 
 def generate() -> dict[str, str]:
-    """Return the whole of ``_sync``: file names and contents, before formatting."""
-    modules = {
-        name: cst.parse_module((SOURCE / name).read_text(encoding="utf-8")) for name in FILES
-    }
-    elsewhere = {
-        node.name.value: name[:-3]
-        for name, module in modules.items()
-        for node in public_classes(module)
-    }
-    every = {
-        node.name.value: node for module in modules.values() for node in public_classes(module)
-    }
-    streams = {name for name, node in every.items() if is_stream(node)}
-    # Classes that a method hands out: they wrap what they are given instead of making it.
-    returned = {
-        code(method.returns.annotation)
-        for node in every.values()
-        for method in methods(node)
-        if method.returns is not None
-    }
-    wrapped = (returned & set(every)) - streams
-    files = {
-        "__init__.py": HEADER.format(source="inferencekey/_async")
-        + '"""The async API\'s classes for code that does not await. Generated."""\n'
-    }
-    for name, module in modules.items():
-        nodes = public_classes(module)
-        body = "\n\n".join(Generated(node, streams, wrapped).text() for node in nodes)
-        own = [node.name.value for node in nodes]
-        doc = module.get_docstring(clean=False) or ""
-        files[name] = "\n".join(
-            [
-                HEADER.format(source=f"inferencekey/_async/{name}") + f'"""{sync_text(doc)}"""\n',
-                imports(module, body, own, elsewhere) + "\n",
-                f"__all__ = {sorted(sync_text(n) for n in own)!r}\n\n",
-                body,
-            ]
-        )
+    """Return every sync module: paths below ``inferencekey`` and contents, before formatting."""
+    sources = [
+        Source(path, cst.parse_module((PACKAGE / path).read_text(encoding="utf-8")))
+        for path in files_of("_async")
+    ]
+    api = Api(sources)
+    files = {str(source.target): api.sync_module(source) for source in sources if source.public}
+    files["_sync/__init__.py"] = HEADER.format(source="_async")
     return files
 
 
 def formatted(files: dict[str, str]) -> dict[str, str]:
     """Return the files as the linter wants them, so that what is compared is what is committed."""
-    import subprocess
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, text in files.items():
+            (root / name).parent.mkdir(exist_ok=True, parents=True)
             (root / name).write_text(text, encoding="utf-8", newline="\n")
         ruff = [sys.executable, "-m", "ruff"]
         config = ["--config", str(PACKAGE.parent / "pyproject.toml"), "--no-cache", "--quiet"]
-        subprocess.run([*ruff, "check", "--select", "I,F401", "--fix", *config, folder], check=True)  # noqa: S603
+        sort_imports = [*ruff, "check", "--select", "I", "--fix", *config, folder]
+        subprocess.run(sort_imports, check=True)  # noqa: S603
         subprocess.run([*ruff, "format", *config, folder], check=True)  # noqa: S603
         return {name: (root / name).read_text(encoding="utf-8") for name in files}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Write inferencekey/_sync from inferencekey/_async."
-    )
+    parser = argparse.ArgumentParser(description="Write the sync modules from the async ones.")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if what is there differs"
     )
     check: bool = parser.parse_args().check
-    files = formatted(generate())
-    there = {path.name: path.read_bytes() for path in TARGET.glob("*") if path.is_file()}
-    wanted = {name: text.encode() for name, text in files.items()}
+    wanted = {name: text.encode() for name, text in formatted(generate()).items()}
+    there = {str(path): (PACKAGE / path).read_bytes() for path in files_of("_sync")}
     stale = sorted(
         name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name)
     )
     if not stale:
-        print(f"_sync is up to date ({len(wanted)} files)")
+        print(f"the sync modules are up to date ({len(wanted)} files)")
         return 0
     if check:
-        print(
-            f"_sync differs from what _async gives: {', '.join(stale)}. Run {Path(__file__).name}."
-        )
+        print(f"these sync modules are out of date: {', '.join(stale)}. Run {Path(__file__).name}.")
         return 1
-    TARGET.mkdir(exist_ok=True)
     for name in there.keys() - wanted.keys():
-        (TARGET / name).unlink()
+        (PACKAGE / name).unlink()
     for name, data in wanted.items():
-        (TARGET / name).write_bytes(data)
+        (PACKAGE / name).parent.mkdir(exist_ok=True, parents=True)
+        (PACKAGE / name).write_bytes(data)
     print(f"wrote {', '.join(stale)}")
     return 0
 

@@ -1,5 +1,5 @@
-"""What can be decided without I/O.
+"""Decisions without I/O, which the clients and the local platform share.
 
-Two rules: nothing here reads a clock, draws a random number, logs or opens anything (time and jitter are arguments);
-and every buffer has a cap.
+Two rules hold here. Nothing reads a clock, draws a random number, logs or opens anything: time and
+jitter are arguments, and import-linter checks the imports. And every buffer has a limit.
 """

@@ -1,20 +1,21 @@
-"""Which deadlines hold for one call."""
+"""The deadlines of one call, from its own and the client's ``timeout=``."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
 import attrs
 
 from inferencekey.errors import ValidationError
 from inferencekey.models import Timeouts
+from inferencekey.models.numbers import is_number
 
 __all__ = ["for_stream", "for_unary"]
 
 
 def for_unary(call: Timeouts | float | None, client: Timeouts | float | None) -> Timeouts:
-    """Return the deadlines of a unary call: a number of seconds is the total."""
+    """Return the deadlines of a unary call. A number of seconds limits the whole call."""
     given = client if call is None else call
     if given is None:
         return _DEFAULT
@@ -24,7 +25,7 @@ def for_unary(call: Timeouts | float | None, client: Timeouts | float | None) ->
 
 
 def for_stream(call: Timeouts | float | None, client: Timeouts | float | None) -> Timeouts:
-    """Return the deadlines of a stream: a number of seconds limits each wait, never the whole."""
+    """Return the deadlines of a stream. A number of seconds limits each wait, not the stream."""
     given = client if call is None else call
     if given is None:
         return _DEFAULT_STREAM
@@ -37,7 +38,8 @@ _DEFAULT: Final = Timeouts()
 _DEFAULT_STREAM: Final = Timeouts(total=None)
 
 
-# Calls have few different deadlines, and making their checked values costs more than the call does otherwise.
+# Most calls have the same few deadlines, and making the checked values costs more than the rest of
+# the work before a request.
 @lru_cache(64)
 def _in_all(total: float) -> Timeouts:
     return attrs.evolve(_DEFAULT, total=total, first_byte=total, read=total)
@@ -54,8 +56,8 @@ def _without_total(given: Timeouts) -> Timeouts:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ValidationError.of(
-            f"timeout must be more than 0 seconds, or a Timeouts; got {value!r}"
+            f"timeout must be a number of seconds above 0, or a Timeouts; got {value!r}"
         )
-    return cast("float", value)
+    return value

@@ -1,7 +1,8 @@
-"""From an answer that is no success to a typed error with readable words.
+"""An HTTP response that is not a success becomes a typed error with a readable message.
 
-Servers write errors in many shapes: ``{"error": "text"}``, ``{"error": {"message", "type", "code"}}``, ``{"detail": …}``,
-plain text, HTML. Every one yields a message that is readable, bounded and holds no credential.
+Servers write errors in many forms: ``{"error": "text"}``, ``{"error": {"message", "type",
+"code"}}``, ``{"detail": …}``, plain text, HTML. Every form yields a message that is readable, has a
+limited length and contains no credential.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, Final, cast
 
 import orjson
 
-from inferencekey._core import json as jsonval
-from inferencekey.config import redact
+from inferencekey._core.json import as_integer, as_mapping, as_string
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
     AuthError,
@@ -31,10 +32,10 @@ from inferencekey.models import TextResult
 __all__ = ["BODY_LIMIT", "MESSAGE_LIMIT", "error_for", "in_band_error", "words"]
 
 BODY_LIMIT: Final = 8 * 1024
-"""Bytes of an error's body that are read and kept."""
+"""How many bytes of an error's body are read and kept."""
 
 MESSAGE_LIMIT: Final = 500
-"""Characters of the server's words in a message."""
+"""The longest text of the server in a message, in characters."""
 
 DENIALS: Final = frozenset(
     {"wrong_credential_type", "project_scope_mismatch", "scope_insufficient"}
@@ -56,16 +57,16 @@ def error_for(
     location: str | None = None,
     secrets: Iterable[str] = (),
 ) -> InferenceKeyError:
-    """Return the typed error for a non-2xx answer.
+    """Return the typed error of a response whose status is not 2xx.
 
     Args:
         status: the HTTP status.
         body: the first bytes of the body.
-        request_id: the answer's ``x-request-id``.
-        retry_after: seconds, as the answer asked.
+        request_id: the response's ``x-request-id``.
+        retry_after: the seconds to wait that the response asks for.
         attempts: how often the request was sent.
-        location: where a redirect pointed.
-        secrets: credentials of the request, scrubbed from whatever the server echoed.
+        location: the URL of a redirect.
+        secrets: credentials of the request, to be removed from what the server has echoed.
     """
     secrets = tuple(secrets)
     text, code = words(body, secrets)
@@ -82,15 +83,18 @@ def error_for(
             text or "the server gave no reason", prefix="bad request", **fields
         )
     if status == 401:
-        return AuthError.of(f"{text or 'the token is missing, unknown or revoked'}", **fields)
+        return AuthError.of(text or "the token is missing, unknown or revoked", **fields)
     if status == 403:
         fields["code"] = code if code in DENIALS else "forbidden"
         return PermissionDenied.of(_without_code(text, code), **fields)
     if status == 404:
-        return NotFoundError.of(f"{text or 'the server knows no such thing'}", **fields)
+        return NotFoundError.of(text or "the server does not have it", **fields)
     if 300 <= status < 400:
-        where = redact(location, secrets)[:MESSAGE_LIMIT] if location else "nowhere"
-        text = f"redirected to {where}; redirects are not followed, because they would carry the credential along"
+        target = redact(location, secrets)[:MESSAGE_LIMIT] if location else "an unknown location"
+        text = (
+            f"redirected to {target}; "
+            "redirects are not followed, because the request carries a credential"
+        )
     fields["prefix"] = f"api error (status {status})"
     text = text or "the server gave no reason"
     if status == 429:
@@ -102,14 +106,16 @@ def error_for(
 
 def _without_code(text: str, code: str | None) -> str:
     if not text or text == code:
-        return _DENIAL_HELP.get(code or "", "the token may not do this")
+        return _DENIAL_HELP.get(code or "", "the token does not allow this")
     return text
 
 
 _DENIAL_HELP: Final[Mapping[str, str]] = {
-    "wrong_credential_type": "this plane takes the other kind of token (ik_sdk_ provisions, ik_live_ calls)",
-    "project_scope_mismatch": "the token belongs to a different project; check INFERENCEKEY_PROJECT and the token's scope",
-    "scope_insufficient": "the token is not scoped to this; mint one that is",
+    "wrong_credential_type": "this plane requires the other kind of token "
+    "(ik_sdk_ to provision, ik_live_ to call)",
+    "project_scope_mismatch": "the token belongs to a different project; "
+    "check INFERENCEKEY_PROJECT and the token's scope",
+    "scope_insufficient": "the token has no scope or grant for this; create one that has",
 }
 
 
@@ -120,17 +126,17 @@ def in_band_error(
     partial_text: str = "",
     result: TextResult | None = None,
 ) -> GenerationFailed:
-    """Return the error for an ``{"error": …}`` that came inside a 200 answer or a stream."""
+    """Return the error for an ``{"error": …}`` in a response with status 200, or in a stream."""
     text, code = _from_json(raw) if not isinstance(raw, str) else (raw, None)
-    text = _bounded(redact(text)) or "the engine reported an error without words"
+    text = _bounded(redact(text)) or "the engine reported an error without a message"
     status = None
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is not None:
-        inner = jsonval.as_mapping(body.get("error")) or body
-        numbers = (jsonval.integer(inner.get(key)) for key in ("status", "code"))
+        inner = as_mapping(body.get("error")) or body
+        numbers = (as_integer(inner.get(key)) for key in ("status", "code"))
         status = next((n for n in numbers if n is not None and 400 <= n <= 599), None)
     return GenerationFailed.of(
-        f"{text}",
+        text,
         code=code,
         status=status,
         request_id=request_id,
@@ -141,36 +147,36 @@ def in_band_error(
 
 
 def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
-    """Return the server's words, bounded and scrubbed, and its code where it gave one."""
+    """Return the server's message, cut and without credentials, and its code if it has one."""
     body = body[:BODY_LIMIT]
     try:
         text, code = _from_json(orjson.loads(body))
     except orjson.JSONDecodeError:
         text, code = _from_text(body.decode("utf-8", "replace")), None
-    return _bounded(redact(text, secrets)), None if code is None else _bounded(
-        redact(code, secrets), 100
-    )
+    if code is not None:
+        code = _bounded(redact(code, secrets), 100)
+    return _bounded(redact(text, secrets)), code
 
 
 def _from_json(raw: Any) -> tuple[str, str | None]:
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is None:
         return (raw if isinstance(raw, str) else "" if raw is None else _json(raw)), None
     error = body.get("error")
-    inner = jsonval.as_mapping(error)
+    inner = as_mapping(error)
     if inner is not None:
         code = _code(inner)
-        text = jsonval.text_or_none(inner.get("message")) or _detail(inner.get("detail")) or code
+        text = as_string(inner.get("message")) or _detail(inner.get("detail")) or code
         return text or (_json(inner) if inner else ""), code
     if isinstance(error, str) and error:
-        # The control plane's {"error": "<code or text>"}: one word is a code.
+        # The control plane sends {"error": "<code or text>"}. A single word is a code.
         word = error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None
         code = _code(body, "code") or word or _code(body)
-        return jsonval.text_or_none(body.get("message")) or error, code
-    text = jsonval.text_or_none(body.get("message")) or _detail(body.get("detail"))
+        return as_string(body.get("message")) or error, code
+    text = as_string(body.get("message")) or _detail(body.get("detail"))
     if not text and error and error is not True:
         text = _json(error)
-    text = text or jsonval.text_or_none(body.get("title")) or _code(body, "code")
+    text = text or as_string(body.get("title")) or _code(body, "code")
     return text or (_json(raw) if body else ""), _code(body)
 
 
@@ -195,18 +201,18 @@ def _detail(detail: Any) -> str:
     if isinstance(detail, list):  # FastAPI's: [{"loc": [...], "msg": "..."}]
         parts: list[str] = []
         for item in cast("list[Any]", detail):
-            entry = jsonval.as_mapping(item)
+            entry = as_mapping(item)
             if entry is None:
                 parts.append(item if isinstance(item, str) else _json(item))
                 continue
             place = entry.get("loc")
             steps = cast("list[Any]", place) if isinstance(place, list) else []
-            where = ".".join(step if isinstance(step, str) else _json(step) for step in steps)
-            what = jsonval.text_or_none(entry.get("msg")) or _json(item)
-            parts.append(f"{where}: {what}" if where else what)
+            path = ".".join(step if isinstance(step, str) else _json(step) for step in steps)
+            problem = as_string(entry.get("msg")) or _json(item)
+            parts.append(f"{path}: {problem}" if path else problem)
         return "; ".join(parts)
-    inner = jsonval.as_mapping(detail)
-    if inner is not None and (text := jsonval.text_or_none(inner.get("message"))):
+    inner = as_mapping(detail)
+    if inner is not None and (text := as_string(inner.get("message"))):
         return text
     return "" if detail is None else _json(detail)
 

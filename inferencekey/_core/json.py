@@ -1,4 +1,4 @@
-"""Bytes to JSON values, and the few questions asked of them."""
+"""JSON: decoding, encoding, and the checks of decoded values."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, cast
 
 import orjson
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
 
 __all__ = [
+    "as_integer",
     "as_mapping",
+    "as_string",
     "dumps",
-    "integer",
     "loads",
     "not_finite",
     "plain",
     "preview",
-    "text_or_none",
 ]
 
 Path = tuple[str | int, ...]
@@ -29,7 +29,8 @@ def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
     """Decode JSON.
 
     Raises:
-        ResponseFormatError: it is not JSON in UTF-8; the message names *what* it was and shows its beginning.
+        ResponseFormatError: it is not JSON in UTF-8. The message begins with *what* and shows the
+            first bytes.
     """
     try:
         return orjson.loads(data)
@@ -44,7 +45,7 @@ def dumps(value: Any, what: str = "the body") -> bytes:
     """Encode JSON.
 
     Raises:
-        ValidationError: *value* holds something JSON cannot carry.
+        ValidationError: *value* contains something that JSON does not have.
     """
     try:
         return orjson.dumps(
@@ -55,20 +56,25 @@ def dumps(value: Any, what: str = "the body") -> bytes:
 
 
 def plain(value: Any, what: str) -> Any:
-    """Return *value* as the server will give it back: dicts, lists, strings, numbers.
+    """Return *value* as the server will return it: dicts, lists, strings, numbers.
 
     Raises:
-        ValidationError: *value* holds something JSON cannot carry, a number that is not finite among it.
+        ValidationError: *value* contains something that JSON does not have, such as NaN.
     """
     data = dumps(value, what)
-    if b"null" in data:  # what orjson makes of NaN and infinity, without a word
+    if b"null" in data:  # orjson writes null for NaN and the infinities, and raises no error
         for _, message in not_finite(value, (what,)):
-            raise ValidationError.of(f"{message}")
+            raise ValidationError.of(message)
     return orjson.loads(data)
 
 
 def not_finite(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield where a value that :func:`dumps` takes holds a number that JSON does not have, and a message that names it."""
+    """Yield the path of every number that JSON does not have, with a message that names it.
+
+    Args:
+        value: a value that :func:`dumps` accepts.
+        path: the path of *value* itself.
+    """
     if isinstance(value, float):
         if not isfinite(value):
             yield path, f"{'.'.join(map(str, path))} must be a finite number; got {float(value)}"
@@ -79,11 +85,10 @@ def not_finite(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         for index, inner in enumerate(cast("Sequence[Any]", value)):
             yield from not_finite(inner, (*path, index))
     else:
-        listed: Any = getattr(
-            cast("object", value), "tolist", None
-        )  # NumPy's arrays and scalars have it
-        if listed is not None:
-            yield from not_finite(listed(), path)
+        # NumPy's arrays and scalars have this method.
+        to_list: Any = getattr(cast("object", value), "tolist", None)
+        if to_list is not None:
+            yield from not_finite(to_list(), path)
 
 
 def _opened(value: Any) -> Any:
@@ -99,13 +104,13 @@ def as_mapping(value: Any) -> Mapping[str, Any] | None:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
-def text_or_none(value: Any) -> str | None:
+def as_string(value: Any) -> str | None:
     """Return *value* if it is a string."""
     return value if isinstance(value, str) else None
 
 
-def integer(value: Any) -> int | None:
-    """Return *value* if it is an integer (some servers write 3.0)."""
+def as_integer(value: Any) -> int | None:
+    """Return *value* if it is an integer. ``3.0`` is one, because some servers write it so."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -114,6 +119,6 @@ def integer(value: Any) -> int | None:
 
 
 def preview(data: bytes, limit: int = 120) -> str:
-    """Return the beginning of *data* for a message."""
+    """Return the beginning of *data*, for a message."""
     text = data[:limit].decode("utf-8", "replace")
     return repr(redact(text)) + ("…" if len(data) > limit else "")

@@ -1,7 +1,8 @@
-"""Wait, retry or stop: decided from what happened, nothing else.
+"""Whether a failed request is sent again, and after how long. A pure decision, without a clock.
 
-Full-jitter exponential waits; ``Retry-After`` (seconds, a date, or ``retry-after-ms``) is honoured up to a cap; a
-budget per client keeps an outage from multiplying the load.
+The waits are exponential with full jitter. ``Retry-After`` (seconds, a date, or ``retry-after-ms``)
+is honoured up to a limit. A budget per client prevents retries from multiplying the load during an
+outage.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from inferencekey.models import RetryPolicy
 __all__ = ["Budget", "Failure", "Outcome", "decide", "retry_after"]
 
 Failure = Literal["not_sent", "stale", "dropped"]
-"""No answer came. ``not_sent``: no connection was made; ``stale``: a pooled connection had died before it took the
-request; ``dropped``: the connection died after the request was sent."""
+"""Why there is no response.
+
+``not_sent``: no connection was made. ``stale``: a pooled connection had been closed before it took
+the request. ``dropped``: the connection was closed after the request was sent.
+"""
 
 RETRIED: Final = frozenset({408, 429, 502, 503, 504})
 UNPROCESSED: Final = frozenset({429, 503})
-"""Answers that say the request was not carried out, so that even one that must not run twice may be sent again."""
+"""Statuses of a request that was not carried out, so even a non-idempotent one may be retried."""
 
 
 @attrs.frozen
 class Outcome:
-    """What came of one attempt: a status, or how it failed without one."""
+    """The outcome of one attempt: a status, or the reason why there is no response."""
 
     status: int | None = None
     failure: Failure | None = None
@@ -51,15 +55,15 @@ class Budget:
 
     @property
     def level(self) -> float:
-        """How many retries are in hand."""
+        """How many retries are left."""
         return self._level
 
     def called(self) -> None:
-        """A call begins."""
+        """Report that a call begins, which gives some of a retry back."""
         self._level = min(self._size, self._level + self._gain)
 
     def take(self) -> bool:
-        """Take one retry out, if there is one."""
+        """Take one retry, and return whether there was one."""
         if self._level < 1:
             return False
         self._level -= 1
@@ -74,27 +78,28 @@ def decide(
     attempt: int,
     jitter: float,
     remaining: float | None,
-    once: bool = False,
+    non_idempotent: bool = False,
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or ``None`` to stop.
 
     Args:
         policy: the client's policy.
-        outcome: what came of the attempt.
+        outcome: the outcome of the attempt.
         method: the HTTP method; 500 is retried for GET only.
-        attempt: which attempt this was, from 1.
+        attempt: the number of the attempt, from 1.
         jitter: a random number in [0, 1).
         remaining: seconds to the caller's deadline; ``None`` for no deadline.
-        once: the request must not be carried out twice: retry only what certainly was not.
+        non_idempotent: the request must not be carried out twice, so it is retried only if it
+            certainly was not carried out.
     """
-    if outcome.failure == "stale" and not once:
+    if outcome.failure == "stale" and not non_idempotent:
         return 0.0 if attempt < policy.max_attempts + 1 else None
-    if attempt >= policy.max_attempts or not _retryable(outcome, method, once):
+    if attempt >= policy.max_attempts or not _retryable(outcome, method, non_idempotent):
         return None
     if outcome.retry_after is not None:
         if outcome.retry_after > policy.retry_after_cap:
             return None
-        # Jitter on top: callers that were told the same moment should not all come back at it.
+        # Add jitter: callers that got the same time from the server should not all return then.
         wait = outcome.retry_after + jitter * min(policy.base, 1.0)
     else:
         wait = jitter * min(policy.cap, policy.base * 2 ** min(attempt - 1, 30))
@@ -103,19 +108,19 @@ def decide(
     return wait
 
 
-def _retryable(outcome: Outcome, method: str, once: bool) -> bool:
+def _retryable(outcome: Outcome, method: str, non_idempotent: bool) -> bool:
     if outcome.failure is not None:
-        return outcome.failure == "not_sent" or not once
-    if once:
+        return outcome.failure == "not_sent" or not non_idempotent
+    if non_idempotent:
         return outcome.status in UNPROCESSED
     return outcome.status in RETRIED or (outcome.status == 500 and method == "GET")
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that an answer asks to wait, or ``None``.
+    """Return the seconds that a response asks to wait, or ``None``.
 
     Args:
-        headers: the answer's headers, looked up without regard to case.
+        headers: the response's headers; lookups must ignore case.
         now: seconds since the epoch, for the date form.
     """
     milliseconds = headers.get("retry-after-ms")
@@ -130,7 +135,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:  # "-0000" and the asctime form: HTTP's dates are always UTC
+    # Python returns no time zone for "-0000" and the asctime form; HTTP's dates are always in UTC
+    # (RFC 9110, section 5.6.7).
+    if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - now)
 

@@ -1,14 +1,15 @@
-"""Slugs and the names that enter a path.
+"""Slugs, and the other names that become part of a URL's path.
 
-A slug is canonical when each run of characters other than ASCII letters and digits is one ``-``, in lower case, with
-no ``-`` at the ends (the platform contract's rule; the server stores that form).
+In the canonical form of a slug, letters are lower case, and each run of characters other than ASCII
+letters and digits is one ``-``, with none at the ends. This is the platform contract's rule, and
+the server stores this form.
 """
 
 from __future__ import annotations
 
 import re
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
 
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]
@@ -18,7 +19,7 @@ _UNSAFE = re.compile(r"[/\\%?#\s\x00-\x1f\x7f]|\.\.")
 
 
 def canonical_slug(text: str) -> str:
-    """Return the canonical form; empty when nothing of *text* can be kept."""
+    """Return the canonical form; empty if *text* has neither an ASCII letter nor a digit."""
     return _OTHER.sub("-", text).strip("-").lower()
 
 
@@ -26,7 +27,7 @@ def checked_slug(text: str, argument: str = "slug") -> str:
     """Return the canonical form.
 
     Raises:
-        ValidationError: it is no text, or nothing is left of it.
+        ValidationError: it is not a string, or its canonical form is empty.
     """
     _check_text(text, argument)
     slug = canonical_slug(text)
@@ -34,23 +35,25 @@ def checked_slug(text: str, argument: str = "slug") -> str:
         raise ValidationError.of(f"{argument} must not be empty")
     if not slug:
         raise ValidationError.of(
-            f"{argument} must hold a letter (a to z) or a digit; got {redact(text)!r}"
+            f"{argument} must contain a letter (a to z) or a digit; got {redact(text)!r}"
         )
     return slug
 
 
 def checked_project(project: str) -> str:
-    """Return the project as it may stand in a path.
+    """Return a project that can be part of a URL's path.
 
     Raises:
-        ValidationError: it is blank, or holds ``/``, ``\\``, ``..``, ``%``, ``?``, ``#``, white space or control characters.
+        ValidationError: it is blank, or contains ``/``, ``\\``, ``..``, ``%``, ``?``, ``#``, white
+            space or control characters.
     """
     _check_text(project, "project")
     if not project.strip():
         raise ValidationError.of("project must not be empty")
     if _UNSAFE.search(project) or project == ".":
         raise ValidationError.of(
-            f"project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {redact(project)!r}"
+            "project must be a slug such as 'acme', without '/', '..', '%' or spaces; "
+            f"got {redact(project)!r}"
         )
     return project
 

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 from inferencekey.config import redact
 from inferencekey.errors import InferenceKeyError
 
-__all__ = ["Credential", "Unshown"]
+__all__ = ["Credential", "HiddenStr"]
 
 
 class Credential:
@@ -21,7 +21,7 @@ class Credential:
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self._bearer = Unshown(f"Bearer {token}")
+        self._bearer = HiddenStr(f"Bearer {token}")
 
     def __repr__(self) -> str:
         return "Credential(…)"
@@ -50,7 +50,7 @@ class Credential:
         return self._bearer
 
 
-class Unshown(str):
+class HiddenStr(str):
     """A text that tools which print local variables do not show: they use its repr, or the repr of its beginning."""
 
     __slots__ = ()

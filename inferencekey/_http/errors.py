@@ -6,7 +6,6 @@ import asyncio
 from typing import Final
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from inferencekey._core.retry import Failure
 from inferencekey.config import redact
@@ -18,7 +17,11 @@ from inferencekey.errors import (
     TransportError,
 )
 
-__all__ = ["translate"]
+__all__ = ["BrokenFraming", "translate"]
+
+
+class BrokenFraming(aiohttp.ClientPayloadError):
+    """The body is not framed as HTTP/1.1 wants it: a chunk's size is not a number, for example."""
 
 
 def translate(
@@ -61,6 +64,10 @@ def translate(
             return ResponseFormatError.of(
                 "its body is not in the encoding that it claims, or in one not known here"
             ), None
+        case BrokenFraming():
+            return TransportError.of(
+                f"the answer broke off in the middle ({_one_line(text)})"
+            ), None
         case aiohttp.ClientPayloadError():
             return TransportError.of("the answer was cut short"), None
         case aiohttp.ServerDisconnectedError():
@@ -69,10 +76,6 @@ def translate(
             )
         case aiohttp.ClientResponseError():
             return ResponseFormatError.of(f"not HTTP as it should be ({_one_line(text)})"), None
-        case HttpProcessingError():
-            return TransportError.of(
-                f"the answer broke off in the middle ({_one_line(text)})"
-            ), None
         case OSError():
             return TransportError.of(f"{text}"), "stale" if reused else "dropped"
         case _:

@@ -1,4 +1,4 @@
-"""A request with a small JSON body, and the head of its answer, straight over aiohttp's connections.
+"""A request with a small body, and the head of its response, straight over aiohttp's connections.
 
 An aiohttp session does for every request what is the same for all of ours, or what none of ours needs: it merges headers,
 builds cookies, follows redirects, makes a task that writes the body, a timer, and a response that can do much more. Here the
@@ -9,43 +9,50 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from inferencekey._http.credential import Credential
+from inferencekey._http import process
+from inferencekey._http.connections import Connector
+from inferencekey._http.request import Request
+from inferencekey._http.responses import BodyReader, ResponseStream
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-    from inferencekey._http.sessions import Connector
-
-__all__ = ["SMALL", "Direct", "Reply"]
-
-SMALL: Final = 64 * 1024
-"""Bytes of a body that is sent at once. A longer one is aiohttp's to write: it waits for room, and can be overtaken."""
+__all__ = ["FastPath", "FastResponse"]
 
 
-class Reply:
-    """An answer whose body is unread: what is used of aiohttp's response."""
+class FastResponse(ResponseStream):
+    """A response on a connection that no aiohttp session has in hand."""
 
-    __slots__ = ("__weakref__", "_connection", "_protocol", "content", "headers", "status")
+    __slots__ = ("_connection", "_protocol")
 
     def __init__(
         self,
         connection: Connection,
+        protocol: Any,
         status: int,
-        headers: CIMultiDictProxy[str],
-        content: aiohttp.StreamReader,
+        headers: Mapping[str, str],
+        content: BodyReader,
+        loop: asyncio.AbstractEventLoop,
+        process_id: int,
     ) -> None:
-        self._connection: Connection | None = connection
-        self._protocol: Any = connection.protocol
+        # All of ResponseStream's attributes, without another call: this is made for every request.
         self.status = status
         self.headers = headers
         self.content = content
+        self.attempts = 1
+        self._loop = loop
+        self._process = process_id
+        self._failure = None
+        self._connection: Connection | None = connection
+        self._protocol: Any = protocol
         content.on_eof(self.release)
 
     @property
@@ -53,13 +60,14 @@ class Reply:
         """The connection, until the body has ended."""
         return self._connection
 
-    @property
-    def content_type(self) -> str:
-        """The media type, without parameters."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    def limit_silence(self, seconds: float | None) -> None:
+        """See ``ResponseStream``."""
+        if self._connection is not None:
+            self._protocol._read_timeout = seconds
+            self._protocol.start_timeout()
 
     def release(self) -> None:
-        """The body has ended, or is not wanted: the connection goes back to the pool if it is fit for it."""
+        """See ``ResponseStream``."""
         connection, self._connection = self._connection, None
         if connection is not None:
             protocol = self._protocol
@@ -69,101 +77,106 @@ class Reply:
                 protocol.force_close()
             connection.release()
 
-    def close(self) -> None:
-        """Close the connection. Whoever reads the body is told."""
+    def _close(self) -> None:
+        # Whoever reads the body gets an error: the protocol sees to it.
         connection = self._connection
-        if connection is not None and not self._protocol._loop.is_closed():
+        if connection is not None and not self._loop.is_closed():
             self._connection = None
             self._protocol.deadline = None
             connection.close()
 
 
-class Direct:
-    """The way to one origin for one session.
+class FastPath:
+    """The way to one base URL for one session.
 
     Args:
-        origin: scheme, host and port; what is else in it is not looked at.
+        base_url: scheme, host and port, and the path that requests are below.
         headers: sent with every request.
         http: the session; its connector is a ``Connector``.
     """
 
     def __init__(
-        self, origin: URL, headers: Mapping[str, str], http: aiohttp.ClientSession
+        self, base_url: str, headers: Mapping[str, str], http: aiohttp.ClientSession
     ) -> None:
         self._http = http
         self._loop = asyncio.get_running_loop()
+        self._process = process.current()
+        self._prefix = urlsplit(base_url).path
         # It names where to connect to, and what aiohttp would send of itself. It is never sent.
-        self._to = aiohttp.ClientRequest(
-            "GET", origin, headers=headers, loop=self._loop, session=http
+        self._address = aiohttp.ClientRequest(
+            "GET", URL(base_url, encoded=True), headers=headers, loop=self._loop, session=http
         )
-        self._key = self._to.connection_key
-        own = {"content-type", "idempotency-key"}
+        self._key = self._address.connection_key
+        varying = {"content-type", "idempotency-key"}
         lines = [
             f"{name}: {value}\r\n"
-            for name, value in self._to.headers.items()
-            if name.lower() not in own
+            for name, value in self._address.headers.items()
+            if name.lower() not in varying
         ]
-        self._same = "".join(lines)
-        self._idempotency_key = self._to.headers.get("Idempotency-Key")
+        self._common_lines = "".join(lines)
+        self._idempotency_key = self._address.headers.get("Idempotency-Key")
 
-    async def send(
-        self,
-        method: str,
-        target: str,
-        credential: Credential,
-        body: bytes,
-        key: str | None,
-        *,
-        connect: float | None,
-        first_byte: float | None,
-        remaining: float | None,
-    ) -> Reply:
-        """Send a request and return its answer once the head is there.
+    async def send(self, request: Request, remaining: float | None) -> FastResponse:
+        """Send a request and return its response once the head is there.
+
+        Args:
+            request: its body is bytes, and it has no headers of its own.
+            remaining: seconds for the whole of it, the body of the response included.
 
         Raises:
             aiohttp.ClientError: as aiohttp raises it.
-            TimeoutError: *remaining* seconds have passed; they hold for the body too.
+            TimeoutError: *remaining* seconds have passed.
         """
         connector: Connector = self._http.connector  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        timeouts = request.timeouts
         deadline = None if remaining is None else self._loop.time() + remaining
-        connection = await connector.lease(self._to, self._key, connect, deadline)
+        connection = await connector.lease(self._address, self._key, timeouts.connect, deadline)
         protocol: Any = connection.protocol
         try:
-            protocol.set_response_params(read_until_eof=True, read_timeout=first_byte)
+            protocol.set_response_params(read_until_eof=True, read_timeout=timeouts.first_byte)
             protocol.deadline = deadline
             transport = protocol.transport
             if transport is None or transport.is_closing():
                 raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
             # The bytes hold the credential: they are no variable, so that no traceback can show them.
-            transport.write(self._bytes(method, target, credential, body, key))
+            transport.write(self._encode(request))
             protocol.start_timeout()
             while True:
                 message, content = await protocol.read()
-                if not 100 <= message.code < 200 or message.code == 101:
+                status = message.code
+                if not 100 <= status < 200 or status == 101:
                     break
-            if message.code == 101:
+            if status == 101:
                 protocol.force_close()  # whatever is spoken there now, it is not what was asked for
-            return Reply(connection, message.code, message.headers, content)
+            return FastResponse(
+                connection, protocol, status, message.headers, content, self._loop, self._process
+            )
         except HttpProcessingError as error:
             protocol.deadline = None
             connection.close()
-            unsaid: CIMultiDict[str] = CIMultiDict()
-            url = URL(f"{self._to.url.origin()}{target}", encoded=True)
-            info = aiohttp.RequestInfo(url, method, CIMultiDictProxy(unsaid), url)
-            raise aiohttp.ClientResponseError(
-                info, (), status=error.code, message=error.message
-            ) from None
+            raise self._not_http(request, error) from None
         except BaseException:
             protocol.deadline = None
             connection.close()
             raise
 
-    def _bytes(
-        self, method: str, target: str, credential: Credential, body: bytes, key: str | None
-    ) -> bytes:
-        key = key or self._idempotency_key
-        once = "" if key is None else f"Idempotency-Key: {key}\r\n"
+    def _not_http(
+        self, request: Request, error: HttpProcessingError
+    ) -> aiohttp.ClientResponseError:
+        """Return the error that a session would raise."""
+        none: CIMultiDict[str] = CIMultiDict()
+        url = URL(f"{self._address.url.origin()}{self._prefix}{request.target}", encoded=True)
+        info = aiohttp.RequestInfo(url, request.method, CIMultiDictProxy(none), url)
+        return aiohttp.ClientResponseError(info, (), status=error.code, message=error.message)
+
+    def _encode(self, request: Request) -> bytes:
+        # ``send`` takes no other; a check would be paid by every request.
+        body: bytes = request.body  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        key = request.idempotency_key or self._idempotency_key
+        key_line = "" if key is None else f"Idempotency-Key: {key}\r\n"
         return (
-            f"{method} {target} HTTP/1.1\r\n{self._same}Authorization: {credential.bearer}\r\n"
-            f"Content-Type: application/json\r\n{once}Content-Length: {len(body)}\r\n\r\n"
+            f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n{self._common_lines}"
+            f"Authorization: {request.credential.bearer}\r\n"
+            f"Content-Type: {request.content_type}\r\n{key_line}"
+            f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body

@@ -7,17 +7,14 @@ attempt at ``DEBUG``, one per retry at ``INFO``. Never a credential, never a bod
 from __future__ import annotations
 
 import logging
-import os
 
-from inferencekey.config import redact
-from inferencekey.errors import ConfigurationError
+from inferencekey.config import LOG
+from inferencekey.credentials import redact
 
-__all__ = ["logger", "set_up"]
+__all__ = ["logger", "set_up_logging"]
 
 logger = logging.getLogger("inferencekey")
 logger.addHandler(logging.NullHandler())
-
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
 
 _set_up = False
 
@@ -29,7 +26,7 @@ class Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
-def set_up() -> None:
+def set_up_logging() -> None:
     """Do what ``INFERENCEKEY_LOG`` asks, once per process.
 
     Raises:
@@ -38,15 +35,10 @@ def set_up() -> None:
     global _set_up
     if _set_up:
         return
-    wanted = os.environ.get("INFERENCEKEY_LOG", "").strip().lower()
-    if wanted not in ("", "off", "0", "none"):
-        level = LEVELS.get(wanted)
-        if level is None:
-            raise ConfigurationError.of(
-                f"INFERENCEKEY_LOG must be debug, info or off; got {redact(wanted)!r}"
-            )
+    level = LOG.read()
+    if level is not None:
         handler = logging.StreamHandler()
         handler.setFormatter(Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(level.upper())
     _set_up = True

@@ -5,9 +5,8 @@ from __future__ import annotations
 from urllib import request
 from urllib.parse import urlsplit
 
-from inferencekey._http.credential import Unshown
-from inferencekey.config import is_http_url, is_loopback
-from inferencekey.errors import ConfigurationError
+from inferencekey._http.credential import HiddenStr
+from inferencekey.config import checked_url, is_loopback
 
 __all__ = ["proxy_for"]
 
@@ -35,9 +34,6 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
 
 
 def _checked(url: str, which: str) -> str:
-    if not is_http_url(url):
-        raise ConfigurationError.of(
-            f"{which} must be like http://proxy:3128; other kinds of proxy are not spoken. "
-            'proxy="" goes without one.'
-        )
-    return Unshown(url)  # it may hold a password
+    hint = 'Only HTTP proxies are supported; proxy="" uses none.'
+    checked_url(url, which, examples="http://proxy:3128", hint=hint)
+    return HiddenStr(url)  # it may hold a password

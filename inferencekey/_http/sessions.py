@@ -9,236 +9,69 @@ from __future__ import annotations
 import asyncio
 import ssl as ssl_module
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import attrs
-from aiohttp.client_proto import ResponseHandler
 
-from inferencekey._http import process
-from inferencekey._http.fast_path import Direct
+from inferencekey._http import plain, process
+from inferencekey._http.responses import ResponseStream
 from inferencekey.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
+    from inferencekey._http.fast_path import FastPath
 
-__all__ = ["Session", "SessionFactory", "Sessions", "closed", "fresh", "reused"]
+__all__ = ["Session", "SessionFactory", "Sessions", "closed"]
 
 SessionFactory = Callable[[], aiohttp.ClientSession]
-
-reused: ContextVar[bool] = ContextVar("reused", default=False)
-"""Whether the connection that the current task's request got had served one before."""
-
-fresh: ContextVar[bool] = ContextVar("fresh", default=False)
-"""Whether the current task's request must have a new connection: after one from the pool was dead, others may be."""
-
-
-class Handler(ResponseHandler):
-    """aiohttp's protocol, which also tells the reader of a body that the connection failed, and keeps time for nothing.
-
-    aiohttp forgets to tell when the framing breaks in the middle of a body (a chunk's size that is no number), and when the
-    session is closed: it closes the connection, its timers with it, and the reader waits for ever.
-
-    aiohttp sets a timer for every request and again for every read. Here a read notes the time, and one timer for each
-    connection looks at it when it could have been too long.
-    """
-
-    deadline: float | None = None
-    """The loop's time at which the current request must be over, its body included."""
-
-    _heard: float | None = None
-    """The loop's time of the last byte, or of the request; ``None`` when none is awaited."""
-
-    _watch: asyncio.TimerHandle | None = None
-    _interim = False
-
-    @property
-    def fit(self) -> bool:
-        """Whether an idle connection may serve: one that said anything meanwhile, were it half a head, may not."""
-        return self._heard is None and not self.should_close
-
-    def set_exception(self, exc: BaseException, exc_cause: Any = None) -> None:
-        cause = () if exc_cause is None else (exc_cause,)
-        super().set_exception(exc, *cause)
-        _tell(self._payload, exc, *cause)
-
-    def close(self) -> None:
-        body = self._payload
-        super().close()
-        _tell(body, aiohttp.ClientConnectionError("Connection closed"))
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-
-    def start_timeout(self) -> None:
-        # While nothing is read, because the reader has enough, the silence is ours. aiohttp forgets that here and below.
-        self._heard = None if self._reading_paused else self._loop.time()
-        self._arm()
-
-    def _reschedule_timeout(self) -> None:
-        if not self._reading_paused:
-            self._heard = self._loop.time()
-            if self._watch is None:
-                self._arm()
-
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        code = data[0].code
-        self._interim = 100 <= code < 200 and code != 101
-        super().feed_data(data, size)
-
-    def _drop_timeout(self) -> None:
-        # aiohttp stops the clock at any head that has no body; after a 100 or 103 the answer is still to come.
-        if not self._interim:
-            self._heard = None
-
-    def _arm(self) -> None:
-        due = self.deadline
-        if self._heard is not None and self._read_timeout:
-            silent = self._heard + self._read_timeout
-            due = silent if due is None else min(due, silent)
-        if due is None:
-            return
-        if self._watch is not None:
-            if self._watch.when() <= due:
-                return  # it will look, and be set again
-            self._watch.cancel()
-        self._watch = self._loop.call_at(due, self._look)
-
-    def _look(self) -> None:
-        self._watch = None
-        now = self._loop.time()
-        if self.deadline is not None and self.deadline <= now:
-            self.deadline = None
-            self.set_exception(TimeoutError())
-        elif (
-            self._heard is not None
-            and self._read_timeout
-            and self._heard + self._read_timeout <= now
-        ):
-            self._on_read_timeout()
-        else:
-            self._arm()
-
-
-def _tell(body: aiohttp.StreamReader | None, exc: BaseException, *cause: BaseException) -> None:
-    if body is not None and not body.is_eof() and body.exception() is None:
-        body.set_exception(exc, *cause)
-
-
-class Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, which also says whether a connection is fresh or from the pool.
-
-    aiohttp tells the two apart only to tracers, which cost every request; a dead pooled connection needs another
-    answer (send again at once) than a server that drops what it is sent.
-
-    Nor does aiohttp look at what a pooled connection said while it was idle: an answer that nobody asked for would be
-    taken for that of the next request, and every answer after it for the one before. Such a connection is not used.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
-        self._factory = cast("Any", partial(Handler, loop=self._loop))
-        self._served: WeakSet[ResponseHandler] = WeakSet()
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        return None if fresh.get() else await super()._get(key, traces)
-
-    async def connect(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = cast("Handler | None", connection.protocol)
-            if protocol is None:
-                return connection
-            old = protocol in self._served
-            if old and not protocol.fit:
-                connection.close()
-                continue
-            reused.set(old)
-            if not old:
-                self._served.add(protocol)
-            return connection
-
-    async def lease(
-        self, to: ClientRequest, key: ConnectionKey, connect: float | None, deadline: float | None
-    ) -> Connection:
-        """Return a connection for a request that is not aiohttp's to send.
-
-        Args:
-            to: where to.
-            key: its key in the pool.
-            connect: seconds for a new connection.
-            deadline: the loop's time at which it must be there.
-        """
-        while (connection := await self._get(key, [])) is not None:
-            protocol = cast("Handler | None", connection.protocol)
-            if protocol is not None and protocol.fit:
-                reused.set(True)
-                return connection
-            connection.close()
-        timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=float("inf"))
-        async with asyncio.timeout_at(deadline):
-            try:
-                return await self.connect(to, [], timeout)
-            except TimeoutError:
-                raise aiohttp.ConnectionTimeoutError(
-                    f"Connection timeout to host {to.url}"
-                ) from None
-
-
-class Body(Protocol):
-    """An answer's body that is still open."""
-
-    def close(self) -> None:
-        """Close its connection at once."""
-        ...
 
 
 @attrs.define(eq=False)
 class Session:
-    """One loop's session, and the bodies that are still open on it."""
+    """One loop's session, and the responses that are still open on it."""
 
     http: aiohttp.ClientSession
+    loop: asyncio.AbstractEventLoop
     process: int
-    direct: Direct | None = None
-    life: AsyncGenerator[None, None] = attrs.field(init=False)
-    bodies: WeakSet[Body] = attrs.field(factory=WeakSet[Body])
+    plain: bool
+    """Whether only aiohttp's public names may be used with it."""
+    fast_path: FastPath | None = None
+    lifetime: AsyncGenerator[None, None] = attrs.field(init=False)
+    open_responses: WeakSet[ResponseStream] = attrs.field(factory=WeakSet[ResponseStream])
 
 
 class Sessions:
     """The sessions of one client.
 
     Args:
+        base_url: where the client's requests go.
+        headers: sent with every request.
         ssl: a context (a custom CA, a client certificate), or ``True`` for the system's.
         factory: makes the sessions instead; called once per loop, inside it.
-        direct: makes the direct way of a session that is ours.
+        fast_path: whether small requests may go around the session; not through a proxy.
     """
 
     def __init__(
         self,
         *,
-        ssl: ssl_module.SSLContext | bool = True,
-        factory: SessionFactory | None = None,
-        direct: Callable[[aiohttp.ClientSession], Direct] | None = None,
+        base_url: str,
+        headers: Mapping[str, str],
+        ssl: ssl_module.SSLContext | bool,
+        factory: SessionFactory | None,
+        fast_path: bool,
     ) -> None:
+        self._base_url = base_url
+        self._headers = headers
         self._ssl = ssl
         self._factory = factory
-        self._direct = direct
+        self._fast_path = fast_path
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
         self._closed = False
         # A client that is dropped instead of closed leaves no socket and no warning behind either.
-        weakref.finalize(self, _drop, self._open).atexit = False
+        weakref.finalize(self, _close_dropped, self._open).atexit = False
 
     async def get(self) -> Session:
         """Return the session of the running loop.
@@ -261,36 +94,31 @@ class Sessions:
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
-        for lost in [session for session in list(_kept) if session.http._loop.is_closed()]:
-            _kept.discard(
-                lost
-            )  # its loop was closed without ending its generators: nobody can close it any more
-        if self._factory is not None:
-            session = Session(self._factory(), process.current())
-        else:
-            http = self._make()
-            session = Session(
-                http, process.current(), None if self._direct is None else self._direct(http)
-            )
+        # A loop that was closed without ending its generators took its session's end with it.
+        for lost in [session for session in list(_kept) if session.loop.is_closed()]:
+            _kept.discard(lost)
+        session = self._make(loop)
         # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
         # client nobody closed leaves no socket and no warning behind.
-        session.life = _life(session)
+        session.lifetime = _lifetime(session)
         self._open[loop] = session
         _kept.add(session)
-        await anext(session.life)
+        await anext(session.lifetime)
         return session
 
-    def _make(self) -> aiohttp.ClientSession:
-        # No limit of connections: aiohttp's default of 100 would silently queue the 101st stream.
-        made = aiohttp.ClientSession(
-            connector=Connector(limit=0, ssl=self._ssl),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        # By itself aiohttp sends a GET or DELETE twice when its connection drops, fresh ones too: behind the policy's
-        # back, its budget's and retry=None's.
-        made._retry_connection = False
-        return made
+    def _make(self, loop: asyncio.AbstractEventLoop) -> Session:
+        uses_plain = plain.uses_plain_aiohttp()
+        if self._factory is not None:
+            return Session(self._factory(), loop, process.current(), uses_plain)
+        if uses_plain:
+            return Session(plain.open_session(self._ssl), loop, process.current(), plain=True)
+        # Imported here, because the import itself may fail with a version that was not tested.
+        from inferencekey._http.connections import open_session
+        from inferencekey._http.fast_path import FastPath
+
+        http = open_session(self._ssl)
+        fast_path = FastPath(self._base_url, self._headers, http) if self._fast_path else None
+        return Session(http, loop, process.current(), plain=False, fast_path=fast_path)
 
     async def aclose(self) -> None:
         """Close every session of this process, from whichever loop they are."""
@@ -303,9 +131,11 @@ class Sessions:
             if found.process != process.current():
                 continue
             if loop is here:
-                await found.life.aclose()
+                await found.lifetime.aclose()
             elif here is not None and loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end(found.life), loop))
+                await asyncio.wrap_future(
+                    asyncio.run_coroutine_threadsafe(_end(found.lifetime), loop)
+                )
         self._open.clear()
 
 
@@ -318,17 +148,17 @@ def closed() -> ConfigurationError:
     return ConfigurationError.of("the client is closed; make a new one.")
 
 
-async def _life(session: Session) -> AsyncGenerator[None, None]:
+async def _lifetime(session: Session) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        for body in list(session.bodies):
-            body.close()
+        for response in list(session.open_responses):
+            response.close()
         await session.http.close()
         _kept.discard(session)
 
 
-def _drop(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None:
+def _close_dropped(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None:
     """Close the sessions of a client that is gone, each on its loop; called by the garbage collector, in any thread."""
     for loop, session in list(opened.items()):
         if session.process == process.current() and not loop.is_closed():
@@ -337,7 +167,7 @@ def _drop(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None
 
 
 def _end_soon(session: Session) -> None:
-    task = asyncio.ensure_future(_end(session.life))
+    task = asyncio.ensure_future(_end(session.lifetime))
     _ending.add(task)
     task.add_done_callback(_ending.discard)
 
@@ -345,5 +175,5 @@ def _end_soon(session: Session) -> None:
 _ending: set[asyncio.Task[None]] = set()
 
 
-async def _end(life: AsyncGenerator[None, None]) -> None:
-    await life.aclose()
+async def _end(lifetime: AsyncGenerator[None, None]) -> None:
+    await lifetime.aclose()

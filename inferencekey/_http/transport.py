@@ -8,27 +8,32 @@ import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Mapping
-from functools import partial
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
-import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from inferencekey import __version__
 from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
-from inferencekey._http.credential import Credential
+from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
-from inferencekey._http.fast_path import SMALL, Direct
-from inferencekey._http.log import logger, set_up
+from inferencekey._http.log import logger, set_up_logging
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.responses import ByteStream, Response
-from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed, fresh, reused
+from inferencekey._http.request import SMALL_BODY, Request, Upload
+from inferencekey._http.responses import (
+    PlainResponse,
+    Response,
+    ResponseStream,
+    SessionResponse,
+    annotate,
+)
+from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed
 from inferencekey._http.warnings import warn_user
-from inferencekey.config import is_loopback, redact
+from inferencekey.config import is_loopback
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
@@ -39,9 +44,9 @@ from inferencekey.errors import (
 )
 from inferencekey.models import RetryPolicy, Timeouts
 
-__all__ = ["Answer", "Transport", "idempotency_key"]
+__all__ = ["Transport", "idempotency_key"]
 
-MAX_ANSWER: Final = 1024**3
+MAX_RESPONSE: Final = 1024**3
 """Bytes of a whole answer; more than any contract call returns, less than what kills the process."""
 
 USER_AGENT: Final = f"inferencekey-python/{__version__}"
@@ -50,26 +55,6 @@ DECODED: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 """Content encodings that aiohttp decodes, or refuses where it has not the means."""
 
 NO_RETRY: Final = RetryPolicy(max_attempts=1)
-
-
-@attrs.frozen
-class Answer:
-    """A whole 2xx answer."""
-
-    status: int
-    body: bytes
-    request_id: str | None
-    attempts: int
-
-    def tell(self, error: InferenceKeyError) -> None:
-        """Let an error that came of reading this answer carry what the answer carried."""
-        if error.status is None:
-            error.status = self.status
-        if error.request_id is None:
-            error.request_id = self.request_id
-        if error.body is None:
-            error.body = redact(self.body[:BODY_LIMIT].decode("utf-8", "replace"))
-        error.attempts = self.attempts
 
 
 class Transport:
@@ -96,104 +81,78 @@ class Transport:
         ssl: ssl_module.SSLContext | bool,
         session_factory: SessionFactory | None,
     ) -> None:
-        set_up()
-        _warn_of_plain_http(base_url)
+        set_up_logging()
+        _warn_about_plain_http(base_url)
         self.base_url = base_url
-        self._prefix = urlsplit(base_url).path
         self.timeout = timeout
         self._policy = retry or NO_RETRY
         self._budget = Budget(self._policy)
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
-        # No method of ours: a client that is dropped is to be gone at once, which a circle would delay.
-        direct = (
-            None if self._proxy else partial(Direct, URL(base_url, encoded=True), self._headers)
+        # No callback is passed on: a bound method would close a reference cycle, and the sessions of
+        # a dropped client would stay open until the garbage collector finds it.
+        self._sessions = Sessions(
+            base_url=base_url,
+            headers=self._headers,
+            ssl=ssl,
+            factory=session_factory,
+            fast_path=self._proxy is None,
         )
-        self._sessions = Sessions(ssl=ssl, factory=session_factory, direct=direct)
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        credential: Credential,
-        timeouts: Timeouts,
-        *,
-        body: bytes | None = None,
-        key: str | None = None,
-        once: bool = False,
-    ) -> Answer:
-        """Send a request and read the whole answer.
-
-        Args:
-            method: the HTTP method.
-            path: below the base URL, already quoted.
-            credential: the bearer token.
-            timeouts: the call's deadlines.
-            body: JSON.
-            key: the call's ``Idempotency-Key``.
-            once: the request must not be carried out twice; see ``_core.retry``.
+    async def request(self, request: Request) -> Response:
+        """Send a request and read the whole response.
 
         Raises:
             InferenceKeyError: the typed error of whatever went wrong.
         """
         session = await self._sessions.get()
-        response, attempts = await self._send(
-            session, method, path, credential, timeouts, body, key, once, None
-        )
+        stream = await self._send(session, request, self._policy)
         try:
-            whole = await _read_whole(response)
+            body = await _read_whole(stream)
         except BaseException as error:
-            response.close()
+            stream.close()
             if isinstance(error, Exception) and not isinstance(error, InferenceKeyError):
-                failure, _ = (closed(), None) if session.http.closed else translate(error)
-                raise _told(failure, response, attempts) from None
+                failure = closed() if session.http.closed else translate(error)[0]
+                annotate(failure, stream)
+                raise failure from None
             raise
-        return Answer(response.status, whole, response.headers.get("x-request-id"), attempts)
+        headers = stream.headers
+        return Response(stream.status, headers, body, headers.get("x-request-id"), stream.attempts)
 
-    async def stream(
-        self,
-        method: str,
-        path: str,
-        credential: Credential,
-        timeouts: Timeouts,
-        *,
-        body: bytes | None = None,
-        key: str | None = None,
-        retry: bool = True,
-    ) -> ByteStream:
-        """Send a request and return the open answer once its status is known to be 2xx."""
-        policy = None if retry else NO_RETRY
+    async def stream(self, request: Request, *, retry: bool = True) -> ResponseStream:
+        """Send a request and return the open response once its status is known to be 2xx.
+
+        Args:
+            request: the request.
+            retry: whether the client's policy holds; else it is sent once.
+
+        Raises:
+            InferenceKeyError: the typed error of whatever went wrong.
+        """
         session = await self._sessions.get()
-        response, attempts = await self._send(
-            session, method, path, credential, timeouts, body, key, False, policy
-        )
-        opened = ByteStream(response, attempts)
-        session.bodies.add(opened)
-        return opened
+        stream = await self._send(session, request, self._policy if retry else NO_RETRY)
+        session.open_responses.add(stream)
+        return stream
 
     async def aclose(self) -> None:
         """Close the sessions."""
         await self._sessions.aclose()
 
     async def _send(
-        self,
-        session: Session,
-        method: str,
-        path: str,
-        credential: Credential,
-        timeouts: Timeouts,
-        body: bytes | None,
-        key: str | None,
-        once: bool,
-        policy: RetryPolicy | None,
-    ) -> tuple[Response, int]:
-        """Return a 2xx answer whose body is unread, and how many attempts it took."""
-        http = session.http
-        policy = policy or self._policy
-        deadline = None if timeouts.total is None else time.monotonic() + timeouts.total
+        self, session: Session, request: Request, policy: RetryPolicy
+    ) -> ResponseStream:
+        """Return a 2xx response whose body is unread."""
+        fast_path = session.fast_path
+        body = request.body
+        if fast_path is not None and (
+            type(body) is not bytes or len(body) > SMALL_BODY or request.headers is not None
+        ):
+            fast_path = None
+        total = request.timeouts.total
+        deadline = None if total is None else time.monotonic() + total
         self._budget.called()
         attempt = stale = 0
-        fresh.set(False)
+        needs_fresh_connection.set(False)
         while True:
             attempt += 1
             began = time.monotonic()
@@ -204,145 +163,153 @@ class Transport:
                     attempts=attempt - 1,
                 )
             caught: Exception | None = None
-            response: Response | None = None
-            reused.set(False)
+            response: ResponseStream | None = None
+            upload: Upload | None = None
+            reused_connection.set(False)
             try:
-                response = await self._attempt(
-                    session, method, path, credential, timeouts, remaining, body, key
-                )
+                if fast_path is not None and not session.http.closed:
+                    response = await fast_path.send(request, remaining)
+                else:
+                    if body is not None and not isinstance(body, bytes):
+                        upload = Upload(body)
+                    response = await self._send_by_session(session, request, upload, remaining)
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
                 caught = error
-            if response is not None and 200 <= response.status < 300:
-                _log(method, path, response, attempt, began)
-                _refuse_encoding(response, attempt)
-                _listen(response, timeouts.read)
-                return response, attempt
-            # Raised outside the except block: a traceback that carried aiohttp's frames would carry the credential.
             if response is not None:
-                failed = await _refusal(response, attempt, credential)
-                if response.status in (403, 404):
-                    failed.args = (
-                        f"{failed} ({method} {path})",
-                    )  # which project, which workload, which base URL
-                _log(method, path, response, attempt, began)
-                outcome = Outcome(status=response.status, retry_after=failed.retry_after)
+                response.attempts = attempt
+                status = response.status
+                if logger.isEnabledFor(logging.DEBUG):
+                    _log_response(request, response, began)
+                if 200 <= status < 300:
+                    encoding = response.headers.get("Content-Encoding")
+                    if encoding is not None and encoding.strip().lower() not in DECODED:
+                        _refuse_encoding(response, encoding)
+                    response.limit_silence(request.timeouts.read)
+                    return response
+                failed = await _error_of(response, request)
+                outcome = Outcome(status=status, retry_after=failed.retry_after)
             else:
+                # Raised outside of the except block: a traceback with aiohttp's frames in it would
+                # hold the credential.
                 assert caught is not None
-                failed, failure = translate(caught, reused=reused.get())
+                if upload is not None and upload.failure is not None:
+                    raise upload.failure
+                failed, failure = translate(caught, reused=reused_connection.get())
                 failed.attempts = attempt
-                logger.debug(
-                    "%s %s failed, attempt %d, %.1f ms: %s",
-                    method,
-                    path,
-                    attempt,
-                    _ms(began),
-                    failed,
-                )
                 caught = None
-                if http.closed:
+                _log_failure(request, failed, attempt, began)
+                if session.http.closed:
                     raise closed()
                 if failure is None:
                     raise failed
                 outcome = Outcome(failure=failure)
+            if upload is not None and upload.begun and not upload.replayable:
+                raise failed
             wait = decide(
                 policy,
                 outcome,
-                method=method,
+                method=request.method,
                 attempt=attempt - stale,
                 jitter=random.random(),  # noqa: S311
                 remaining=None if deadline is None else deadline - time.monotonic(),
-                once=once,
+                non_idempotent=request.non_idempotent,
             )
             # A stale connection costs nothing, and the next one is new: that one cannot be stale.
-            free = outcome.failure == "stale"
-            if wait is None or not (free or self._budget.take()):
+            is_stale = outcome.failure == "stale"
+            if wait is None or not (is_stale or self._budget.take()):
                 raise failed
-            stale += free
-            fresh.set(free)
-            logger.info("%s %s is tried again in %.2f s: %s", method, path, wait, failed)
+            stale += is_stale
+            needs_fresh_connection.set(is_stale)
+            logger.info(
+                "%s %s is tried again in %.2f s: %s", request.method, request.target, wait, failed
+            )
             await anyio.sleep(wait)
-            if http.closed:
+            if session.http.closed:
                 raise closed()
 
-    async def _attempt(
-        self,
-        session: Session,
-        method: str,
-        path: str,
-        credential: Credential,
-        timeouts: Timeouts,
-        remaining: float | None,
-        body: bytes | None,
-        key: str | None,
-    ) -> Response:
-        if (
-            session.direct is not None
-            and body is not None
-            and len(body) <= SMALL
-            and not session.http.closed
-        ):
-            return await session.direct.send(
-                method,
-                self._prefix + path,
-                credential,
-                body,
-                key,
-                connect=timeouts.connect,
-                first_byte=timeouts.first_byte,
-                remaining=remaining,
-            )
-        return await session.http.request(
-            method,
-            URL(self.base_url + path, encoded=True),
-            data=body,
-            headers=self._head(credential, body, key),
+    async def _send_by_session(
+        self, session: Session, request: Request, upload: Upload | None, remaining: float | None
+    ) -> ResponseStream:
+        timeouts = request.timeouts
+        silence = timeouts.first_byte
+        if session.plain:
+            # aiohttp has one limit for both, and only its protocol could change it in between. The
+            # limit on silence is checked again by PlainResponse.
+            silence = _longer(silence, timeouts.read)
+        response = await session.http.request(
+            request.method,
+            URL(self.base_url + request.target, encoded=True),
+            data=request.body if upload is None else upload,
+            headers=self._headers_of(request, upload),
             proxy=self._proxy,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=remaining,
                 connect=timeouts.connect,
-                sock_read=timeouts.first_byte,
+                sock_read=silence,
+                # aiohttp rounds longer timeouts up to a whole second without this.
                 ceil_threshold=float("inf"),
             ),
         )
+        kind = PlainResponse if session.plain else SessionResponse
+        return kind(response, session.loop)
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError(
             "a client cannot be pickled: it holds connections and a credential; make one where it is used"
         )
 
-    def _head(self, credential: Credential, body: bytes | None, key: str | None) -> dict[str, str]:
-        headers = dict(self._headers)
-        headers["Authorization"] = credential.bearer
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if key is not None:
-            headers["Idempotency-Key"] = key
+    def _headers_of(self, request: Request, upload: Upload | None) -> CIMultiDict[str]:
+        headers = CIMultiDict(self._headers)
+        headers["Authorization"] = request.credential.bearer
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        if request.idempotency_key is not None:
+            headers["Idempotency-Key"] = request.idempotency_key
+        if request.headers is not None:
+            headers.update(request.headers)
+        if upload is not None and upload.size is not None:
+            headers["Content-Length"] = str(upload.size)
         return headers
 
 
-def _ms(began: float) -> float:
+def _longer(first: float | None, second: float | None) -> float | None:
+    if first is None or second is None:
+        return None
+    return max(first, second)
+
+
+def _milliseconds_since(began: float) -> float:
     return (time.monotonic() - began) * 1000
 
 
-def _log(method: str, path: str, response: Response, attempt: int, began: float) -> None:
-    if logger.isEnabledFor(logging.DEBUG):
-        id = response.headers.get("x-request-id", "-")
-        logger.debug(
-            "%s %s %d, attempt %d, %.1f ms, %s",
-            method,
-            path,
-            response.status,
-            attempt,
-            _ms(began),
-            id,
-        )
+def _log_response(request: Request, response: ResponseStream, began: float) -> None:
+    logger.debug(
+        "%s %s %d, attempt %d, %.1f ms, %s",
+        request.method,
+        request.target,
+        response.status,
+        response.attempts,
+        _milliseconds_since(began),
+        response.headers.get("x-request-id", "-"),
+    )
+
+
+def _log_failure(request: Request, failed: InferenceKeyError, attempt: int, began: float) -> None:
+    logger.debug(
+        "%s %s failed, attempt %d, %.1f ms: %s",
+        request.method,
+        request.target,
+        attempt,
+        _milliseconds_since(began),
+        failed,
+    )
 
 
 _warned: set[str] = set()
 
 
-def _warn_of_plain_http(base_url: str) -> None:
+def _warn_about_plain_http(base_url: str) -> None:
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if parts.scheme == "http" and not is_loopback(host) and host not in _warned:
@@ -380,61 +347,55 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
-def _listen(response: Response, read: float | None) -> None:
-    """From the first byte on, the limit is the silence between bytes."""
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = read
-        connection.protocol.start_timeout()
+def _refuse_encoding(response: ResponseStream, encoding: str) -> NoReturn:
+    # aiohttp returns the bytes of an encoding that it does not know as they came.
+    response.close()
+    error = ResponseFormatError.of(
+        f"in the content encoding {encoding.strip().lower()[:40]!r}, which was not asked for"
+    )
+    annotate(error, response)
+    raise error
 
 
-def _refuse_encoding(response: Response, attempt: int) -> None:
-    """aiohttp hands out what it cannot decode as it came."""
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in DECODED:
-        response.close()
-        error = ResponseFormatError.of(
-            f"in the content encoding {encoding[:40]!r}, which was not asked for"
-        )
-        raise _told(error, response, attempt)
-
-
-async def _read_whole(response: Response) -> bytes:
+async def _read_whole(response: ResponseStream) -> bytes:
     content = response.content
     parts: list[bytes] = []
     size = 0
     while part := await content.readany():
         size += len(part)
-        if size > MAX_ANSWER:
-            raise ResponseFormatError.of(f"longer than {MAX_ANSWER} bytes", status=response.status)
+        if size > MAX_RESPONSE:
+            raise ResponseFormatError.of(
+                f"longer than {MAX_RESPONSE} bytes", status=response.status
+            )
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _refusal(response: Response, attempt: int, credential: Credential) -> InferenceKeyError:
-    """Return the error of a non-2xx answer; its connection goes back to the pool when its body was short."""
+async def _error_of(response: ResponseStream, request: Request) -> InferenceKeyError:
+    """Return the error of a non-2xx response; its connection goes back to the pool when its body was short."""
     body = bytearray()
+    content = response.content
     try:
         with anyio.move_on_after(5):
-            while len(body) < BODY_LIMIT and (part := await response.content.readany()):
+            while len(body) < BODY_LIMIT and (part := await content.readany()):
                 body += part
     except Exception:  # noqa: S110
         pass  # the status has been seen: what can be read of the body is a courtesy
     finally:
-        response.close() if not response.content.at_eof() else response.release()
-    return error_for(
+        if content.at_eof():
+            response.release()
+        else:
+            response.close()
+    failed = error_for(
         response.status,
         bytes(body),
-        request_id=response.headers.get("x-request-id"),
+        request_id=response.request_id,
         retry_after=retry_after(response.headers, time.time()),
-        attempts=attempt,
+        attempts=response.attempts,
         location=response.headers.get("Location"),
-        secrets=(credential.reveal(),),
+        secrets=(request.credential.reveal(),),
     )
-
-
-def _told(error: InferenceKeyError, response: Response, attempts: int) -> InferenceKeyError:
-    error.status = response.status
-    error.request_id = response.headers.get("x-request-id")
-    error.attempts = attempts
-    return error
+    # Which project, which workload and which base URL it was is often the answer to these two.
+    if response.status in (403, 404):
+        failed.args = (f"{failed} ({request.method} {request.target})",)
+    return failed

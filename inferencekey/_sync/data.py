@@ -1,39 +1,45 @@
-# Generated from inferencekey/_async/data.py by inferencekey/_codegen/generate.py: edit the source, then run it.
-"""The data plane: calling workloads."""
+# Generated from inferencekey/_async/data.py by inferencekey/_codegen/generate.py.
+"""The sync classes of ``inferencekey/_async/data.py``."""
 
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from inferencekey import config
-from inferencekey._async.data import AsyncDataClient, AsyncEndpoint
+from inferencekey._async.data import AsyncDataClient
 from inferencekey._bridge import run
 from inferencekey._http.sessions import SessionFactory
-from inferencekey._sync.streams import TextStream
-from inferencekey.models import EmbeddingResult, RerankResult, RetryPolicy, TextResult, Timeouts
+from inferencekey._sync.endpoint import Endpoint
+from inferencekey.models import RetryPolicy, Timeouts
 
-__all__ = ["DataClient", "Endpoint"]
+__all__ = ["DataClient"]
 
 
 class DataClient:
-    """Calls workloads with ``ik_live_`` keys. One client serves a whole process; make it once and share it.
+    """Calls workloads with ``ik_live_`` keys.
+
+    Make one client and share it: one serves a whole process.
 
     Args:
         base_url: the platform's URL, ``https://api.inferencekey.com`` by default.
         project: the project whose workloads are called.
-        api_key: the key for endpoints that are not given their own.
-        timeout: deadlines: a :class:`Timeouts`, or seconds (the total of a unary call, each wait of a stream).
+        api_key: the key of endpoints that get no key of their own.
+        timeout: deadlines: a :class:`Timeouts`, or seconds. Seconds limit the whole of a call whose
+            result is returned whole, and each wait of a stream.
         retry: when a failed request is sent again; ``None`` for never.
         headers: sent with every request.
-        proxy: an http proxy's URL; by default the environment's, ``""`` for none. Loopback is never proxied.
-        ssl: a context with a custom CA or a client certificate; ``True`` for the system's CAs; ``False`` verifies nothing.
-        session_factory: makes the aiohttp sessions, on the SDK's own event loop; *ssl* is then the factory's business.
+        proxy: the URL of an http proxy. The default is the proxy of the environment; ``""`` is for
+            no proxy. Requests to loopback addresses never go through a proxy.
+        ssl: an SSL context with a custom CA or a client certificate. ``True`` trusts the CAs of the
+            system; ``False`` verifies nothing.
+        session_factory: makes the aiohttp sessions, one for each event loop. The factory then
+            decides about TLS, and *ssl* has no effect.
 
     Raises:
-        ConfigurationError: the base URL is not one.
+        ConfigurationError: *base_url* is not a base URL.
         ValidationError: a header or the project cannot be sent.
     """
 
@@ -78,9 +84,13 @@ class DataClient:
         ssl: ssl_module.SSLContext | bool = True,
         session_factory: SessionFactory | None = None,
     ) -> Self:
-        """Make a client from ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and ``INFERENCEKEY_API_KEY``.
+        """Make a client from the environment.
 
-        An explicit argument beats its variable; a blank variable counts as absent. The arguments are the constructor's.
+        The variables are ``INFERENCEKEY_BASE_URL``, ``INFERENCEKEY_PROJECT`` and
+        ``INFERENCEKEY_API_KEY``.
+
+        The arguments are those of the constructor. An explicit argument is used instead of its
+        variable. A blank variable counts as not set.
         """
         made = cls.__new__(cls)
         made._async = AsyncDataClient.from_env(
@@ -96,19 +106,6 @@ class DataClient:
         )
         return made
 
-    def __repr__(self) -> str:
-        return repr(self._async).replace("Async", "", 1)
-
-    @property
-    def base_url(self) -> str:
-        """The platform's URL, without a trailing slash."""
-        return self._async.base_url
-
-    @property
-    def project(self) -> str | None:
-        """The project whose workloads are called."""
-        return self._async.project
-
     def endpoint(self, slug: str, *, api_key: str | None = None) -> Endpoint:
         """Return the endpoint of one workload. No request is made.
 
@@ -119,9 +116,22 @@ class DataClient:
         Raises:
             ConfigurationError: there is no project, or no key.
             PermissionDenied: the key is an ``ik_sdk_`` token (``wrong_credential_type``).
-            ValidationError: nothing is left of the slug, or the project cannot stand in a path.
+            ValidationError: the canonical slug is empty, or the project cannot be part of a path.
         """
         return Endpoint(self._async.endpoint(slug, api_key=api_key))
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
+    @property
+    def base_url(self) -> str:
+        """The platform's URL, without a trailing slash."""
+        return self._async.base_url
+
+    @property
+    def project(self) -> str | None:
+        """The project of calls that name none."""
+        return self._async.project
 
     def close(self) -> None:
         """Close the connections. Open streams end."""
@@ -137,171 +147,3 @@ class DataClient:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class Endpoint:
-    """One workload, ready to be called. Made by :meth:`DataClient.endpoint`."""
-
-    _async: AsyncEndpoint
-
-    def __init__(self, endpoint: AsyncEndpoint) -> None:
-        self._async = endpoint
-
-    def __repr__(self) -> str:
-        return repr(self._async).replace("Async", "", 1)
-
-    @property
-    def project_slug(self) -> str:
-        """The project the workload lives in."""
-        return self._async.project_slug
-
-    @property
-    def workload_slug(self) -> str:
-        """The workload's canonical slug."""
-        return self._async.workload_slug
-
-    def generate_text(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        seed: int | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout: Timeouts | float | None = None,
-    ) -> TextResult:
-        """Generate a text and return it whole. Give exactly one of *prompt* and *messages*; what is left out is not sent.
-
-        Args:
-            prompt: one user turn.
-            messages: the conversation, as ``{"role": …, "content": …}``.
-            temperature: 0 is deterministic; the engine's default otherwise.
-            max_tokens: the longest answer, in tokens.
-            top_p: nucleus sampling, 0 to 1.
-            stop: a text, or several, at which the answer ends.
-            seed: for the same answer again.
-            extra_body: more fields for the engine, over the ones above.
-            timeout: deadlines of this call: a :class:`Timeouts`, or seconds for the whole.
-
-        Raises:
-            ValidationError: an argument is wrong, or the server answered 400 or 422.
-            AuthError: the server answered 401.
-            PermissionDenied: 403.
-            NotFoundError: 404.
-            RateLimitError: 429.
-            ServerError: 5xx.
-            GenerationFailed: the engine gave up.
-            TransportError: there was no answer.
-            RequestTimeout: there was none in time.
-            ResponseFormatError: the answer is not what the contract says.
-        """
-        return run(
-            self._async.generate_text,
-            prompt,
-            messages=messages,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            top_p=top_p,
-            stop=stop,
-            seed=seed,
-            extra_body=extra_body,
-            timeout=timeout,
-        )
-
-    def generate_text_stream(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        top_p: float | None = None,
-        stop: str | Sequence[str] | None = None,
-        seed: int | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout: Timeouts | float | None = None,
-        strict_end: bool = True,
-    ) -> TextStream:
-        """Generate a text and stream it, one :class:`TextChunk` per event. The arguments are those of ``generate_text``.
-
-        ``for`` reads it; ``with`` also closes it at the end of the block; it is open when this returns:
-        what the server refuses raises here and not in the loop. A number for *timeout* limits each wait, never the whole.
-
-        Args:
-            strict_end: an end without ``[DONE]`` and without a ``finish_reason`` is an interruption. ``False`` accepts it,
-                for engines that are known to send neither; a cut connection or half an event is an interruption still.
-
-        Raises:
-            ValidationError: an argument is wrong.
-            InferenceKeyError: on opening and reading, as for ``generate_text`` and :class:`TextStream`.
-        """
-        return TextStream(
-            self._async.generate_text_stream(
-                prompt,
-                messages=messages,
-                temperature=temperature,
-                max_tokens=max_tokens,
-                top_p=top_p,
-                stop=stop,
-                seed=seed,
-                extra_body=extra_body,
-                timeout=timeout,
-                strict_end=strict_end,
-            )
-        )
-
-    def embed(
-        self,
-        input: str | Sequence[str],
-        *,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout: Timeouts | float | None = None,
-    ) -> EmbeddingResult:
-        """Turn texts into vectors, one per input, in input order.
-
-        Args:
-            input: one text or several.
-            extra_body: more fields for the engine.
-            timeout: deadlines of this call: a :class:`Timeouts`, or seconds for the whole.
-
-        Raises:
-            ValidationError: an input is blank or missing, or the server answered 400 or 422.
-            ResponseFormatError: the answer is not one vector per input.
-            InferenceKeyError: as for ``generate_text``.
-        """
-        return run(self._async.embed, input, extra_body=extra_body, timeout=timeout)
-
-    def rerank(
-        self,
-        query: str,
-        documents: Sequence[str],
-        *,
-        top_n: int | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        timeout: Timeouts | float | None = None,
-    ) -> RerankResult:
-        """Score documents by their relevance to a query.
-
-        Args:
-            query: what is looked for.
-            documents: the texts to score.
-            top_n: return only so many, the best.
-            extra_body: more fields for the engine.
-            timeout: deadlines of this call: a :class:`Timeouts`, or seconds for the whole.
-
-        Raises:
-            ValidationError: a text is blank or missing, or the server answered 400 or 422.
-            ResponseFormatError: the answer has no score or index.
-            InferenceKeyError: as for ``generate_text``.
-        """
-        return run(
-            self._async.rerank,
-            query,
-            documents,
-            top_n=top_n,
-            extra_body=extra_body,
-            timeout=timeout,
-        )

@@ -1,5 +1,5 @@
-# Generated from inferencekey/_async/readiness.py by inferencekey/_codegen/generate.py: edit the source, then run it.
-"""Following a workload on its way to ready."""
+# Generated from inferencekey/_async/readiness.py by inferencekey/_codegen/generate.py.
+"""The sync classes of ``inferencekey/_async/readiness.py``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["ReadinessStream"]
 
 
 class ReadinessStream(SyncStream[ReadinessEvent]):
-    """The readiness events of one workload, ended by the phase ``ready`` or ``error``.
+    """The readiness events of one workload. The phase ``ready`` or ``error`` ends them.
 
-    A drop (an end without either, a network error, 502, 503, 504) is answered by connecting again after 1 s, 2 s, 4 s,
-    then 5 s each, as long as the caller cares to wait. Other refusals are raised.
+    After a drop, the stream connects again: after 1 s, 2 s, 4 s, and then every 5 s, until the
+    caller closes it. A drop is a network error, a response of 502, 503 or 504, or an end of the
+    response without ``ready`` or ``error``. Any other error response is raised.
     """
 
     _async: AsyncReadinessStream
@@ -26,5 +27,5 @@ class ReadinessStream(SyncStream[ReadinessEvent]):
 
     @property
     def trouble(self) -> ApiError | None:
-        """Why there is no connection at the moment; ``None`` while there is one."""
+        """The error of the last drop, until the stream is connected again; else ``None``."""
         return self._async.trouble

@@ -1,5 +1,5 @@
-# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py: edit the source, then run it.
-"""Streams: awaitable, iterable, and a context manager. Classes, not generators, so that every end closes the upstream."""
+# Generated from inferencekey/_async/streams.py by inferencekey/_codegen/generate.py.
+"""The sync classes of ``inferencekey/_async/streams.py``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ __all__ = ["TextStream"]
 class TextStream(SyncStream[TextChunk]):
     """The chunks of one generated text.
 
-    ``for chunk in stream``, with or without ``with``; it is open from the start. Leaving the block,
-    ``close()`` or dropping the stream stops the generation upstream. ``result`` is what has arrived so far, complete
-    after the last chunk. Errors are raised while iterating, after everything that arrived before them was delivered.
+    ``for chunk in stream`` reads it, with or without ``with``.
+    It is open when the call returns.
+
+    Leaving the block, ``close()`` and dropping the stream close the connection, which stops the
+    generation. ``result`` is the text so far; it is complete after the last chunk. An error is
+    raised after all chunks that arrived before it.
 
     Raises:
-        StreamInterrupted: the stream ended before it was complete; ``.partial_text`` has what came.
-        GenerationFailed: the engine reported an error or gave up.
-        RequestTimeout: the server was silent for too long.
-        ResponseFormatError: an event is not what the contract says.
+        StreamInterrupted: the stream ended before it was complete. ``.partial_text`` has the text
+            that arrived.
+        GenerationFailed: the engine reported an error.
+        RequestTimeout: the server sent nothing for too long.
+        ResponseFormatError: an event does not have the form that the contract defines.
     """
 
     _async: AsyncTextStream
@@ -32,10 +36,10 @@ class TextStream(SyncStream[TextChunk]):
 
     @property
     def result(self) -> TextResult:
-        """What has arrived so far, as a result; complete after the last chunk."""
+        """The result so far. It is complete after the last chunk."""
         return self._async.result
 
     @property
     def request_id(self) -> str | None:
-        """The answer's ``x-request-id``, once the stream is open."""
+        """The ``x-request-id`` of the response; ``None`` before the stream is open."""
         return self._async.request_id

@@ -8,14 +8,20 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the ``inferencekey`` command; return its exit code: see ``inferencekey.cli.app.CODES``."""
+    """Run the ``inferencekey`` command and return its exit code.
+
+    ``inferencekey.cli.app.CODES`` lists the exit codes.
+    """
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
+        from inferencekey.installing import install_command
+
+        command = install_command("cli,local")
         print(
-            f"error: the command line needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'",
+            f"error: the command line needs {error.name}, which is not installed; run: {command}",
             file=sys.stderr,
         )
         return 1

@@ -1,7 +1,7 @@
-"""The commands, and what every one of them does about errors.
+"""The table of commands, and how every command reports its errors.
 
-A command's file holds its options and imports what it works with when it runs: ``--help`` stays quick, and the commands
-for manifests need no more than the ``cli`` extra.
+The file of a command has its options. It imports everything else when the command runs: so
+``--help`` is quick, and the commands for manifests need the ``cli`` extra only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from inferencekey.cli.commands.apply import apply
 from inferencekey.cli.commands.delete import delete
 from inferencekey.cli.commands.demo import demo
 from inferencekey.cli.commands.destroy import destroy
+from inferencekey.cli.commands.down import down
+from inferencekey.cli.commands.env import env
 from inferencekey.cli.commands.export import export
 from inferencekey.cli.commands.get import get
 from inferencekey.cli.commands.init import init
@@ -36,17 +38,17 @@ from inferencekey.errors import InferenceKeyError
 __all__ = ["app", "run"]
 
 CODES = (
-    "Exit codes: 0 done; 1 any error, wrong usage included; 2 only from `plan --detailed-exitcode`, for changes; "
-    "130 Ctrl-C."
+    "Exit codes: 0 done; 1 any error, also wrong usage; 2 changes, from "
+    "`plan --detailed-exitcode` only; 130 Ctrl-C."
 )
 CONNECTION = (
-    "The platform and the credentials are read from INFERENCEKEY_BASE_URL, INFERENCEKEY_PROJECT and "
-    "INFERENCEKEY_SDK_TOKEN, as the clients read them."
+    "The platform and the credentials are read from INFERENCEKEY_BASE_URL, "
+    "INFERENCEKEY_PROJECT and INFERENCEKEY_SDK_TOKEN, as the clients read them."
 )
 
 app = typer.Typer(
     name="inferencekey",
-    help="Provision and call your own AI workloads. `up` runs the whole platform on this machine.",
+    help="Create and call your own AI workloads. `up` runs the whole platform on this machine.",
     epilog=f"{CONNECTION}\n\n{CODES}",
     no_args_is_help=True,
     add_completion=False,
@@ -67,6 +69,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "logs": logs,
     "demo": demo,
     "up": up,
+    "down": down,
+    "env": env,
     "status": status,
 }
 for name, command in COMMANDS.items():
@@ -77,8 +81,12 @@ app.add_typer(token.app, name="token")
 def _version(asked: bool) -> None:
     if asked:
         from inferencekey import __version__
+        from inferencekey.installing import other_program
 
         typer.echo(f"inferencekey {__version__}")
+        mixture = other_program()
+        if mixture is not None:
+            warning(mixture)
         raise typer.Exit
 
 
@@ -91,13 +99,14 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Provision and call your own AI workloads. `up` runs the whole platform on this machine."""
+    """Create and call your own AI workloads. `up` runs the whole platform on this machine."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     json = "--json" in arguments
-    # Python's own display of a warning names a line of this package, which means nothing to who types a command.
+    # Python's own format names a file and a line of this package, which does not help the user
+    # of a command.
     warnings.showwarning = _show_warning
     try:
         result = app(args=list(arguments), prog_name="inferencekey", standalone_mode=False)
@@ -106,7 +115,8 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # Whoever read our output (a help text; the commands' own is in output.py) has left; that is no error.
+        # The reader of a help text, such as `head`, has closed the pipe: this is not an error.
+        # For the results of commands, output.py does the same.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as error:
@@ -114,15 +124,25 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        missing = f"this command needs {error.name}, which is not installed: pip install 'inferencekey[cli,local]'"
-        return fail(CommandError(missing), json=json)
+        return fail(CommandError(_missing(error.name)), json=json)
     except Exception as error:
         return _wrong_usage(error, json=json)
     return result if isinstance(result, int) else 0
 
 
+def _missing(module: str) -> str:
+    """Return what to do where a module of another package cannot be imported."""
+    if module == "fcntl":  # a standard module that Windows does not have
+        return "this command runs on Linux and macOS only"
+    from inferencekey.installing import install_command
+
+    command = install_command("cli,local")
+    return f"this command needs {module}, which is not installed; run: {command}"
+
+
 def _wrong_usage(error: Exception, *, json: bool) -> int:
-    # The class is click's own or, in newer versions of typer, one of a click inside typer.
+    # Newer versions of typer contain a copy of click: the class of the error is click's own, or
+    # the copy's. So it is recognised by its methods.
     message, show = getattr(error, "format_message", None), getattr(error, "show", None)
     if message is None or show is None:
         raise error
@@ -133,11 +153,12 @@ def _wrong_usage(error: Exception, *, json: bool) -> int:
     if getattr(error, "possibilities", None):
         from inferencekey.models.nearest import nearest
 
-        # Options are alike by their dashes alone: only what is alike without them was meant.
+        # The two dashes alone make any two options similar, so names are compared without them.
         given = str(getattr(error, "option_name", "")).strip("-")
         known = (str(name).strip("-") for name in getattr(error, "possibilities", ()))
         near = nearest(given, known, likeness=0.7)
-        setattr(error, "possibilities", [] if near is None else [f"--{near}"])  # noqa: B010 (the class is not known)
+        likely = [] if near is None else [f"--{near}"]
+        setattr(error, "possibilities", likely)  # noqa: B010 (the class is not known)
     path = "inferencekey" if context is None else context.command_path
     return fail(CommandError(f"{message().rstrip('.')}; see `{path} --help`"), json=json)
 

@@ -1,4 +1,4 @@
-"""Asking before something is changed."""
+"""The question before something is changed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ __all__ = ["confirm"]
 
 
 def confirm(question: str, *, yes: bool, json: bool) -> None:
-    """Ask on the terminal; return if the answer is yes.
+    """Ask on the terminal; return if the user says yes.
 
     Args:
         question: what is about to be done.
         yes: ``--yes`` was given: do not ask.
-        json: ``--json`` was given: its reader is a program, which cannot be asked.
+        json: ``--json`` was given: a program reads the output, and cannot answer a question.
 
     Raises:
-        CommandError: the answer is no, or there is nobody to ask.
+        CommandError: the user does not say yes, or there is no terminal.
     """
     if yes:
         return
     if json:
         raise CommandError(
-            "--json does not ask; pass --yes to do it without asking. Nothing was changed."
+            "--json cannot ask for confirmation; pass --yes to skip it. Nothing was changed."
         )
     if not (_terminal(sys.stdin) and _terminal(sys.stderr)):
         raise CommandError(
-            "there is no terminal to ask on; pass --yes to do it without asking. Nothing was changed."
+            "cannot ask for confirmation without a terminal; pass --yes to skip it. "
+            "Nothing was changed."
         )
     sys.stdout.flush()
     sys.stderr.write(f"{question} [y/N] ")

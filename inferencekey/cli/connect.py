@@ -1,4 +1,4 @@
-"""A client made from a command's options and the environment."""
+"""The management client that a command uses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["connect", "project_of"]
 
 
 def connect(base_url: str | None, project: str | None = None) -> AsyncManagementClient:
-    """Return a client: the options, else ``INFERENCEKEY_BASE_URL`` and the others.
+    """Return a client with the settings of the options, and of the environment for the rest.
 
-    A token is never an option: everyone on the machine can read a command line.
+    There is no option for a token, because every user of the machine can read command lines.
 
     Raises:
-        ConfigurationError: there is no token, or something is not what it should be.
+        ConfigurationError: there is no token, or a setting is wrong.
     """
     from inferencekey import AsyncManagementClient
 
@@ -29,7 +29,7 @@ def project_of(mgmt: AsyncManagementClient) -> str:
     """Return the client's project.
 
     Raises:
-        CommandError: it has none.
+        CommandError: there is none.
     """
     if mgmt.project is None:
         raise CommandError("No project configured. Pass --project or set INFERENCEKEY_PROJECT.")

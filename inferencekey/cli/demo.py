@@ -1,4 +1,8 @@
-"""What ``inferencekey demo`` does: a platform, a workload, streamed tokens, vectors, an update, and nothing left."""
+"""What ``inferencekey demo`` does.
+
+It starts a platform, creates two workloads, streams text, makes embeddings, updates a workload, and
+deletes both.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,12 @@ from inferencekey import (
     WorkloadSpec,
 )
 from inferencekey.cli.env_exports import Exports
-from inferencekey.cli.output import console, note, print_json
-from inferencekey.cli.serving import stopped
+from inferencekey.cli.output import console, note, print_json, print_text
+from inferencekey.cli.signals import stop_event
 from inferencekey.local import LocalPlatform
+from inferencekey.local.token_pair import token_pair
 
-__all__ = ["Tour"]
+__all__ = ["Demo"]
 
 PROJECT = "acme"
 PROMPT = "Hola, ¿cómo puedo cancelar mi pedido?"
@@ -47,13 +52,14 @@ BILLING = WorkloadSpec(
 
 
 @attrs.define
-class Tour:
-    """One demo.
+class Demo:
+    """One run of the demo.
 
     Args:
         data: the platform's data directory.
-        keep: leave it running until told.
-        json: print one JSON object instead of the story.
+        keep: keep the platform running at the end, until a stop signal.
+        json: print one JSON object at the end, instead of each step.
+        figures: what was measured, for JSON.
     """
 
     data: Path
@@ -66,19 +72,22 @@ class Tour:
         return console()
 
     async def run(self) -> None:
-        """Do it all."""
+        """Run the demo."""
         began = time.perf_counter()
         async with LocalPlatform(data_dir=self.data, port=0) as platform:
-            self.step(f"a local platform at {platform.base_url}, no account, no GPU", began)
-            exports = Exports.mint(platform, PROJECT)
-            await self.tour(exports)
+            self.print_step(
+                f"started a local platform at {platform.base_url}: no account, no GPU", began
+            )
+            pair = token_pair(platform.data_dir, PROJECT, set_default=True)
+            exports = Exports.of(platform.base_url, pair)
+            await self.call_everything(exports)
             self.figures["total_s"] = round(time.perf_counter() - began, 3)
-            async with stopped() as told:
+            async with stop_event() as stop:
                 self.report(exports)
                 if self.keep:
-                    await told.wait()
+                    await stop.wait()
 
-    async def tour(self, exports: Exports) -> None:
+    async def call_everything(self, exports: Exports) -> None:
         async with (
             AsyncManagementClient(
                 base_url=exports.base_url, project=PROJECT, sdk_token=exports.sdk_token
@@ -95,14 +104,14 @@ class Tour:
             began = time.perf_counter()
             again = await mgmt.ensure(SUPPORT_BOT)
             self.figures["ensure_again_ms"] = _ms(began)
-            self.step(f"ensure support-bot again: {again.plan}", began)
+            self.print_step(f"ensured support-bot again: {again.plan}", began)
 
             changed = SUPPORT_BOT.evolve(command=str(SUPPORT_BOT.command).replace("8192", "4096"))
             began = time.perf_counter()
             updated = await mgmt.ensure(changed)
             self.figures["update_ms"] = _ms(began)
-            self.step("ensure it with another command:", began)
-            self.say(str(updated.plan))
+            self.print_step("ensured it with another command:", began)
+            self.print_lines(str(updated.plan))
             await mgmt.wait_until_ready(updated.workload_slug, silent=True)
 
             if not self.keep:
@@ -110,25 +119,24 @@ class Tour:
                 for slug in (ref, billing):
                     await mgmt.delete(slug)
                 self.figures["delete_ms"] = _ms(began)
-                self.step("delete both workloads", began)
+                self.print_step("deleted both workloads", began)
 
     async def provision(self, mgmt: AsyncManagementClient, spec: WorkloadSpec, name: str) -> str:
         began = time.perf_counter()
         ref = await mgmt.ensure(spec)
-        self.step(
-            f"ensure {spec.slug} ({spec.model}): {ref.plan.action if ref.plan else ''}", began
-        )
+        action = "" if ref.plan is None else ref.plan.action
+        self.print_step(f"ensured {spec.slug} ({spec.model}): {action}", began)
         seen: list[ReadinessEvent] = []
         if self.json:
             last = await mgmt.wait_until_ready(ref.workload_slug, on_progress=seen.append)
         else:
             last = await mgmt.wait_until_ready(ref.workload_slug)
         self.figures[f"{name}_ready_s"] = round(time.perf_counter() - began, 3)
-        self.say(last.message)
+        self.print_lines(last.message)
         return ref.workload_slug
 
     async def stream(self, data: AsyncDataClient, slug: str) -> None:
-        self.step(f"stream an answer to {PROMPT!r}")
+        self.print_step(f"streaming a reply to {PROMPT!r}")
         began = time.perf_counter()
         first: float | None = None
         chunks = 0
@@ -139,9 +147,9 @@ class Tour:
                 if chunk.text:
                     first = first or time.perf_counter()
                     chunks += 1
-                    self.type(chunk.text)
+                    self.print_token(chunk.text)
         took = time.perf_counter() - (first or began)
-        self.type("\n")
+        self.print_token("\n")
         result = stream.result
         self.figures.update(
             model=result.model,
@@ -151,56 +159,50 @@ class Tour:
             chunks=chunks,
             tokens_per_s=round((chunks - 1) / took, 1) if chunks > 1 and took > 0 else None,
         )
-        self.say(
-            f"{result.model} answered: first token after {self.figures['first_token_ms']} ms, "
-            f"{chunks} chunks, {self.figures['tokens_per_s']} a second"
+        self.print_lines(
+            f"{result.model}: first token after {self.figures['first_token_ms']} ms, "
+            f"{chunks} chunks, {self.figures['tokens_per_s']} per second"
         )
 
     async def embed(self, data: AsyncDataClient, slug: str) -> None:
         began = time.perf_counter()
         found = await data.endpoint(slug).embed(DOCUMENTS)
-        self.figures.update(
-            embed_ms=_ms(began),
-            embedding_model=found.model,
-            dimensions=len(found.embeddings[0]),
-        )
-        self.step(
-            f"embed {DOCUMENTS}: {len(found.embeddings)} vectors of {len(found.embeddings[0])} by {found.model}",
-            began,
-        )
+        dimensions = len(found.embeddings[0])
+        self.figures.update(embed_ms=_ms(began), embedding_model=found.model, dimensions=dimensions)
+        vectors = f"{len(found.embeddings)} vectors of {dimensions}"
+        self.print_step(f"embedded {DOCUMENTS}: {vectors} from {found.model}", began)
 
     def report(self, exports: Exports) -> None:
         if self.json:
-            print_json(
-                {**self.figures, **(exports.to_dict() if self.keep else {})}, secret=self.keep
-            )
+            more = exports.to_dict() if self.keep else {}
+            print_json({**self.figures, **more}, secret=self.keep)
             return
         took = self.figures["total_s"]
-        self.out.print(
-            f"[bold green]done[/bold green] in {took} s: provisioned, streamed, embedded, updated"
-            + ("" if self.keep else ", deleted")
-        )
+        done = "created, streamed, embedded, updated"
+        if not self.keep:
+            done += ", deleted"
+        self.out.print(f"[bold green]done[/bold green] in {took} s: {done}")
         if self.keep:
-            note("The platform stays up until Ctrl-C. Paste this where you work:")
-            self.out.print(exports.shell(), markup=False)
+            note("The platform runs until Ctrl-C. Paste these lines in the shell where you work:")
+            print_text(exports.lines(), secret=True)
         else:
             note(
-                f"`inferencekey up --project {PROJECT}` runs the platform for your own code; "
-                "`inferencekey demo --keep` leaves this one running."
+                f"For your own code, run: inferencekey up --detach --project {PROJECT}. "
+                "To keep the platform of the demo running, run: inferencekey demo --keep"
             )
 
-    def step(self, text: str, began: float | None = None) -> None:
+    def print_step(self, text: str, began: float | None = None) -> None:
         if not self.json:
             took = "" if began is None else f" [dim]({_ms(began)} ms)[/dim]"
             self.out.print(f"[bold cyan]•[/bold cyan] {escape(text)}{took}")
 
-    def say(self, text: str) -> None:
+    def print_lines(self, text: str) -> None:
         if not self.json:
             self.out.print(
                 escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim"
             )
 
-    def type(self, text: str) -> None:
+    def print_token(self, text: str) -> None:
         if not self.json:
             sys.stdout.write(text)
             sys.stdout.flush()

@@ -1,19 +1,28 @@
-"""What a shell needs to know to use a local platform."""
+"""The environment variables that programs need to use a local platform."""
 
 from __future__ import annotations
 
-import shlex
+from typing import TYPE_CHECKING
 
 import attrs
 
-from inferencekey.local import LocalPlatform
+from inferencekey.cli.shells import Shell, assignment
+from inferencekey.config import (
+    API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
+    PROJECT_VARIABLE,
+    SDK_TOKEN_VARIABLE,
+)
+
+if TYPE_CHECKING:
+    from inferencekey.local.token_pair import TokenPair
 
 __all__ = ["Exports"]
 
 
 @attrs.frozen
 class Exports:
-    """Where a platform is, and a fresh pair of tokens for it."""
+    """The address of a platform, and the tokens for one of its projects."""
 
     base_url: str
     project: str
@@ -21,24 +30,19 @@ class Exports:
     api_key: str = attrs.field(repr=False)
 
     @classmethod
-    def mint(cls, platform: LocalPlatform, project: str) -> Exports:
-        """Mint a pair: a control token for the project, a data key for all its workloads."""
-        return cls(
-            platform.base_url,
-            project,
-            platform.mint_sdk_token(project),
-            platform.mint_live_token(f"{project}/*"),
-        )
+    def of(cls, base_url: str, pair: TokenPair) -> Exports:
+        """Return the variables for an address and a pair of tokens."""
+        return cls(base_url, pair.project, pair.sdk_token, pair.api_key)
 
-    def shell(self) -> str:
-        """Return the lines to paste."""
+    def lines(self, shell: Shell = Shell.SH) -> str:
+        """Return the lines that set the variables in a shell."""
         values = {
-            "INFERENCEKEY_BASE_URL": self.base_url,
-            "INFERENCEKEY_PROJECT": self.project,
-            "INFERENCEKEY_SDK_TOKEN": self.sdk_token,
-            "INFERENCEKEY_API_KEY": self.api_key,
+            BASE_URL_VARIABLE: self.base_url,
+            PROJECT_VARIABLE: self.project,
+            SDK_TOKEN_VARIABLE: self.sdk_token,
+            API_KEY_VARIABLE: self.api_key,
         }
-        return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+        return "\n".join(assignment(shell, name, value) for name, value in values.items())
 
     def to_dict(self) -> dict[str, str]:
         """Return the same for ``--json``."""

@@ -1,4 +1,4 @@
-"""How a command fails: lines on stderr, with ``--json`` an object on stdout as well."""
+"""How a command reports errors: lines on stderr and, with ``--json``, an object on stdout."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from inferencekey.cli.output import plain_text, print_json, progress_console, unheard
-from inferencekey.errors import DriftError, InferenceKeyError
+from inferencekey.cli.output import ignore_closed_stderr, plain_text, print_json, progress_console
+from inferencekey.errors import (
+    DriftError,
+    InferenceKeyError,
+    ReadinessError,
+    ReadinessTimeout,
+)
 
 __all__ = ["SHOWN", "CommandError", "SeveralErrors", "error_dict", "fail"]
 
 
 SHOWN = 20
-"""How many errors of one kind are printed for people; JSON has all."""
+"""How many errors of one kind are printed as lines; JSON has all."""
 
 
 class CommandError(InferenceKeyError):
-    """What only the command line knows to be wrong.
+    """An error that only the command line can find.
 
     Attributes:
-        exit_code: what the command exits with.
-        report: what goes beside the error into its JSON.
+        exit_code: the exit code of the command.
+        report: an object with ``to_dict``, whose fields stand beside the error in JSON.
     """
 
     exit_code: int = 1
@@ -29,10 +34,10 @@ class CommandError(InferenceKeyError):
 
 
 class SeveralErrors(CommandError):
-    """More than one thing went wrong.
+    """Several errors of one command.
 
     Attributes:
-        errors: what went wrong, by whom it happened to.
+        errors: the errors by the workload that each is about.
     """
 
     errors: Mapping[str, Exception]
@@ -43,11 +48,12 @@ class SeveralErrors(CommandError):
 
 
 def fail(error: BaseException, *, json: bool) -> int:
-    """Say what went wrong and return the exit code."""
-    report = getattr(error, "report", None)
+    """Print an error and return the exit code."""
     if json:
-        print_json({**(report.to_dict() if report is not None else {}), "error": error_dict(error)})
-    with unheard():
+        report = getattr(error, "report", None)
+        content: dict[str, Any] = {} if report is None else report.to_dict()
+        print_json({**content, "error": error_dict(error)})
+    with ignore_closed_stderr():
         out = progress_console()
         first, *others = _lines(error)
         out.print("error:", style="bold red", end=" ")
@@ -58,7 +64,12 @@ def fail(error: BaseException, *, json: bool) -> int:
 
 
 def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
-    """Return an error as JSON-able values: its class, its text, and what it carries; the engine's log if *log* says so."""
+    """Return an error as values for JSON: its class, its message and its attributes.
+
+    Args:
+        error: the error.
+        log: include the lines of the engine's log.
+    """
     found: dict[str, Any] = {"type": type(error).__name__, "message": plain_text(_text(error))}
     for name in ("status", "code", "request_id", "retry_after"):
         value = getattr(error, name, None)
@@ -74,9 +85,10 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
             }
             for problem in problems
         ]
-    if log and _log(error):
-        found["log"] = [plain_text(line) for line in _log(error)]
-    if isinstance(error, SeveralErrors) and error.report is None:  # a report has them already
+    if log and isinstance(error, ReadinessError | ReadinessTimeout) and error.log:
+        found["log"] = [plain_text(line) for line in error.log]
+    # The dictionary of a report has the errors already.
+    if isinstance(error, SeveralErrors) and error.report is None:
         found["errors"] = {name: error_dict(inner) for name, inner in error.errors.items()}
     if isinstance(error, DriftError) and error.plan is not None:
         found["plan"] = error.plan.to_dict()
@@ -84,7 +96,7 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
 
 
 def _problems(error: BaseException) -> tuple[Any, ...]:
-    """Return the problems of a ``ManifestError``; the class is not loaded for it."""
+    """Return the problems of a ``ManifestError``, without loading that class."""
     problems: Iterable[Any] = getattr(error, "problems", ())
     return tuple(problems)
 
@@ -92,30 +104,25 @@ def _problems(error: BaseException) -> tuple[Any, ...]:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    if _log(error):
-        from inferencekey._core.control.readiness import LOG_HEAD
-
-        return str(error).partition(LOG_HEAD)[0]  # the log is printed once, line by line
+    if isinstance(error, ReadinessError | ReadinessTimeout):
+        # The engine's log is printed once, line by line.
+        return error.summary
     return str(error)
 
 
-def _log(error: BaseException) -> tuple[str, ...]:
-    """Return the last lines of the engine's log, where a ``ReadinessError`` has them."""
-    log: Iterable[str] = getattr(error, "log", ())
-    return tuple(log)
-
-
 def _lines(error: BaseException) -> list[str]:
-    """One line for an error; a manifest's problems, a group's errors and an engine's last words have one each."""
+    """Return the lines that are printed for an error.
+
+    Each problem of a manifest, error of a group and line of an engine's log is a line of its own.
+    """
     problems = [" ".join(str(problem).split()) for problem in _problems(error)]
+    if len(problems) > 1:
+        return [f"the manifest has {len(problems)} mistakes", *problems]
     if problems:
-        return (
-            problems
-            if len(problems) == 1
-            else [f"the manifest has {len(problems)} mistakes", *problems]
-        )
+        return problems
     lines = [" ".join(_text(error).split()) or type(error).__name__]
-    lines.extend(f"    {line}" for line in _log(error))
+    if isinstance(error, ReadinessError | ReadinessTimeout):
+        lines.extend(f"    {line}" for line in error.log)
     if isinstance(error, SeveralErrors):
         for name, inner in islice(error.errors.items(), SHOWN):
             first, *others = _lines(inner)

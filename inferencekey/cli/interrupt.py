@@ -1,4 +1,4 @@
-"""Ctrl-C while something is being changed: what is under way is finished, nothing new is begun."""
+"""Ctrl-C while something is being changed: what has begun is finished, nothing new is begun."""
 
 from __future__ import annotations
 
@@ -16,29 +16,37 @@ __all__ = ["Interrupt", "interruptible"]
 
 @attrs.define
 class Interrupt:
-    """Whether to stop.
+    """Whether the user asked the command to stop.
 
     Attributes:
-        asked: begin nothing new.
+        requested: nothing new is to begin.
     """
 
-    asked: bool = False
+    requested: bool = False
+
+    def is_requested(self) -> bool:
+        """Return whether nothing new is to begin."""
+        return self.requested
 
 
 @contextmanager
 def interruptible(scope: anyio.CancelScope) -> Generator[Interrupt]:
-    """Turn the first Ctrl-C (or SIGTERM, or a closed terminal) into a request, and the second into the cancellation of *scope*.
+    """Let the first Ctrl-C (or SIGTERM, or a closed terminal) stop, and the second one cancel.
 
-    A create that is cut off may have been carried out without anyone knowing its id: nobody could record it.
+    A create that is cancelled may have been stored, and its id, which the lock file needs, is then
+    unknown. So the first signal only sets a flag.
+
+    Args:
+        scope: what the second signal cancels.
     """
-    told = Interrupt()
+    interrupt = Interrupt()
 
     def stop() -> None:
-        if told.asked:
+        if interrupt.requested:
             scope.cancel()
             return
-        told.asked = True
-        note("stopping once what is under way has ended; again to cut it off")
+        interrupt.requested = True
+        note("stopping when what has begun is finished; press Ctrl-C again to cut it off")
 
     with on_signal(stop):
-        yield told
+        yield interrupt

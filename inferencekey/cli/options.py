@@ -22,7 +22,8 @@ ManifestPath = Annotated[
         "--file",
         "-f",
         metavar="FILE|DIR",
-        help="The manifest, or a directory of them; by default inferencekey.toml, .yaml, .yml or .json in this directory.",
+        help="The manifest, or a directory of manifests; by default inferencekey.toml, .yaml, "
+        ".yml or .json in this directory.",
     ),
 ]
 Project = Annotated[
@@ -33,7 +34,8 @@ Prune = Annotated[
     bool,
     typer.Option(
         "--prune",
-        help="Also remove what earlier applies of this manifest created and it no longer declares.",
+        help="Also remove workloads that an earlier apply of this manifest created, and that it no "
+        "longer declares.",
     ),
 ]
 BaseUrl = Annotated[
@@ -42,5 +44,7 @@ BaseUrl = Annotated[
         "--base-url", metavar="URL", help="The platform; by default INFERENCEKEY_BASE_URL."
     ),
 ]
-Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The workload's slug, in any form.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Slug = Annotated[
+    str, typer.Argument(metavar="SLUG", help="The slug of the workload, in any spelling.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

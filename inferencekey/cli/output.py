@@ -1,4 +1,7 @@
-"""How the commands print: results on stdout, everything about the work on stderr; colour only on a terminal."""
+"""How the commands print.
+
+Results go to stdout; progress, notes and errors go to stderr. Only a terminal gets colours.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import InferenceKeyError
 
 if TYPE_CHECKING:
@@ -17,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "console",
+    "ignore_closed_stderr",
     "note",
     "plain_text",
     "print_bytes",
     "print_json",
     "print_text",
     "progress_console",
-    "unheard",
     "warning",
 ]
 
@@ -37,7 +40,7 @@ def console() -> Console:
 
     class Results(Console):
         def on_broken_pipe(self) -> None:
-            # rich would leave in the middle of the work.
+            # rich's own method would end the command in the middle of its work.
             _reader_left()
 
     return Results(highlight=False, soft_wrap=True)
@@ -49,29 +52,29 @@ def progress_console() -> Console:
 
     class Progress(Console):
         def on_broken_pipe(self) -> None:
-            # rich would leave, and take stdout with it.
+            # rich's own method would end the command and close stdout.
             raise BrokenPipeError
 
     return Progress(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """Print a line about the work. If nobody reads it any more, the work goes on."""
-    with unheard():
+    """Print a line about the work on stderr; a closed stderr is not an error."""
+    with ignore_closed_stderr():
         progress_console().print(plain_text(text), style="dim", markup=False)
 
 
 def warning(text: str) -> None:
-    """Print a warning as one line. If nobody reads it any more, the work goes on."""
-    with unheard():
+    """Print a warning as one line on stderr; a closed stderr is not an error."""
+    with ignore_closed_stderr():
         out = progress_console()
         out.print("warning:", style="bold yellow", end=" ")
         out.print(plain_text(" ".join(text.split())), markup=False)
 
 
 @contextmanager
-def unheard() -> Generator[None]:
-    """Go on without stderr if whoever read it has left."""
+def ignore_closed_stderr() -> Generator[None]:
+    """Go on without stderr if its reader has closed it."""
     try:
         yield
     except OSError:
@@ -79,13 +82,24 @@ def unheard() -> Generator[None]:
 
 
 def plain_text(text: str) -> str:
-    """Return *text* without what would steer a terminal and without credentials: it may come from anywhere."""
+    """Return *text* without escape sequences, control characters and credentials.
+
+    The text may come from a server: an escape sequence in it could change the terminal.
+    """
     return redact(_CONTROLS.sub("", _ESCAPES.sub("", text)))
 
 
-def print_text(text: str) -> bool:
-    """Print a result as it is, with no terminal's width in mind; say whether anybody reads it."""
-    return _write(plain_text(text) + "\n")
+def print_text(text: str, *, secret: bool = False) -> bool:
+    """Print a result as it is, whatever the terminal's width.
+
+    Args:
+        text: the result.
+        secret: print credentials in it, which are redacted otherwise.
+
+    Returns:
+        Whether the reader of stdout is still there.
+    """
+    return _write((text if secret else plain_text(text)) + "\n")
 
 
 def print_bytes(data: bytes) -> None:
@@ -99,13 +113,17 @@ def print_bytes(data: bytes) -> None:
 
 
 def print_json(value: Any, *, secret: bool = False) -> bool:
-    """Print one line of JSON, credentials redacted unless *secret* says that they are what was asked for.
+    """Print one line of JSON.
+
+    Args:
+        value: what to print.
+        secret: print credentials in it, which are redacted otherwise.
 
     Returns:
-        Whether anybody reads it.
+        Whether the reader of stdout is still there.
 
     Raises:
-        InferenceKeyError: what a server sent is nested too deeply.
+        InferenceKeyError: a value that a server sent is nested too deeply.
     """
     import orjson
 
@@ -113,9 +131,9 @@ def print_json(value: Any, *, secret: bool = False) -> bool:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
         raise InferenceKeyError(
-            f"what the platform answered cannot be printed as JSON: {error}"
+            f"the platform's response cannot be printed as JSON: {error}"
         ) from None
-    # What a redacted token is made of needs no escaping in JSON.
+    # After the encoding: no character of a redacted token is escaped in JSON.
     return _write((text if secret else redact(text)) + "\n")
 
 
@@ -130,8 +148,9 @@ def _write(text: str) -> bool:
 
 
 def _reader_left() -> None:
-    """Print nowhere from now on: who has read enough, as ``head`` does, makes no error of the work."""
+    """Discard all further output: a reader that stops, such as ``head``, is not an error."""
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
-    with suppress(OSError):  # stdout may be no file
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # what is buffered goes the same way
+    with suppress(OSError):  # stdout may have no file descriptor
+        # Python writes what it has buffered at exit, to the old descriptor.
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
     sys.stdout = nowhere

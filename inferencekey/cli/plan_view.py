@@ -1,4 +1,4 @@
-"""A survey for people: the diff of each workload, coloured on a terminal, and a line that sums it up."""
+"""A plan for people: the diff of each workload, coloured on a terminal, and one line of counts."""
 
 from __future__ import annotations
 
@@ -6,46 +6,45 @@ from rich.console import Console
 from rich.text import Text
 
 from inferencekey.cli.output import plain_text
-from inferencekey.deploy.plan import Survey
+from inferencekey.deploy import ManifestPlan
 
-__all__ = ["show_records", "show_survey", "summary"]
+__all__ = ["counts", "show_plan", "show_removals"]
 
 STYLES = {"+": "green", "-": "red", "~": "yellow", "=": "dim"}
 
 
-def show_survey(found: Survey, out: Console) -> None:
-    """Print every plan, the removals, what is left alone, and the summary."""
-    for plan in found.plans:
-        for line in plan.lines():
-            _line(out, str(line), STYLES.get(line.sign, ""))
-    show_records(found, out)
-    out.print(Text(summary(found), style="bold"))
+def show_plan(plan: ManifestPlan, out: Console) -> None:
+    """Print every change, the removals, what is left alone, and the counts."""
+    for one in plan.plans:
+        for line in one.lines():
+            _print(out, str(line), STYLES.get(line.sign, ""))
+    show_removals(plan, out)
+    out.print(Text(f"Plan: {counts(plan)}", style="bold"))
 
 
-def show_records(found: Survey, out: Console) -> None:
+def show_removals(plan: ManifestPlan, out: Console) -> None:
     """Print the removals, and what is left alone."""
-    for removal in found.removals:
-        if found.prune:
-            _line(out, f"- {removal.name}: remove", "red")
+    for removal in plan.removals:
+        if plan.prune:
+            _print(out, f"- {removal.name}: remove", "red")
         else:
-            _line(out, f"  {removal.name}: no longer in the manifest; --prune removes it", "dim")
-    for kept in found.kept:
-        _line(out, f"  {kept.project}/{kept.slug}: left alone: {kept.why}", "dim")
+            _print(out, f"  {removal.name}: no longer in the manifest; --prune removes it", "dim")
+    for one in plan.left_alone:
+        _print(out, f"  {one.name}: left alone: {one.reason}", "dim")
 
 
-def summary(found: Survey) -> str:
-    """Return the line that sums a survey up."""
+def counts(plan: ManifestPlan) -> str:
+    """Return how many workloads are to be created, updated and removed."""
     parts = [
-        f"{found.count('create')} to create",
-        f"{found.count('update')} to update",
-        f"{found.count('none')} unchanged",
+        f"{plan.count('create')} to create",
+        f"{plan.count('update')} to update",
+        f"{plan.count('none')} unchanged",
     ]
-    if found.removals:
-        parts.append(
-            f"{len(found.removals)} to remove" + ("" if found.prune else " (with --prune)")
-        )
-    return f"Plan: {', '.join(parts)}"
+    if plan.removals:
+        condition = "" if plan.prune else " (with --prune)"
+        parts.append(f"{len(plan.removals)} to remove{condition}")
+    return ", ".join(parts)
 
 
-def _line(out: Console, text: str, style: str) -> None:
+def _print(out: Console, text: str, style: str) -> None:
     out.print(Text(plain_text(text), style=style))

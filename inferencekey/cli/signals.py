@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["SIGNALS", "on_signal", "unless_ignored"]
+if TYPE_CHECKING:
+    import anyio
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+__all__ = ["interrupt_on_stop_signals", "on_signal", "stop_event", "stop_flag", "stop_signals"]
 
 
-def unless_ignored(number: signal.Signals) -> bool:
-    """Say whether a signal is to be listened to: a hang-up that ``nohup`` took away is not."""
-    return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that stop a command: Ctrl-C, SIGTERM and a closed terminal."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    # nohup starts a command with SIGHUP ignored, so that the command survives its terminal.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    return signals
 
 
 @contextmanager
 def on_signal(do: Callable[[], object]) -> Generator[None]:
-    """Call *do* in the running loop on Ctrl-C, SIGTERM and a closed terminal, until the block ends."""
+    """Call *do* in the running event loop on each stop signal, until the block ends."""
     loop = asyncio.get_running_loop()
-    numbers = [number for number in SIGNALS if unless_ignored(number)]
+    numbers = stop_signals()
     for number in numbers:
         loop.add_signal_handler(number, do)
     try:
@@ -29,3 +35,46 @@ def on_signal(do: Callable[[], object]) -> Generator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def stop_event() -> AsyncGenerator[anyio.Event]:
+    """Give an event that the first stop signal sets."""
+    import anyio
+
+    event = anyio.Event()
+    with on_signal(event.set):
+        yield event
+
+
+@contextmanager
+def stop_flag() -> Generator[Callable[[], bool]]:
+    """Let the stop signals set a flag; give the function that reads it.
+
+    A ``KeyboardInterrupt`` can come at any bytecode, for example when a process has started and its
+    handle is not assigned yet: then nothing could end that process.
+    """
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, frame: received.append(got))
+        for number in stop_signals()
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt_on_stop_signals() -> None:
+    """Make SIGTERM and a closed terminal raise ``KeyboardInterrupt``, as Ctrl-C does.
+
+    Python's default for both ends the process at once, without its ``finally`` blocks.
+    """
+    for number in stop_signals():
+        if number != signal.SIGINT:
+            signal.signal(number, _raise_interrupt)
+
+
+def _raise_interrupt(number: int, frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Workloads as JSON, and as lines for people."""
+"""A workload as values for JSON, and as lines for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["workload_dict", "workload_lines"]
 
 
 def workload_dict(workload: Workload) -> dict[str, Any]:
-    """Return the fields of the contract, times as RFC 3339."""
+    """Return the fields of the platform's contract; times are RFC 3339."""
     import attrs
 
     found = attrs.asdict(workload, recurse=False)
@@ -27,7 +27,7 @@ def workload_dict(workload: Workload) -> dict[str, Any]:
 
 
 def workload_lines(workload: Workload) -> Iterator[str]:
-    """Yield one line for each field that has a value; mappings key by key."""
+    """Yield one line for each field that has a value, and for each key of a mapping."""
     for name, value in workload_dict(workload).items():
         yield from _lines(name, value)
 

@@ -1,4 +1,4 @@
-"""Waiting for workloads of one or more projects, each to its end."""
+"""Wait for workloads of one or more projects."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ async def wait_for(
     *,
     json: bool,
 ) -> None:
-    """Wait until each workload is ready or has failed, project by project.
+    """Wait until each workload is ready or has failed, one project after the other.
 
     Args:
         mgmt: the client.
         workloads: the slugs of each project.
-        timeout: seconds for all of it.
+        timeout: seconds for all projects together.
         json: print one line of JSON for each event, instead of the display.
 
     Raises:
-        InferenceKeyError: why the one that is not ready is not.
-        SeveralErrors: more than one is not ready.
+        InferenceKeyError: exactly one workload is not ready; the error is the workload's own.
+        SeveralErrors: several workloads are not ready.
     """
     failed: dict[str, InferenceKeyError] = {}
     first = next(iter(workloads), None)
@@ -45,7 +45,7 @@ async def wait_for(
                 slugs,
                 project=project,
                 timeout=left,
-                on_progress=functools.partial(_tell, project) if json else None,
+                on_progress=functools.partial(_print_event, project) if json else None,
             )
         except WaitAllError as error:
             for inner in error.exceptions:
@@ -67,7 +67,7 @@ async def wait_for(
         raise SeveralErrors(f"{len(failed)} of {count} workloads are not ready", failed)
 
 
-def _tell(project: str, slug: str, event: ReadinessEvent) -> None:
+def _print_event(project: str, slug: str, event: ReadinessEvent) -> None:
     print_json(
         {
             "project": project,

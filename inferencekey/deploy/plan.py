@@ -1,48 +1,38 @@
-"""What a manifest would do to what is live: a plan for each of its workloads, and what it no longer declares.
+"""What an apply would do: a plan for each workload of a manifest, and what it would remove.
 
-The rule of removal: only a workload that an apply of this manifest created, which its lock file records by id, on this
-platform, in a project that the manifest still speaks of, and that has this id still. Everything else is left alone.
+The rule of removal: a workload is removed only if the manifest's lock file records it for this
+platform, if this run uses its project, and if the live workload still has the recorded id.
+Every other workload is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
-import anyio
 import attrs
+import orjson
 
-from inferencekey import AsyncManagementClient
-from inferencekey._core.control.plans import make_plan, plan_warnings
-from inferencekey._core.control.specs import resolve_project
-from inferencekey._core.slugs import canonical_slug
-from inferencekey.cli.failures import CommandError
-from inferencekey.cli.output import warning
-from inferencekey.errors import ConfigurationError, InferenceKeyError
-from inferencekey.manifest import SUFFIXES, Lock, LockEntry, Manifest, find_manifest, load_manifest
-from inferencekey.models import Plan, Workload
+from inferencekey.errors import DriftError, ValidationError
+from inferencekey.manifest import LockEntry
+from inferencekey.models import OnDrift, Plan, PlanLine, member
 
-__all__ = [
-    "Kept",
-    "Removal",
-    "Survey",
-    "live_workloads",
-    "load",
-    "name_of",
-    "survey",
-    "survey_for_destroy",
-]
+__all__ = ["LeftAlone", "ManifestPlan", "Removal", "plan_name"]
+
+FORMAT: Final = 1
+"""The version of what :meth:`ManifestPlan.to_dict` returns."""
 
 
 @attrs.frozen
 class Removal:
-    """A live workload to be deleted, by its id.
+    """A live workload that the manifest no longer declares and that its lock file records.
 
     Args:
-        project: where.
-        slug: which.
-        id: the live workload's, and the recorded one.
+        project: the workload's project.
+        slug: its slug.
+        id: its id, which the lock file has as well.
     """
 
     project: str
@@ -55,259 +45,200 @@ class Removal:
         return f"{self.project}/{self.slug}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able values."""
+        """Return the removal as JSON-able values."""
         return attrs.asdict(self)
 
 
 @attrs.frozen
-class Kept:
-    """A workload that is left alone although one might expect its removal.
+class LeftAlone:
+    """A workload that is not removed although a reader might expect it.
 
     Args:
-        project: where.
-        slug: which.
-        why: one line for people.
+        project: the workload's project.
+        slug: its slug.
+        reason: one line for people.
     """
 
     project: str
     slug: str
-    why: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """``project/slug``."""
+        return f"{self.project}/{self.slug}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
-        return attrs.asdict(self)
+        return {"project": self.project, "slug": self.slug, "why": self.reason}
 
 
 @attrs.frozen(kw_only=True)
-class Survey:
-    """Everything that an apply would do.
+class ManifestPlan:
+    """Everything that an apply of a manifest would do. ``str(plan)`` is a readable diff.
 
     Args:
-        base_url: the platform it was made for.
-        manifest: what it was made from.
-        lock: the lock file's path.
-        plans: one for each workload of the manifest, in its order.
-        removals: what the manifest's earlier applies created and it no longer declares.
-        prune: whether the removals are to be done.
-        kept: recorded workloads that are left alone.
-        stale: what the lock file records and is no longer there, or is another by now.
-        drifted: what is left as it is under ``--on-drift``; each stands among the plans as one of nothing.
+        base_url: the platform that it was made for.
+        manifest_path: the manifest that it was made from.
+        lock_path: the manifest's lock file.
+        plans: one for each workload of the manifest, in the manifest's order.
+        removals: workloads that the lock file records and the manifest no longer declares.
+        prune: whether an apply removes them.
+        destroy: whether the plan removes everything that the lock file records, and does nothing
+            else.
+        left_alone: workloads that are not removed, each with the reason.
+        stale: records of the lock file whose workload no longer exists or has another id now.
+            An apply drops them.
+        drifted: plans of live workloads that differ from the manifest and are left as they are;
+            their entries in ``plans`` have the action ``none``. See :meth:`resolve_drift`.
+        warnings: what is allowed but probably not intended, one text each.
     """
 
     base_url: str
-    manifest: Path
-    lock: Path
+    manifest_path: Path
+    lock_path: Path
     plans: tuple[Plan, ...]
     removals: tuple[Removal, ...] = ()
     prune: bool = False
-    kept: tuple[Kept, ...] = ()
+    destroy: bool = False
+    left_alone: tuple[LeftAlone, ...] = ()
     stale: tuple[LockEntry, ...] = ()
     drifted: tuple[Plan, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
-    def changes(self) -> bool:
-        """Whether an apply would change anything."""
-        return any(plan.action != "none" for plan in self.plans) or (
-            self.prune and bool(self.removals)
-        )
+    def has_changes(self) -> bool:
+        """Whether an apply would change anything on the platform."""
+        if self.prune and self.removals:
+            return True
+        return any(plan.action != "none" for plan in self.plans)
+
+    @property
+    def removes_everything(self) -> bool:
+        """Whether ``prune`` is on while the manifest declares no workload at all.
+
+        That is more often a mistake than intended, so that an apply refuses it unless it is asked
+        to ``allow_empty``. A plan to destroy is never counted.
+        """
+        return self.prune and not self.plans and not self.destroy
 
     def count(self, action: str) -> int:
-        """Return how many plans have this action."""
+        """Return how many plans have this action: ``"create"``, ``"update"`` or ``"none"``."""
         return sum(plan.action == action for plan in self.plans)
 
+    def slugs_by_project(self) -> dict[str, list[str]]:
+        """Return the slugs of the manifest's workloads by project, as ``wait_all`` takes them."""
+        found: dict[str, list[str]] = {}
+        for plan in self.plans:
+            found.setdefault(plan.project_slug, []).append(plan.workload_slug)
+        return found
 
-@attrs.frozen
-class _Records:
-    removals: tuple[Removal, ...]
-    kept: tuple[Kept, ...]
-    stale: tuple[LockEntry, ...]
+    def resolve_drift(self, on_drift: OnDrift | str) -> ManifestPlan:
+        """Return the plan as an apply with this ``on_drift`` carries it out.
+
+        Under ``warn`` and ``ignore`` live workloads that differ are left as they are: they move to
+        ``drifted``. Under ``reconcile`` and ``dry_run`` the plan stays as it is.
+
+        Args:
+            on_drift: what to do about live workloads that differ.
+
+        Raises:
+            DriftError: some differ, under ``fail``. The text names them and their fields.
+            ValidationError: *on_drift* is wrong.
+        """
+        mode = member(OnDrift, on_drift, "on_drift")
+        updates = tuple(plan for plan in self.plans if plan.action == "update")
+        if not updates or mode in (OnDrift.RECONCILE, OnDrift.DRY_RUN):
+            return self
+        if mode is OnDrift.FAIL:
+            raise DriftError.of(
+                f"{'; '.join(map(drift_text, updates))}. Nothing was changed.",
+                prefix="workload drifted from spec",
+                plan=updates[0] if len(updates) == 1 else None,
+            )
+        plans = tuple(
+            attrs.evolve(plan, action="none", changes=()) if plan.action == "update" else plan
+            for plan in self.plans
+        )
+        return attrs.evolve(self, plans=plans, drifted=(*self.drifted, *updates))
+
+    def lines(self) -> tuple[PlanLine, ...]:
+        """Return the plan line by line, each with its sign (for colours)."""
+        found = [line for plan in self.plans for line in plan.lines()]
+        if self.prune:
+            found += (PlanLine("-", f"{removal.name}: remove") for removal in self.removals)
+        found += (PlanLine(" ", f"{one.name}: left alone: {one.reason}") for one in self.left_alone)
+        return tuple(found)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.lines()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what an apply needs as JSON-able values, with a digest over all of it."""
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "base_url": self.base_url,
+            "manifest": str(self.manifest_path),
+            "lock": str(self.lock_path),
+            "prune": self.prune,
+            "summary": {
+                "create": self.count("create"),
+                "update": self.count("update"),
+                "unchanged": self.count("none"),
+                "remove": len(self.removals),
+            },
+            "plans": [plan.to_dict() for plan in self.plans],
+            "remove": [removal.to_dict() for removal in self.removals],
+        }
+        if self.destroy:
+            content["destroy"] = True
+        return {**content, "digest": _digest(content)}
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> ManifestPlan:
+        """Return the plan that ``to_dict`` wrote.
+
+        Raises:
+            ValidationError: it is not a plan, or was changed since: its digest is not that of its
+                content.
+        """
+        return _from_dict(mapping)
 
 
-def name_of(plan: Plan) -> str:
+def plan_name(plan: Plan) -> str:
     """Return ``project/slug``."""
     return f"{plan.project_slug}/{plan.workload_slug}"
 
 
-def load(path: Path | None) -> Manifest:
-    """Read the manifest at *path*, or the one of this directory.
-
-    Raises:
-        ManifestError: there is none, or it has mistakes.
-        CommandError: another manifest beside it has the same lock file, and so would remove what this one made.
-    """
-    found = load_manifest(find_manifest() if path is None else path)
-    names = (found.path.with_suffix(suffix) for suffix in SUFFIXES)
-    shared = (
-        found.lock_path.name == "inferencekey.lock"
-    )  # only the default name has one lock for all formats
-    twins = [name for name in names if name != found.path and name.is_file()] if shared else []
-    if twins:
-        raise CommandError(
-            f"{found.path} and {twins[0]} would share {found.lock_path}, and each would remove what the other made; "
-            "rename one, or put it elsewhere"
-        )
-    return found
+def drift_text(plan: Plan) -> str:
+    """Return the workload's name and the fields in which it differs."""
+    return f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})"
 
 
-async def survey(
-    mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None, prune: bool
-) -> Survey:
-    """Compare a manifest with what is live, and change nothing.
-
-    Args:
-        mgmt: the client.
-        manifest: the manifest.
-        project: ``--project``.
-        prune: whether the removals are to be done.
-
-    Raises:
-        InferenceKeyError: what the platform answered.
-    """
-    _warn(manifest)
-    lock = Lock.read(manifest.lock_path)
-    wanted = [(_project(mgmt, project, spec.project), spec) for spec in manifest.specs]
-    declared: dict[str, set[str]] = {where: set() for where in _projects(mgmt, manifest, project)}
-    for where, spec in wanted:
-        declared.setdefault(where, set()).add(canonical_slug(spec.slug))
-    live = await live_workloads(mgmt, declared)
-    for where, spec in wanted:
-        for text in plan_warnings(spec, live[where].get(canonical_slug(spec.slug))):
-            warning(text)
-    plans = tuple(
-        make_plan(spec, live[where].get(canonical_slug(spec.slug)), project=where)
-        for where, spec in wanted
-    )
-    records = _walk(lock, mgmt.base_url, live, declared)
-    return Survey(
-        base_url=mgmt.base_url,
-        manifest=manifest.path,
-        lock=manifest.lock_path,
-        plans=plans,
-        removals=records.removals,
-        prune=prune,
-        kept=records.kept,
-        stale=records.stale,
-    )
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-async def survey_for_destroy(
-    mgmt: AsyncManagementClient, manifest: Manifest, *, project: str | None
-) -> Survey:
-    """Return what the destruction of everything that the manifest's applies created would do.
-
-    Args:
-        mgmt: the client.
-        manifest: the manifest.
-        project: ``--project``.
-
-    Raises:
-        InferenceKeyError: what the platform answered.
-    """
-    lock = Lock.read(manifest.lock_path)
-    wanted = [
-        (_project(mgmt, project, spec.project), canonical_slug(spec.slug))
-        for spec in manifest.specs
-    ]
-    projects = {*_projects(mgmt, manifest, project), *(where for where, _ in wanted)}
-    live = await live_workloads(mgmt, projects)
-    records = _walk(lock, mgmt.base_url, live, {})
-    own = {(removal.project, removal.slug) for removal in records.removals}
-    told = {(kept.project, kept.slug) for kept in records.kept}
-    strangers = (
-        Kept(where, slug, "no apply of this manifest created it")
-        for where, slug in wanted
-        if slug in live[where] and (where, slug) not in own | told
-    )
-    return Survey(
-        base_url=mgmt.base_url,
-        manifest=manifest.path,
-        lock=manifest.lock_path,
-        plans=(),
-        removals=records.removals,
-        prune=True,
-        kept=(*records.kept, *strangers),
-        stale=records.stale,
-    )
-
-
-async def live_workloads(
-    mgmt: AsyncManagementClient, projects: Iterable[str]
-) -> Mapping[str, dict[str, Workload]]:
-    """Return the live workloads of each project by their slugs: one request for each project.
-
-    Raises:
-        InferenceKeyError: what the platform answered.
-    """
-    found: dict[str, dict[str, Workload]] = {}
-    failed: list[InferenceKeyError] = []
-
-    async def read(project: str) -> None:
-        try:
-            listed = await mgmt.list_workloads(project=project)
-        except InferenceKeyError as error:
-            failed.append(error)
-        else:
-            found[project] = {workload.slug: workload for workload in reversed(listed)}
-
-    async with anyio.create_task_group() as tasks:
-        for project in projects:
-            tasks.start_soon(read, project)
-    if failed:
-        raise failed[0]
-    return found
-
-
-def _project(mgmt: AsyncManagementClient, option: str | None, spec: str | None) -> str:
-    if not (option or spec or mgmt.project):
-        raise CommandError(
-            'No project configured. Put project = "…" at the manifest\'s top, pass --project, or set INFERENCEKEY_PROJECT.'
-        )
-    return resolve_project(option, spec, mgmt.project)
-
-
-def _projects(
-    mgmt: AsyncManagementClient, manifest: Manifest, option: str | None
-) -> tuple[str, ...]:
-    """Return the project that a workload of the manifest would go to if it named none."""
+def _from_dict(given: object) -> ManifestPlan:
+    if not isinstance(given, Mapping):
+        raise ValidationError.of(f"a saved plan must be an object; got {type(given).__name__}")
+    document = dict(cast("Mapping[str, Any]", given))
+    digest = document.pop("digest", None)
     try:
-        return (resolve_project(option, manifest.project, mgmt.project),)
-    except ConfigurationError:
-        if option is not None:
-            raise  # it contradicts the manifest's
-        return ()
+        if document["format"] != FORMAT or digest != _digest(document):
+            raise _changed()
+        return ManifestPlan(
+            base_url=document["base_url"],
+            manifest_path=Path(document["manifest"]),
+            lock_path=Path(document["lock"]),
+            plans=tuple(Plan.from_dict(plan) for plan in document["plans"]),
+            removals=tuple(Removal(**removal) for removal in document["remove"]),
+            prune=document["prune"],
+            destroy=document.get("destroy", False),
+        )
+    except (KeyError, TypeError):  # a field is missing, or has another type
+        raise _changed() from None
 
 
-def _walk(
-    lock: Lock,
-    base_url: str,
-    live: Mapping[str, Mapping[str, Workload]],
-    declared: Mapping[str, Collection[str]],
-) -> _Records:
-    """Sort what the lock file records on this platform, leaving out what is *declared*."""
-    removals = tuple(
-        Removal(project, workload.slug, workload.id)
-        for project, there in live.items()
-        for workload in lock.prunable(base_url, project, there.values(), declared.get(project, ()))
-    )
-    kept: list[Kept] = []
-    stale: list[LockEntry] = []
-    for entry in sorted(entry for entry in lock.entries if entry.base_url == base_url):
-        if entry.project not in live:
-            kept.append(
-                Kept(entry.project, entry.slug, "the manifest does not speak of its project here")
-            )
-            continue
-        found = live[entry.project].get(entry.slug)
-        if found is not None and found.id == entry.id:
-            continue
-        stale.append(entry)
-        if found is not None and entry.slug not in declared.get(entry.project, ()):
-            kept.append(
-                Kept(entry.project, entry.slug, "it is another than the one that was recorded")
-            )
-    return _Records(removals, tuple(kept), tuple(stale))
-
-
-def _warn(manifest: Manifest) -> None:
-    for one in manifest.warnings:
-        warning(str(one))
+def _changed() -> ValidationError:
+    return ValidationError.of("it has another format, or was changed after it was made; plan again")

@@ -1,6 +1,7 @@
 """The local platform: both planes of the contract, served on this machine by real engines.
 
-Importing this module is light; the platform itself is loaded when it is first asked for.
+Importing this module is fast: the platform itself is imported at the first use of
+:class:`LocalPlatform`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The platform's own tasks.
+"""The background tasks of the platform.
 
-Not a task group: that would have to be open around the body of the user's ``async with``, and wrap what is raised there.
+This is not an :class:`asyncio.TaskGroup`. A task group would have to be open during the user's
+``async with`` block, and would wrap the exceptions of the block in an exception group.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ Args = TypeVarTuple("Args")
 
 
 class Background:
-    """Tasks that run until they end or the platform does.
+    """Tasks that run until they end, or until the platform stops.
 
     Args:
-        log: gets the traceback of one that fails; the others go on.
+        log: gets the traceback of a task that fails. The other tasks continue.
     """
 
     def __init__(self, log: logging.Logger) -> None:
@@ -29,7 +30,7 @@ class Background:
     def start(self, run: Callable[[*Args], Coroutine[Any, Any, None]], *args: *Args) -> None:
         """Start a task in the running event loop."""
         task = asyncio.create_task(run(*args))
-        # The loop itself holds tasks only weakly.
+        # The event loop keeps only weak references to its tasks.
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -44,4 +45,4 @@ class Background:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("unexpected, in the background", exc_info=error)
+            self._log.error("unexpected error in a background task", exc_info=error)

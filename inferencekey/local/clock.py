@@ -1,7 +1,7 @@
-"""Time, where it is long: schedules, idle engines, cool-downs, drains.
+"""The clock for everything that takes long: schedules, idle times, cool-downs and drains.
 
-The platform is given a clock. :class:`SystemClock` is the machine's; :class:`ManualClock` stands still until somebody moves
-it on, so that a week of schedules passes in a moment.
+:class:`SystemClock` is the machine's clock. With :class:`ManualClock`, time passes only when a test
+advances it, so that a test of a week of schedules takes a moment.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ __all__ = ["Clock", "ManualClock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What time it is, and how long something may take."""
+    """The current time, and time limits."""
 
     def now(self) -> datetime:
-        """Return the time of day, aware, in UTC. It may jump."""
+        """Return the current time as an aware ``datetime`` in UTC. It may jump."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some moment; they never go back."""
+        """Return the seconds since a fixed moment. They never decrease."""
         ...
 
     def limit(self, seconds: float | None) -> AbstractContextManager[anyio.CancelScope]:
-        """Give the block at most so many seconds (``None``: any number), like :func:`anyio.move_on_after`."""
+        """Cancel the block after so many seconds, like :func:`anyio.move_on_after`.
+
+        ``None`` sets no limit.
+        """
         ...
 
 
@@ -40,23 +43,23 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
+        """Return the current time, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since some moment."""
+        """Return the seconds since a fixed moment."""
         return time.monotonic()
 
     def limit(self, seconds: float | None) -> AbstractContextManager[anyio.CancelScope]:
-        """Give the block at most so many seconds."""
+        """Cancel the block after so many seconds."""
         return anyio.move_on_after(seconds)
 
 
 class ManualClock:
-    """A clock that is moved by hand, in the event loop that uses it.
+    """A clock that stands still until :meth:`advance` is called. It belongs to one event loop.
 
     Args:
-        now: where it begins; aware.
+        now: the time at which it starts; an aware ``datetime``.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -66,16 +69,16 @@ class ManualClock:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
+        """Return the current time of this clock, in UTC."""
         return self._now + timedelta(seconds=self._passed)
 
     def monotonic(self) -> float:
-        """Return the seconds that it was moved by so far."""
+        """Return the seconds that it has been advanced by."""
         return self._passed
 
     @contextmanager
     def limit(self, seconds: float | None) -> Generator[anyio.CancelScope]:
-        """Give the block at most so many of this clock's seconds."""
+        """Cancel the block after so many seconds of this clock."""
         with anyio.CancelScope() as scope:
             if seconds is not None and seconds <= 0:
                 scope.cancel()
@@ -86,23 +89,27 @@ class ManualClock:
             yield scope
 
     async def advance(self, seconds: float) -> None:
-        """Move on, and let everybody who waited for it, and those who wait for them in turn, have their turn.
+        """Advance the clock. The limits that pass are applied in order, at their own times.
+
+        Other tasks run after each limit, so that the effects of one limit happen before the next.
 
         Args:
-            seconds: how far; timers on the way go off in their order.
+            seconds: by how much.
         """
-        await _let_others_run()  # what they wait for may not be set up yet
+        # Tasks that were started just now may not have set their limits yet.
+        await _let_others_run()
         end = self._passed + seconds
         while self._timers and self._timers[0][0] <= end:
-            due, _, ring = heapq.heappop(self._timers)
+            due, _, cancel = heapq.heappop(self._timers)
             self._passed = max(self._passed, due)
-            ring()
+            cancel()
             await _let_others_run()
         self._passed = end
         await _let_others_run()
 
 
 async def _let_others_run() -> None:
-    # A chain of wake-ups takes a turn of the loop for each link; those of this package are a handful of links long.
+    # When a task wakes another task, the second one runs in the next iteration of the event loop.
+    # The chains in this package are shorter than 20.
     for _ in range(20):
         await asyncio.sleep(0)

@@ -1,7 +1,8 @@
-"""One platform per data directory, and where it is to be found.
+"""The data directory: its lock, and the file that names the platform that runs on it.
 
-The lock is the kernel's: it goes with the process, however that ends. The run file says who holds it, and may be left
-behind by a killed platform; whoever reads it checks.
+Only one platform runs on a data directory. The lock belongs to the kernel, which releases it when
+the process ends, even if it is killed. The run file holds the platform's process id and URL. A
+killed platform leaves its run file behind, so readers check the lock as well.
 """
 
 from __future__ import annotations
@@ -17,33 +18,42 @@ from typing import Any, cast
 
 import attrs
 
+from inferencekey.local.defaults import default_data_dir
 from inferencekey.local.errors import PlatformError
 
 __all__ = [
     "DirectoryLock",
     "RunFile",
+    "create_private",
     "is_locked",
-    "make_private",
     "read_run_file",
     "remove_run_file",
+    "resolve_data_dir",
     "write_run_file",
 ]
 
 
 @attrs.frozen(kw_only=True)
 class RunFile:
-    """Who runs the platform of a data directory, and where it answers."""
+    """The platform that runs on a data directory: its process, its URL and its start (UTC)."""
 
     pid: int
     base_url: str
     started_at: str
 
 
-def make_private(directory: Path) -> None:
-    """Create the directory for its owner only; one that exists stays as it is.
+def resolve_data_dir(data_dir: Path | str | None) -> Path:
+    """Return the data directory as an absolute path; ``None`` stands for this user's."""
+    if data_dir is None:
+        return default_data_dir()
+    return Path(data_dir).expanduser().absolute()
+
+
+def create_private(directory: Path) -> None:
+    """Create the directory with permissions for its owner only, unless it exists.
 
     Raises:
-        PlatformError: it cannot be created, is no directory, or cannot be written to.
+        PlatformError: it cannot be created, is not a directory, or is not writable.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,10 +68,10 @@ def make_private(directory: Path) -> None:
 
 
 class DirectoryLock:
-    """Holds a data directory for this process.
+    """The lock of a data directory, held by this process.
 
     Raises:
-        PlatformError: another platform holds it; the message says its pid.
+        PlatformError: another platform holds it; the message contains its process id.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -73,37 +83,41 @@ class DirectoryLock:
             raise PlatformError(
                 f"cannot use the data directory {data_dir}: {error.strerror}; choose another"
             ) from error
-        if not _locked_by_us(self._descriptor):
+        if not _try_lock(self._descriptor):
             os.close(self._descriptor)
-            running = read_run_file(data_dir)
-            who = f"pid {running.pid}, at {running.base_url}" if running else "another process"
+            holder = "another process"
+            run_file = read_run_file(data_dir)
+            if run_file is not None:
+                holder = f"pid {run_file.pid}, at {run_file.base_url}"
             raise PlatformError(
-                f"a local platform already runs on {data_dir} ({who}); stop it, or choose another data directory"
+                f"a local platform already runs on {data_dir} ({holder}); "
+                "stop it, or choose another data directory"
             )
 
     def release(self) -> None:
-        """Let the next platform in."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
-def _locked_by_us(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     for _ in range(10):
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        # Whoever only looks (is_locked) holds it for an instant, too.
+        # `is_locked` of another process may hold a shared lock for a moment, so one failure does
+        # not mean that a platform runs.
         time.sleep(0.02)
     return False
 
 
 def is_locked(data_dir: Path) -> bool:
-    """Whether a platform runs on this data directory now."""
+    """Whether a platform is running on this data directory."""
     try:
         descriptor = os.open(_lock_path(data_dir), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # Shared: two processes that look at the same time do not take each other for a platform.
+        # A shared lock, because two processes may ask at the same moment.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -113,22 +127,22 @@ def is_locked(data_dir: Path) -> bool:
 
 
 def write_run_file(data_dir: Path, base_url: str) -> None:
-    """Say that this process answers at *base_url*."""
-    fresh = _run_path(data_dir).with_suffix(".new")
+    """Write the run file: this process serves the platform at *base_url*."""
+    new = _run_path(data_dir).with_suffix(".new")
     content = {
         "pid": os.getpid(),
         "base_url": base_url,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file)
-    # A reader sees the old file or the new one, never half of one.
-    fresh.replace(_run_path(data_dir))
+    # Renaming is atomic, so a reader never sees an incomplete file.
+    new.replace(_run_path(data_dir))
 
 
 def read_run_file(data_dir: Path) -> RunFile | None:
-    """Return what the last platform wrote; ``None`` when there is nothing to be read."""
+    """Return the content of the run file; ``None`` if it is missing or invalid."""
     try:
         content: Any = json.loads(_run_path(data_dir).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -141,7 +155,7 @@ def read_run_file(data_dir: Path) -> RunFile | None:
 
 
 def remove_run_file(data_dir: Path) -> None:
-    """Forget the run file at the end of an orderly stop."""
+    """Delete the run file."""
     _run_path(data_dir).unlink(missing_ok=True)
 
 

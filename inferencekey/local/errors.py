@@ -1,4 +1,4 @@
-"""What goes wrong in the local platform: its folder, its store, a model, an engine."""
+"""The errors of the local platform: its directory, its store, models and engines."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ __all__ = ["EngineError", "IdempotencyConflict", "ModelFetchError", "PlatformErr
 
 
 class EngineError(InferenceKeyError):
-    """An engine cannot be started, does not become healthy, or keeps dying; the message says why in one line."""
+    """An engine cannot be started, does not become healthy, or ends again and again."""
 
 
 class ModelFetchError(EngineError):
-    """A model's file cannot be fetched, checked or stored; the message says what to do in one line."""
+    """A model's file cannot be downloaded, checked or stored."""
 
 
 class PlatformError(InferenceKeyError):
-    """The platform cannot run: its data directory, its port; the message says what to do in one line."""
+    """The platform cannot run, for example because its data directory or port is in use."""
 
 
 class StoreError(PlatformError):
-    """The store cannot be opened, read or written; the message says what to do in one line."""
+    """The store cannot be opened, read or written."""
 
 
 class IdempotencyConflict(InferenceKeyError):
-    """An ``Idempotency-Key`` came again where its first answer cannot be given again."""
+    """An ``Idempotency-Key`` was used again, and its first response cannot be repeated."""

@@ -1,4 +1,4 @@
-"""The local platform as one object: start it, ask where it is, mint tokens, stop it."""
+"""The local platform as one object: start it, get its URL, create tokens, stop it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from aiohttp import web
 from inferencekey.config import is_loopback
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock
-from inferencekey.local.control_plane.logs import Logs
-from inferencekey.local.control_plane.routes import Control
-from inferencekey.local.data_dir import DirectoryLock, make_private, remove_run_file, write_run_file
-from inferencekey.local.data_plane.engine_connection import EngineConnector
+from inferencekey.local.control_plane.logs import EngineLogs
+from inferencekey.local.control_plane.routes import ControlPlane
+from inferencekey.local.data_dir import (
+    DirectoryLock,
+    create_private,
+    remove_run_file,
+    resolve_data_dir,
+    write_run_file,
+)
+from inferencekey.local.data_plane.engine_client import engine_connector
 from inferencekey.local.data_plane.routes import Gateway
 from inferencekey.local.defaults import (
     CLOSE_SECONDS,
@@ -30,19 +36,20 @@ from inferencekey.local.defaults import (
     DEFAULT_PORT,
     DRAIN_SECONDS,
     HOLD_SECONDS,
-    default_data_dir,
 )
-from inferencekey.local.engines.choose import Choose, Engines
-from inferencekey.local.engines.programs.running import InstalledPrograms, programs_allowed
+from inferencekey.local.engines.choose import EngineChooser
+from inferencekey.local.engines.engine import Choose
+from inferencekey.local.engines.programs.pool import InstalledPrograms
+from inferencekey.local.engines.programs.selection import programs_allowed
 from inferencekey.local.engines.reap import reap
-from inferencekey.local.engines.stand_ins.engines import StandInEngines
+from inferencekey.local.engines.stand_ins.pool import StandInEngines
 from inferencekey.local.errors import PlatformError
-from inferencekey.local.http.guard import Guard, stamp
+from inferencekey.local.http.guard import Guard, add_request_id
 from inferencekey.local.http.hosts import HostRules
-from inferencekey.local.http.listen import BACKLOG, base_url, listen
-from inferencekey.local.manager.manager import Lifecycle
-from inferencekey.local.platform_log import platform_log
-from inferencekey.local.store.store import Store, store_path
+from inferencekey.local.http.listen import BACKLOG, base_url, open_listener
+from inferencekey.local.manager.manager import WorkloadManager
+from inferencekey.local.platform_log import open_platform_log
+from inferencekey.local.store import Store, store_path
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
 from inferencekey.local.store.writer import Writer
 
@@ -50,27 +57,31 @@ __all__ = ["LocalPlatform"]
 
 
 class LocalPlatform:
-    """Both planes of the platform's contract on this machine, with real engines behind them.
+    """Both planes of the platform's contract on this machine, with real engines.
 
-    Used as an asynchronous context manager: inside the block, requests are answered. Everything it knows is in its data
-    directory, and is there again the next time, however it ended.
+    Use it as an asynchronous context manager. Inside the block, it serves requests. Everything that
+    it stores is in its data directory, and is there again at the next start, even if the process
+    was killed.
 
     Args:
-        data_dir: where everything is kept; default: this user's own. Only one platform runs on it at a time.
-        host: the address to listen on. Anything but a loopback address lets other machines in.
-        port: 0 takes any free one.
-        cache_dir: where models are kept; default: the user's cache.
-        hold: seconds a call waits for a workload that is still coming up.
-        drain: seconds that calls in flight get when their engine is replaced, or their workload deleted or stopped by
-            its schedule.
-        close_seconds: what calls in flight get when the platform stops.
-        max_replicas: engines of one workload, at most; default: one for each processor, and at least 4.
-        clock: for schedules and everything else that takes long; default: the machine's.
+        data_dir: the data directory; default: this user's. Only one platform can run on it.
+        host: the address to listen on. With an address that is not a loopback address, other
+            machines can connect.
+        port: the port to listen on; 0 selects a free port.
+        cache_dir: where models are stored; default: the user's cache.
+        hold: how many seconds a call waits for a workload that is not ready yet.
+        drain: how many seconds running calls may continue when their engine is replaced, or when
+            their workload is deleted or stopped by its schedule.
+        close_seconds: how many seconds running calls may continue when the platform stops.
+        max_replicas: the maximum number of engines of one workload; default: one for each
+            processor, and at least 4.
+        clock: the clock for schedules and everything else that takes long; default: the machine's.
 
     Raises:
-        PlatformError: on entering: the data directory cannot be used or is in use, the port is taken, or the host is not
-            this machine's.
-        StoreError: on entering: the store cannot be read, or was written by a newer version.
+        PlatformError: on entering the block: the data directory cannot be used or is in use, the
+            port is in use, or the host is not an address of this machine.
+        StoreError: on entering the block: the store cannot be read, or was written by a newer
+            version.
     """
 
     def __init__(
@@ -86,9 +97,7 @@ class LocalPlatform:
         max_replicas: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._data_dir = (
-            Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-        )
+        self._data_dir = resolve_data_dir(data_dir)
         self._host = host
         self._port = port
         self._cache_dir = cache_dir
@@ -103,15 +112,15 @@ class LocalPlatform:
 
     @property
     def data_dir(self) -> Path:
-        """Where everything is kept."""
+        """The data directory."""
         return self._data_dir
 
     @property
     def base_url(self) -> str:
-        """What clients take as ``base_url``: ``http://127.0.0.1:PORT``.
+        """The base URL for clients, such as ``http://127.0.0.1:4747``.
 
         Raises:
-            PlatformError: it is not running.
+            PlatformError: the platform is not running.
         """
         if self._base_url is None:
             raise PlatformError("the local platform is not running")
@@ -119,28 +128,32 @@ class LocalPlatform:
 
     @property
     def exposed(self) -> bool:
-        """Whether other machines can reach it."""
+        """Whether other machines can connect to it."""
         return not is_loopback(self._host)
 
     def mint_sdk_token(self, project: str, scopes: Iterable[str] = DEFAULT_SCOPES) -> str:
         """Return a new control token for one project.
 
-        Synchronous, one short write: it can be called from any thread as well as from the loop.
+        This method is synchronous and makes one short write to the store. You can call it in the
+        event loop and from any thread.
 
         Raises:
-            ValidationError: the project or a scope is not one.
-            PlatformError: it is not running.
+            ValidationError: the project is not a slug, or a scope is unknown.
+            PlatformError: the platform is not running.
         """
-        return self._opened.mint_sdk_token(project, scopes).text
+        return self._running_store.mint_sdk_token(project, scopes).text
 
     def mint_live_token(self, *grants: str) -> str:
-        """Return a new data key for ``PROJECT/WORKLOAD`` or ``PROJECT/*``, one or several. Synchronous, as above.
+        """Return a new data key. This method is synchronous, as :meth:`mint_sdk_token` is.
+
+        Args:
+            grants: one or more of ``PROJECT/WORKLOAD`` and ``PROJECT/*``.
 
         Raises:
-            ValidationError: a grant is neither.
-            PlatformError: it is not running.
+            ValidationError: a grant has another form.
+            PlatformError: the platform is not running.
         """
-        return self._opened.mint_live_token(*grants).text
+        return self._running_store.mint_live_token(*grants).text
 
     async def __aenter__(self) -> LocalPlatform:
         async with AsyncExitStack() as stack:
@@ -156,31 +169,33 @@ class LocalPlatform:
     ) -> None:
         stack, self._stack = self._stack, None
         if stack is not None:
-            # Bounded by the waits inside; cut short, it would leave engines behind.
+            # Cancellation during the stop would leave engines running. Every wait of the stop has
+            # its own limit.
             with anyio.CancelScope(shield=True):
                 await stack.__aexit__(kind, error, trace)
 
     @property
-    def _opened(self) -> Store:
+    def _running_store(self) -> Store:
         if self._store is None:
             raise PlatformError("the local platform is not running")
         return self._store
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Bring everything up in an order that, backwards, takes everything down."""
+        """Start everything. Each step puts on the stack how it is undone, in reverse order."""
         for directory in (self._data_dir, self._data_dir / "logs", self._data_dir / "engines"):
-            make_private(directory)
+            create_private(directory)
         lock = DirectoryLock(self._data_dir)
         stack.callback(lock.release)
-        listener = listen(self._host, self._port)
+        listener = open_listener(self._host, self._port)
         stack.callback(listener.close)
         store = self._store = Store(store_path(self._data_dir))
         stack.callback(self._forget_store, store)
-        log = stack.enter_context(platform_log(self._data_dir / "logs" / "platform.log"))
+        log = stack.enter_context(open_platform_log(self._data_dir / "logs" / "platform.log"))
+        # The store lists engines only if the last platform was killed.
         await anyio.to_thread.run_sync(reap, store.engines())
         store.clear_engines()
 
-        engines = StandInEngines(
+        stand_ins = StandInEngines(
             self._data_dir, cache_dir=self._cache_dir, on_started=store.add_engine
         )
         programs = InstalledPrograms(
@@ -188,13 +203,14 @@ class LocalPlatform:
             allowed=programs_allowed(exposed=self.exposed),
             on_started=store.add_engine,
         )
-        stack.push_async_callback(_stop_engines, engines, programs, store)
-        choose = Engines(engines, programs)
+        stack.push_async_callback(_stop_engines, stand_ins, programs, store)
+        choose = EngineChooser(stand_ins, programs)
         programs.keep_logs(workload.id for workload in store.workloads())
         session = await stack.enter_async_context(_engine_session())
+        # The tasks use the session and the engines, so they end before these do.
         tasks = Background(log)
         stack.push_async_callback(tasks.aclose)
-        lifecycle = Lifecycle(
+        manager = WorkloadManager(
             tasks,
             choose,
             store.set_statuses,
@@ -204,8 +220,8 @@ class LocalPlatform:
             max_replicas=self._max_replicas,
             on_forgotten=choose.forget,
         )
-        lifecycle.start(store.workloads())
-        app = self._application(store, Writer(tasks), lifecycle, choose, session, log)
+        manager.start(store.workloads())
+        app = self._application(store, Writer(tasks), manager, choose, session, log)
         await stack.enter_async_context(_serving(app, listener, log))
         self._base_url = base_url(self._host, listener)
         stack.callback(self._forget_base_url)
@@ -217,25 +233,26 @@ class LocalPlatform:
         self,
         store: Store,
         write: Writer,
-        lifecycle: Lifecycle,
+        manager: WorkloadManager,
         choose: Choose,
         session: aiohttp.ClientSession,
         log: logging.Logger,
     ) -> web.Application:
         guard = Guard(HostRules(self._host, socket.gethostname()), log)
         app = web.Application(middlewares=[guard.middleware], client_max_size=DATA_BODY_BYTES)
-        app.on_response_prepare.append(stamp)
+        app.on_response_prepare.append(add_request_id)
         app.add_routes([web.get("/healthz", _healthz)])
-        app.add_routes(Control(store, write, lifecycle).routes())
-        app.add_routes(Logs(store, choose).routes())
-        app.add_routes(Gateway(store, lifecycle, session, hold=self._hold).routes())
+        app.add_routes(ControlPlane(store, write, manager).routes())
+        app.add_routes(EngineLogs(store, choose).routes())
+        app.add_routes(Gateway(store, manager, session, hold=self._hold).routes())
 
-        async def let_finish(_: web.Application) -> None:
-            lifecycle.close()
+        async def finish_calls(_: web.Application) -> None:
+            # Closing the manager ends the calls that wait for a workload.
+            manager.close()
             with anyio.move_on_after(self._close_seconds):
-                await guard.empty()
+                await guard.wait_until_idle()
 
-        app.on_shutdown.append(let_finish)
+        app.on_shutdown.append(finish_calls)
         return app
 
     def _forget_store(self, store: Store) -> None:
@@ -250,17 +267,21 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def _stop_engines(engines: StandInEngines, programs: InstalledPrograms, store: Store) -> None:
+async def _stop_engines(
+    stand_ins: StandInEngines, programs: InstalledPrograms, store: Store
+) -> None:
     await programs.aclose()
-    await engines.aclose()
+    await stand_ins.aclose()
     store.clear_engines()
 
 
 @asynccontextmanager
 async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
+    """Give the HTTP client of the gateway. It passes requests and responses on unchanged."""
+    # There is no total timeout, because the length of a generation has no limit.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with aiohttp.ClientSession(
-        connector=EngineConnector(),
+        connector=engine_connector(),
         timeout=timeout,
         trust_env=False,
         auto_decompress=False,
@@ -274,8 +295,8 @@ async def _engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
 async def _serving(
     app: web.Application, listener: socket.socket, log: logging.Logger
 ) -> AsyncGenerator[None]:
-    # A caller that leaves must stop what was being computed for it, streamed or not.
-    # Who was not done at the application's shutdown is not waited for again.
+    # `handler_cancellation`: when a caller disconnects, its engine must stop computing.
+    # `shutdown_timeout`: `finish_calls` has waited for the running calls already.
     runner = web.AppRunner(
         app, handler_cancellation=True, access_log=None, logger=log, shutdown_timeout=0.1
     )

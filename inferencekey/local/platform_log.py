@@ -1,4 +1,4 @@
-"""The platform's own log: a file for its owner's eyes, bounded, without secrets."""
+"""The log file of the platform: readable by its owner only, of bounded size, without secrets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-__all__ = ["platform_log"]
+__all__ = ["open_platform_log"]
 
 LOG_BYTES: Final = 5 * 1024 * 1024
 KEPT_FILES: Final = 2
 
 
 @contextmanager
-def platform_log(path: Path) -> Generator[logging.Logger]:
-    """Give a logger that writes to *path*; of its own, so that two platforms in one process do not share lines."""
-    handler = _PrivateFile(path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+def open_platform_log(path: Path) -> Generator[logging.Logger]:
+    """Give a logger that writes to *path*."""
+    handler = _PrivateFileHandler(
+        path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # `logging.getLogger` would give two platforms in one process the same logger.
     logger = logging.Logger("inferencekey.local", logging.INFO)
     logger.addHandler(handler)
     try:
@@ -31,7 +34,7 @@ def platform_log(path: Path) -> Generator[logging.Logger]:
         handler.close()
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
+class _PrivateFileHandler(logging.handlers.RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(
             self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600

@@ -1,4 +1,4 @@
-"""What the platform stores, as values. No SQLite here."""
+"""What the platform stores, as values. This module does not import SQLite."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ from typing import Any, Final
 
 import attrs
 
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
 
-__all__ = ["EngineRecord", "Minted", "Status", "StoredWorkload", "Token"]
+__all__ = ["EngineRecord", "MintedToken", "StoredStatus", "StoredWorkload", "Token"]
 
 
-_PROJECTS: Final = uuid.UUID("0b4f5ff6-52f1-4a7c-9a53-0f6f0f1c9d11")
+_PROJECT_IDS: Final = uuid.UUID("0b4f5ff6-52f1-4a7c-9a53-0f6f0f1c9d11")
 
 
 @attrs.frozen(kw_only=True)
 class StoredWorkload:
-    """A workload as stored. ``project`` is the project's slug; times are UTC."""
+    """A workload as it is stored.
+
+    The fields that are not listed here are those of
+    :data:`inferencekey.models.workload_fields.CREATE_FIELDS`.
+
+    Args:
+        id: its id, a UUID.
+        project: the slug of its project.
+        created_at: RFC 3339, UTC.
+        updated_at: RFC 3339, UTC.
+    """
 
     id: str
     project: str
@@ -41,24 +51,25 @@ class StoredWorkload:
         """Return the workload as the control plane sends it."""
         wire = attrs.asdict(self, recurse=False)
         del wire["project"]
-        # A project is nothing but its slug here; its id is derived, so that it is the same in every answer.
-        wire["project_id"] = str(uuid.uuid5(_PROJECTS, self.project))
+        # The local platform does not store projects. It derives the id of a project from its slug,
+        # so that the id is the same in every response.
+        wire["project_id"] = str(uuid.uuid5(_PROJECT_IDS, self.project))
         wire["project_slug"] = self.project
         wire["workload_slug"] = self.slug
         return wire
 
 
 @attrs.frozen(kw_only=True)
-class Status:
-    """Where a workload is.
+class StoredStatus:
+    """The stored status of a workload.
 
     Args:
-        phase: the contract's word.
+        phase: one of the phases of the platform's contract.
         message: one line for people.
-        step: a finer position within the phase.
-        served_by: the model that really answers, once there is one.
-        running: engines that answer.
-        wanted: engines that there are to be.
+        step: the step within the phase.
+        served_by: the model that answers, which may be a stand-in; ``None`` while there is none.
+        running: how many engines answer.
+        wanted: how many engines there should be.
         updated_at: RFC 3339, UTC.
     """
 
@@ -73,14 +84,14 @@ class Status:
 
 @attrs.frozen(kw_only=True)
 class Token:
-    """A token as the store knows it: everything but the secret.
+    """A token as it is stored, without its secret.
 
     Args:
-        id: the 8 hex characters in the middle, as redacted tokens show them.
+        id: the 8 hexadecimal digits in its middle, which a redacted token shows.
         kind: ``"sdk"`` for the control plane, ``"live"`` for the data plane.
-        project: the one project of an ``sdk`` token; ``None`` for ``live``.
-        scopes: of an ``sdk`` token.
-        grants: of a ``live`` token: ``project/workload`` or ``project/*``.
+        project: the project of an ``sdk`` token; ``None`` for a ``live`` token.
+        scopes: the scopes of an ``sdk`` token.
+        grants: the grants of a ``live`` token: ``project/workload`` or ``project/*``.
         created_at: UTC.
         revoked_at: UTC; ``None`` while it is valid.
     """
@@ -95,12 +106,12 @@ class Token:
 
 
 @attrs.frozen
-class Minted:
-    """A fresh token: the only moment its text exists.
+class MintedToken:
+    """A new token with its text, which is not stored.
 
     Args:
-        text: the token itself; show it once.
-        id: what it is called from now on.
+        text: the token; show it to its owner now, because it cannot be read again.
+        id: its id.
     """
 
     text: str = attrs.field(repr=False)
@@ -109,11 +120,13 @@ class Minted:
 
 @attrs.frozen
 class EngineRecord:
-    """Enough to recognise an engine's process later.
+    """What identifies an engine's process later.
+
+    The process id alone is not enough: the operating system gives it to another process later.
 
     Attributes:
-        pid: its process id, which is also its process group's.
-        create_time: when it began, in seconds since the epoch, as psutil says it.
+        pid: its process id, which is also the id of its process group.
+        create_time: when it was started, in seconds since the epoch, as psutil reports it.
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""What a local platform is doing, read from its data directory alone: it need not run, and is not asked."""
+"""The status of a local platform, read from its data directory, whether it runs or not."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from pathlib import Path
 
 import attrs
 
-from inferencekey.local.data_dir import is_locked, read_run_file
-from inferencekey.local.defaults import default_data_dir
+from inferencekey.local.data_dir import is_locked, read_run_file, resolve_data_dir
 from inferencekey.local.engines.reap import still_running
-from inferencekey.local.records import Status
-from inferencekey.local.store.store import Store, store_path
+from inferencekey.local.records import StoredStatus
+from inferencekey.local.store import Store, store_path
 
 __all__ = ["PlatformStatus", "WorkloadStatus", "platform_status"]
 
 
 @attrs.frozen(kw_only=True)
 class WorkloadStatus:
-    """One workload as of the last word about it.
+    """The last known status of one workload.
 
     Args:
         project: the project's slug.
         slug: the workload's slug.
-        task_type: as declared.
-        backend: as declared.
-        model_name: the model that was asked for.
-        phase: ``scheduling``, ``provisioning``, ``bootstrapping``, ``ready`` or ``error``; ``stopped`` while no platform runs.
+        task_type: the task type of the workload.
+        backend: the backend of the workload.
+        model_name: the model that the workload names.
+        phase: ``scheduling``, ``provisioning``, ``bootstrapping``, ``ready`` or ``error``;
+            ``stopped`` if no platform is running.
         message: one line for people.
-        served_by: the model that really answers; ``None`` while none does.
-        running: engines that answer.
-        wanted: engines that there are to be: the policy's word, its schedule's or the load's.
+        served_by: the model that answers, which may be a stand-in; ``None`` if there is none.
+        running: how many engines answer.
+        wanted: how many engines there should be, by the workload's policy, schedule and load.
         updated_at: RFC 3339, UTC.
     """
 
@@ -47,26 +47,25 @@ class WorkloadStatus:
 
     @property
     def line(self) -> str:
-        """The phase, with the engines that answer of those that there are to be: ``ready 2/2``."""
-        return (
-            f"{self.phase} {self.running}/{self.wanted}"
-            if self.running or self.wanted
-            else self.phase
-        )
+        """The phase with the numbers of running and wanted engines, such as ``ready 2/2``."""
+        if not self.running and not self.wanted:
+            return self.phase
+        return f"{self.phase} {self.running}/{self.wanted}"
 
 
 @attrs.frozen(kw_only=True)
 class PlatformStatus:
-    """A data directory's platform.
+    """The status of the platform of one data directory.
 
     Args:
-        running: whether a platform holds the directory now.
-        pid: its process; ``None`` while none runs.
-        base_url: where it answers; ``None`` while none runs.
-        started_at: RFC 3339, UTC; ``None`` while none runs.
-        data_dir: the directory.
-        workloads: all of them, oldest first.
-        engines: the pids of the engines that run, those that a killed platform left behind included.
+        running: whether a platform is running.
+        pid: its process id; ``None`` if it is not running.
+        base_url: its URL; ``None`` if it is not running.
+        started_at: RFC 3339, UTC; ``None`` if it is not running.
+        data_dir: the data directory.
+        workloads: all its workloads, oldest first.
+        engines: the process ids of the running engines, including engines that a killed platform
+            left behind.
     """
 
     running: bool
@@ -79,41 +78,46 @@ class PlatformStatus:
 
 
 def platform_status(data_dir: Path | str | None = None) -> PlatformStatus:
-    """Return the status of the platform of *data_dir* (default: this user's).
+    """Return the status of a platform.
+
+    Args:
+        data_dir: its data directory; default: this user's.
 
     Raises:
-        StoreError: the store is there and cannot be read.
+        StoreError: the store exists and cannot be read.
     """
-    where = Path(data_dir).expanduser().absolute() if data_dir is not None else default_data_dir()
-    running = is_locked(where)
-    run = read_run_file(where) if running else None
+    directory = resolve_data_dir(data_dir)
+    running = is_locked(directory)
+    # A platform that was killed leaves its run file behind.
+    run_file = read_run_file(directory) if running else None
     workloads: tuple[WorkloadStatus, ...] = ()
     engines: tuple[int, ...] = ()
-    path = store_path(where)
+    path = store_path(directory)
     if path.is_file():
         with Store(path) as store:
             workloads = _workloads(store, running)
             engines = tuple(engine.pid for engine in store.engines() if still_running(engine))
     return PlatformStatus(
         running=running,
-        pid=run.pid if run else None,
-        base_url=run.base_url if run else None,
-        started_at=run.started_at if run else None,
-        data_dir=where,
+        pid=run_file.pid if run_file else None,
+        base_url=run_file.base_url if run_file else None,
+        started_at=run_file.started_at if run_file else None,
+        data_dir=directory,
         workloads=workloads,
         engines=engines,
     )
 
 
 def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
-    known = store.statuses()
-    stopped = Status(phase="stopped", message="the platform is not running")
-    unheard = Status(phase="scheduling", message="")
-    found: list[WorkloadStatus] = []
+    stored = store.statuses() if running else {}
+    missing = StoredStatus(phase="scheduling", message="")
+    if not running:
+        # The status that a platform stored before it ended is no longer true.
+        missing = StoredStatus(phase="stopped", message="the platform is not running")
+    statuses: list[WorkloadStatus] = []
     for workload in store.workloads():
-        # What a platform that is gone said last is no longer true.
-        status = known.get(workload.id, unheard) if running else stopped
-        found.append(
+        status = stored.get(workload.id, missing)
+        statuses.append(
             WorkloadStatus(
                 project=workload.project,
                 slug=workload.slug,
@@ -128,4 +132,4 @@ def _workloads(store: Store, running: bool) -> tuple[WorkloadStatus, ...]:
                 updated_at=status.updated_at or workload.updated_at,
             )
         )
-    return tuple(found)
+    return tuple(statuses)

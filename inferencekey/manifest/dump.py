@@ -1,4 +1,4 @@
-"""Specs in, a manifest's text out; and live workloads as specs."""
+"""From specs to the text of a manifest, and from live workloads to specs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, Final, Literal, cast
 from inferencekey._core.control.policies import known_settings
 from inferencekey._core.control.specs import SECRET, spec_problems
 from inferencekey._core.json import plain
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest.variables import escaped
-from inferencekey.models import Backend, ExecutionPolicy, Workload, WorkloadSpec
+from inferencekey.models import ExecutionPolicy, Workload, WorkloadSpec
+from inferencekey.models.spec import SPEC_FIELDS
 from inferencekey.models.toml import escaped_controls, toml_text
+from inferencekey.models.workload_fields import CONFIG_FIELDS
 
 __all__ = ["FORMATS", "Format", "dump_manifest", "spec_of"]
 
@@ -32,9 +34,10 @@ def dump_manifest(
         format: ``"toml"``, ``"yaml"`` or ``"json"``.
 
     Raises:
-        ConfigurationError: a spec holds a credential, or *format* is YAML and the library for it is not installed.
-        ValidationError: a spec is not valid, or holds what the format cannot carry (TOML has no null); the message names the
-            workload.
+        ConfigurationError: a spec has a credential, or *format* is YAML and the library for it is
+            not installed.
+        ValidationError: a spec is not valid, or has a value that the format does not have (TOML has
+            no null); the message names the workload.
     """
     if format not in FORMATS:
         raise ValidationError.of(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
@@ -55,56 +58,48 @@ def dump_manifest(
 def spec_of(workload: Workload) -> WorkloadSpec:
     """Return the spec of a live workload; ``ensure`` of it changes nothing.
 
-    ``command`` and ``vllm_version`` are taken out of ``config``; what is null is left out, and so are a blank command and
-    settings of a policy that only the server knows.
+    ``command`` and ``vllm_version`` are taken out of ``config``. Nulls are left out, and so are a
+    blank command and settings of a policy that only the server knows.
 
     Raises:
-        ConfigurationError: the workload holds a credential, which must not be written down.
-        ValidationError: the workload is of a kind that this version does not know, so that no spec says the same.
+        ConfigurationError: the workload has a credential, which must not be written to a file.
+        ValidationError: this version does not know some value of the workload, so that no spec can
+            describe it.
     """
     config = dict(cast("Mapping[str, Any]", _without_null(workload.config or {})))
-    lifted = (
-        ("command", "vllm_version")
-        if workload.backend in (Backend.VLLM, Backend.VLLM_OMNI)
-        else ("command",)
-    )
-    taken = {name: config.pop(name) for name in lifted if isinstance(config.get(name), str)}
-    policy, settings = workload.execution_policy, _without_null(workload.execution_policy_config)
-    if isinstance(policy, ExecutionPolicy) and settings is not None:
-        settings = known_settings(policy, settings)
-    spec = WorkloadSpec(
-        name=workload.name,
-        slug=workload.slug,
-        model=workload.model_name,
-        backend=workload.backend,
-        task_type=workload.task_type,
-        description=workload.description,
-        config=config or None,
-        worker_id=workload.worker_id,
-        gpu_resource_id=workload.gpu_resource_id,
-        execution_policy=policy,
-        execution_policy_config=settings,
-        **{name: text for name, text in taken.items() if text.strip()},
-    )
+    values: dict[str, Any] = {
+        field.name: getattr(workload, field.wire) for field in SPEC_FIELDS if field.stored == "body"
+    }
+    for field in CONFIG_FIELDS:
+        if field.applies_to(workload.backend) and isinstance(config.get(field.wire), str):
+            text = config.pop(field.wire)
+            values[field.name] = text if text.strip() else None
+    values["config"] = config or None
+    settings = _without_null(workload.execution_policy_config)
+    if isinstance(workload.execution_policy, ExecutionPolicy) and settings is not None:
+        settings = known_settings(workload.execution_policy, settings)
+    values["execution_policy_config"] = settings
+    spec = WorkloadSpec(**values)
     _check(spec)
     return spec
 
 
 def _check(spec: WorkloadSpec) -> None:
     problems = spec_problems(spec)
-    words = "; ".join(problem.message for problem in problems)
+    reasons = "; ".join(problem.message for problem in problems)
     # A spec's text may mention a token; a file that is committed must not hold one.
-    told = [
+    mentions = [
         name
         for name, value in spec.to_dict().items()
         if isinstance(value, str) and redact(value) != value
     ]
-    if told and not words:
-        words = f"{', '.join(told)} holds a token; {SECRET}"
-    if told or any(problem.secret for problem in problems):
-        raise ConfigurationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
+    if mentions and not reasons:
+        reasons = f"{', '.join(mentions)} contains a token; {SECRET}"
+    message = f"the workload {spec.slug!r} cannot be written to a manifest: {reasons}"
+    if mentions or any(problem.secret for problem in problems):
+        raise ConfigurationError.of(message)
     if problems:
-        raise ValidationError.of(f"the workload {spec.slug!r} cannot be written down: {words}")
+        raise ValidationError.of(message)
 
 
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
@@ -126,7 +121,10 @@ def _escaped(value: Any) -> Any:
 
 
 def _without_null(value: Any) -> Any:
-    """Return a mapping without its nulls, and without those of mappings in it; lists are compared whole and stay."""
+    """Return a mapping without the nulls in it and in its mappings.
+
+    Lists stay as they are, because they are compared as a whole.
+    """
     if not isinstance(value, Mapping):
         return value
     values = cast("Mapping[str, Any]", value)
@@ -137,6 +135,5 @@ def _check_toml(values: dict[str, Any]) -> None:
     try:
         toml_text(values)
     except ValidationError as error:
-        what = error.detail
-        message = f"the workload {values['slug']!r}: {what}; write it as yaml or json"
+        message = f"the workload {values['slug']!r}: {error.detail}; use YAML or JSON"
         raise ValidationError.of(message) from None

@@ -1,4 +1,4 @@
-"""The values of a file with the environment's variables in place, and nothing in them that JSON does not have."""
+"""The values of a file with its variables replaced, and with nothing that JSON does not have."""
 
 from __future__ import annotations
 
@@ -18,53 +18,58 @@ __all__ = ["expanded_source"]
 def expanded_source(
     source: Source, environ: Mapping[str, str]
 ) -> tuple[Source, list[ManifestProblem]]:
-    """Return the file with ``${VAR}`` in place in every text, and what is wrong with its single values."""
-    walk = _Walk(source, environ)
-    values = walk.value(source.values, ())
-    return attrs.evolve(source, values=values, spoiled=frozenset(walk.spoiled)), walk.problems
+    """Replace ``${VAR}`` in every string of a file.
+
+    Returns:
+        The file, and what is wrong with its single values.
+    """
+    expansion = _Expansion(source, environ)
+    values = expansion.value(source.values, ())
+    result = attrs.evolve(source, values=values, problematic=frozenset(expansion.problematic))
+    return result, expansion.problems
 
 
-class _Walk:
+class _Expansion:
     def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
         self.source = source
         self.environ = environ
         self.problems: list[ManifestProblem] = []
-        self.spoiled: set[Keys] = set()
+        self.problematic: set[Keys] = set()
 
     def value(self, value: Any, keys: Keys) -> Any:
         if isinstance(value, dict):
             values = cast("dict[str, Any]", value)
             return {key: self.value(inner, (*keys, key)) for key, inner in values.items()}
         if isinstance(value, list):
-            return [
-                self.value(inner, (*keys, index))
-                for index, inner in enumerate(cast("list[Any]", value))
-            ]
+            items = enumerate(cast("list[Any]", value))
+            return [self.value(inner, (*keys, index)) for index, inner in items]
         if isinstance(value, str) and keys != ("$schema",):
-            return self.text(value, keys)
+            return self.string(value, keys)
         if isinstance(value, float) and not math.isfinite(value):
-            self.say(keys, f"{_field(keys)} must be a finite number; got {value}")
+            self.add_problem(keys, f"{_field(keys)} must be a finite number; got {value}")
         elif not isinstance(value, (str, int, float, type(None))):
-            self.say(
-                keys,
-                f"{_field(keys)} must be a string; got a {type(value).__name__}; write it in quotes",
-            )
+            # TOML has dates and times, which JSON, and so a workload, does not have.
+            kind = type(value).__name__
+            message = f"{_field(keys)} must be a string; got a {kind}; write it in quotes"
+            self.add_problem(keys, message)
         return value
 
-    def text(self, text: str, keys: Keys) -> str:
-        result, wrong = expanded(text, self.environ, command=keys[-1:] == ("command",))
-        for message in wrong:
-            self.say(keys, f"{_field(keys)}: {message}")
+    def string(self, text: str, keys: Keys) -> str:
+        result, messages = expanded(text, self.environ, command=keys[-1:] == ("command",))
+        for message in messages:
+            self.add_problem(keys, f"{_field(keys)}: {message}")
         return result
 
-    def say(self, keys: Keys, message: str) -> None:
-        self.spoiled.add(keys)
+    def add_problem(self, keys: Keys, message: str) -> None:
+        self.problematic.add(keys)
         self.problems.append(self.source.problem(keys, message))
 
 
 def _field(keys: Keys) -> str:
-    """Return the name of a value as the problems of specs have it: the field, and the keys inside."""
-    inside = (
-        keys[2:] if keys[:1] == ("workloads",) else keys[1:] if keys[:1] == ("defaults",) else keys
-    )
+    """Return a value's name as the problems of specs have it: the field, and the keys inside."""
+    inside = keys
+    if keys[:1] == ("workloads",):
+        inside = keys[2:]  # without the index
+    elif keys[:1] == ("defaults",):
+        inside = keys[1:]
     return ".".join(map(str, inside or keys)) or "the manifest"

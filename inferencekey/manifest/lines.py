@@ -1,4 +1,4 @@
-"""From places in a text to lines."""
+"""From positions in a text to lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["LineNumbers"]
 
 
 class LineNumbers:
-    """The line of each place in a text.
+    """The line of each position in a text.
 
     Args:
         text: the text; its lines end with ``\\n``.
@@ -21,6 +21,6 @@ class LineNumbers:
             self._starts.append(at + 1)
             at = text.find("\n", at + 1)
 
-    def at(self, place: int) -> int:
-        """Return the line, from 1, of a place, from 0."""
-        return bisect_right(self._starts, place)
+    def at(self, position: int) -> int:
+        """Return the line, counted from 1, of a position, counted from 0."""
+        return bisect_right(self._starts, position)

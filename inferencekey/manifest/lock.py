@@ -1,8 +1,8 @@
-"""``inferencekey.lock``: which live workloads a manifest's applies recorded as its own.
+"""``inferencekey.lock``: which workloads the applies of a manifest created.
 
-It stands beside the manifest and is meant to be committed. One workload is one line, in a stable order, so that two
-branches that add workloads merge. Each is recorded with the id it has on its platform: a workload that somebody deleted
-and made anew is another, and not the manifest's.
+The file is beside the manifest and should be committed. It has one line per workload, in a stable
+order, so that two branches that add workloads can be merged. Each workload is recorded with
+its id: one that another caller deleted and created again has another id, and is not the manifest's.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["Lock", "LockEntry"]
 
 _VERSION: Final = 1
 _HEAD: Final = f"""\
-# Written by `inferencekey apply`: the live workloads that this manifest's applies made, which alone `--prune` removes.
-# Commit it. Where two branches meet, keep the lines of both.
+# Written by `inferencekey apply`: the workloads that it created from this manifest, by id.
+# Commit this file; --prune and destroy remove only these. In a merge, keep the lines of both.
 version = {_VERSION}
 """
 _CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?: |$)")
@@ -51,7 +51,9 @@ class LockEntry:
 
 @attrs.frozen
 class Lock:
-    """The recorded workloads. A value: :meth:`record` and :meth:`forget` return a new one, :meth:`write` saves it.
+    """The recorded workloads.
+
+    A lock is a value: :meth:`record` and :meth:`forget` return a new one, :meth:`write` saves it.
 
     Args:
         path: the lock file.
@@ -63,11 +65,11 @@ class Lock:
 
     @classmethod
     def read(cls, path: Path) -> Lock:
-        """Read a lock file; one that is not there holds nothing.
+        """Read a lock file. A file that does not exist has no records.
 
         Raises:
-            ConfigurationError: it holds the marks of a merge conflict, or is not a lock file of this version; the message
-                has the line and what to do.
+            ConfigurationError: it has the markers of a merge conflict, or is not a lock file of
+                this version; the message has the line and what to do.
             OSError: it cannot be read.
         """
         try:
@@ -75,19 +77,20 @@ class Lock:
         except FileNotFoundError:
             return cls(path)
         except UnicodeDecodeError:
-            raise _broken(path, None, "is not a string in UTF-8") from None
+            raise _broken(path, None, "is not UTF-8 text") from None
         for number, line in enumerate(text.splitlines(), 1):
             if _CONFLICT.match(line):
                 raise _broken(
                     path,
                     number,
-                    "holds a merge conflict; keep the lines of both sides and drop the marks",
+                    "has a merge conflict; keep the lines of both sides and remove the conflict "
+                    "markers",
                 )
         try:
             values = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            _check_twice(path, text)
-            raise _broken(path, None, f"is not what apply wrote ({error})") from None
+            _check_duplicates(path, text)
+            raise _broken(path, None, f"is not a valid lock file ({error})") from None
         return cls(path, frozenset(_entries(path, values)))
 
     def ids(self, base_url: str, project: str) -> Mapping[str, str]:
@@ -99,22 +102,24 @@ class Lock:
         }
 
     def record(self, base_url: str, project: str, slug: str, id: str) -> Lock:
-        """Return the lock with this workload recorded as the manifest's own, in the place of an earlier one of its slug."""
+        """Return the lock with this workload; it replaces an earlier record of the same slug."""
         entry = LockEntry(base_url, project, slug, id)
         return attrs.evolve(self, entries=self.forget(base_url, project, slug).entries | {entry})
 
     def forget(self, base_url: str, project: str, slug: str) -> Lock:
         """Return the lock without this workload."""
-        gone = (base_url, project, slug)
-        return attrs.evolve(
-            self,
-            entries=frozenset(e for e in self.entries if (e.base_url, e.project, e.slug) != gone),
+        forgotten = (base_url, project, slug)
+        kept = frozenset(
+            entry
+            for entry in self.entries
+            if (entry.base_url, entry.project, entry.slug) != forgotten
         )
+        return attrs.evolve(self, entries=kept)
 
     def prunable(
         self, base_url: str, project: str, live: Iterable[Workload], wanted: Collection[str]
     ) -> tuple[Workload, ...]:
-        """Return the live workloads that the manifest no longer wants and that are its own to remove.
+        """Return the live workloads that the lock records and the manifest no longer declares.
 
         Args:
             base_url: the platform.
@@ -123,25 +128,29 @@ class Lock:
             wanted: the canonical slugs that the manifest declares for the project.
         """
         ids = self.ids(base_url, project)
-        return tuple(one for one in live if one.slug not in wanted and ids.get(one.slug) == one.id)
+        return tuple(
+            workload
+            for workload in live
+            if workload.slug not in wanted and ids.get(workload.slug) == workload.id
+        )
 
     def write(self) -> None:
-        """Save it, whole or not at all; whoever reads meanwhile gets the old one.
+        """Save it, whole or not at all; another process that reads meanwhile gets the old one.
 
         Raises:
             OSError: it cannot be written.
         """
-        path = self.path.resolve()  # the lock file may be a link, which stays
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path = self.path.resolve()  # a lock file that is a link stays one
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with open(beside, "w", encoding="utf-8", newline="\n") as file:
+            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
                 file.write(str(self))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
-                beside.unlink()
+                temporary.unlink()
             raise
 
     def __str__(self) -> str:
@@ -159,21 +168,24 @@ def _entries(path: Path, values: Mapping[str, Any]) -> Iterator[LockEntry]:
     platforms = dict(values)
     version = platforms.pop("version", None)
     if version != _VERSION:
-        raise _broken(
-            path, None, f"is of version {version!r}, and this inferencekey reads version {_VERSION}"
-        )
+        what = f"has version {version!r}, but this inferencekey reads only version {_VERSION}"
+        raise _broken(path, None, what)
     for base_url, projects in platforms.items():
         for project, ids in _table(path, projects, base_url).items():
             for slug, id in _table(path, ids, f"{base_url} {project}").items():
                 if not isinstance(id, str):
                     raise _broken(
-                        path, None, f"is not what apply wrote (the id of {slug} is no text)"
+                        path, None, f"is not a valid lock file (the id of {slug} must be a string)"
                     )
                 yield LockEntry(base_url, project, slug, id)
 
 
-def _check_twice(path: Path, text: str) -> None:
-    """Say which workload or section stands twice, as where two branches made the same: TOML's own words do not tell."""
+def _check_duplicates(path: Path, text: str) -> None:
+    """Raise an error for a workload or section that is there twice.
+
+    Two branches that created the same workload leave such a file, and the error of ``tomllib`` does
+    not name it.
+    """
     section = ""
     first: dict[tuple[str, str], str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -183,7 +195,7 @@ def _check_twice(path: Path, text: str) -> None:
                 raise _broken(
                     path,
                     number,
-                    f"{section} stands here twice; put its lines under one",
+                    f"{section} is there twice; put its lines under one of the two",
                     restore=False,
                 )
             first[section, ""] = section
@@ -191,7 +203,10 @@ def _check_twice(path: Path, text: str) -> None:
         if equals and section:
             if (section, key) in first:
                 slug = key.strip('"')
-                what = f"{slug} stands here twice, as {first[section, key]} and as {id}; keep the line whose id is live"
+                what = (
+                    f"{slug} is there twice, with the ids {first[section, key]} and {id}; "
+                    "keep the line with the id of the live workload"
+                )
                 raise _broken(
                     path,
                     number,
@@ -203,7 +218,7 @@ def _check_twice(path: Path, text: str) -> None:
 
 def _table(path: Path, value: object, what: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise _broken(path, None, f"is not what apply wrote ({what} is no table)")
+        raise _broken(path, None, f"is not a valid lock file ({what} must be a table)")
     return cast("dict[str, object]", value)
 
 
@@ -211,5 +226,8 @@ def _broken(path: Path, line: int | None, what: str, *, restore: bool = True) ->
     place = str(path) if line is None else f"{path}:{line}"
     advice = ""
     if restore:
-        advice = " Restore it from version control, or delete it: then --prune removes none of what was made so far."
+        advice = (
+            " Restore it from version control. If you delete it, --prune no longer removes "
+            "what was created so far."
+        )
     return ConfigurationError.of(f"{place}: {what}.{advice}")

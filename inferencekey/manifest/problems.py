@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
 
 __all__ = ["ManifestError", "ManifestProblem"]
@@ -19,8 +19,8 @@ class ManifestProblem:
     """One mistake.
 
     Args:
-        path: the file (or, where no file is to blame, the directory).
-        line: the line, from 1; ``None`` where there is none to name.
+        path: the file, or the directory if the problem is in no single file.
+        line: the line, counted from 1; ``None`` if the problem is not in a line.
         message: what is wrong and what to write instead; tokens in it are redacted.
     """
 
@@ -34,7 +34,7 @@ class ManifestProblem:
 
 
 class ManifestError(ValidationError):
-    """A manifest cannot be used. Its text is all problems, one per line, as ``file:line: message``.
+    """A manifest has mistakes. The text has all of them, one per line: ``file:line: message``.
 
     Attributes:
         problems: all of them, by file and line.
@@ -43,7 +43,7 @@ class ManifestError(ValidationError):
     problems: tuple[ManifestProblem, ...]
 
     def __init__(
-        self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **answer: Any
+        self, message: str = "", *, problems: Sequence[ManifestProblem] = (), **response: Any
     ) -> None:
-        super().__init__(message or "\n".join(map(str, problems)), **answer)
+        super().__init__(message or "\n".join(map(str, problems)), **response)
         self.problems = tuple(problems)

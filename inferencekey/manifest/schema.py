@@ -1,20 +1,20 @@
 """The JSON Schema of a manifest, generated from the models, for editors.
 
-An editor sees one file. It cannot know what ``[defaults]`` of the same or of another file add to a workload, so fields
-are demanded only where there are none to come: in a file with ``project`` and without ``defaults``. Loading is stricter.
+An editor sees one file, and not the ``[defaults]`` that another file of a directory may have.
+So the schema requires fields only in a file with ``project`` and without ``defaults``.
+Loading is stricter.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from inferencekey._core.control.specs import ENUMS, MAPPINGS
 from inferencekey.manifest.entry import DEFAULTS, FIELDS
-from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec
+from inferencekey.models import ExecutionPolicy
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS, WorkloadField
 
 __all__ = ["manifest_schema"]
 
@@ -34,14 +34,15 @@ def manifest_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "inferencekey manifest",
-        "description": "The workloads of a project, as `inferencekey apply` makes them.",
+        "description": "The workloads of a project, as `inferencekey apply` creates them.",
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "$schema": {"type": "string", "description": "This schema, for editors."},
             "project": {**_FULL, "description": "The project that the workloads live in."},
             "defaults": {
-                "description": "Fields that every workload has unless it says otherwise; mappings merge by key.",
+                "description": "Fields of every workload that does not set them itself; "
+                "mappings merge by key.",
                 **_mapping({name: _fields()[name] for name in DEFAULTS}),
             },
             "workloads": {"type": "array", "description": "The workloads.", "items": entry},
@@ -69,33 +70,28 @@ def _needs(*names: str) -> list[Schema]:
 
 
 def _fields() -> dict[str, Schema]:
-    described = _descriptions()
-    return {name: {"description": described[name], **_field(name)} for name in FIELDS}
+    fields = {field.name: field for field in WORKLOAD_FIELDS}
+    return {
+        name: {"description": _sentence(fields[name].doc), **_field(fields[name])}
+        for name in FIELDS
+    }
 
 
-def _field(name: str) -> Schema:
-    if name in ENUMS:
-        return {"anyOf": [*_one_of(ENUMS[name]), {"type": "null"}]}
-    if name == "backend":
-        # Any other slug is a custom backend; the known ones are there to be offered.
-        return {
-            "anyOf": [*_one_of(Backend), {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}]
-        }
-    if name in MAPPINGS:
+def _field(field: WorkloadField) -> Schema:
+    if field.kind == "mapping":
         return {"type": ["object", "null"]}
-    # What may be left out may be null: that takes a default away.
-    return _FULL if name in ("name", "slug", "model") else {"type": ["string", "null"]}
+    if field.values is None:
+        # An optional field may be null: that removes a default.
+        return _FULL if field.required_in_spec else {"type": ["string", "null"]}
+    if field.kind == "enum":
+        return {"anyOf": [*_one_of(field.values), {"type": "null"}]}
+    # Any other slug is a custom backend; the known ones are there to be offered.
+    slug = {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}
+    return {"anyOf": [*_one_of(field.values), slug]}
 
 
 def _one_of(kind: type[StrEnum]) -> list[Schema]:
     return [{"enum": [str(one) for one in kind]}, _VARIABLE]
-
-
-def _descriptions() -> dict[str, str]:
-    """Return what the class's docstring says of each field, as plain text."""
-    lines = inspect.cleandoc(WorkloadSpec.__doc__ or "").partition("Args:\n")[2].splitlines()
-    found = (re.match(r" {4}(\w+): (.*)", line) for line in lines)
-    return {match[1]: _sentence(match[2]) for match in found if match}
 
 
 def _sentence(text: str) -> str:
@@ -104,30 +100,31 @@ def _sentence(text: str) -> str:
 
 
 def _policies(*, complete: bool) -> list[Schema]:
-    """Return, for each kind of policy, what its settings are like; *complete*: that they are all there."""
-    return [
-        {
-            "if": {
-                "properties": {"execution_policy": {"const": str(kind)}},
-                "required": ["execution_policy"],
-            },
-            "then": _COMPLETE[kind]
-            if complete
-            else _settings({"anyOf": [{"$ref": f"#/$defs/policy-{kind}"}, {"type": "null"}]}),
+    """Return the rules for the settings of each kind of policy.
+
+    Args:
+        complete: require the settings, instead of describing them.
+    """
+    rules: list[Schema] = []
+    for kind in ExecutionPolicy:
+        condition = {
+            "properties": {"execution_policy": {"const": str(kind)}},
+            "required": ["execution_policy"],
         }
-        for kind in ExecutionPolicy
-    ]
+        shape = {"anyOf": [{"$ref": f"#/$defs/policy-{kind}"}, {"type": "null"}]}
+        rules.append({"if": condition, "then": _COMPLETE[kind] if complete else _settings(shape)})
+    return rules
 
 
 def _settings(shape: Schema) -> Schema:
     return {"properties": {"execution_policy_config": shape}}
 
 
-def _demanded(needs: Schema) -> Schema:
+def _required(needs: Schema) -> Schema:
     return {"required": ["execution_policy_config"], **_settings({"type": "object", **needs})}
 
 
-def _whole(at_least: int) -> Schema:
+def _integer(at_least: int) -> Schema:
     return {"type": "integer", "minimum": at_least}
 
 
@@ -137,8 +134,8 @@ def _object(properties: Mapping[str, Schema], **rules: Any) -> Schema:
 
 _COMPLETE: Final[Mapping[ExecutionPolicy, Schema]] = {
     ExecutionPolicy.FIXED: _settings({"required": ["replicas"]}),
-    ExecutionPolicy.SCHEDULED: _demanded({"oneOf": _needs("cron", "window")}),
-    ExecutionPolicy.AUTOSCALING: _demanded(
+    ExecutionPolicy.SCHEDULED: _required({"oneOf": _needs("cron", "window")}),
+    ExecutionPolicy.AUTOSCALING: _required(
         {
             "required": ["min_workers", "max_workers", "workers"],
             "properties": {"workers": {"required": ["source"]}},
@@ -174,7 +171,7 @@ _POOL: Final[Schema] = _object(
     {
         "gpu_pool": _TEXTS,
         "max_hourly_cost_usd": _ABOVE_ZERO,
-        "max_instances": _whole(1),
+        "max_instances": _integer(1),
         "allowed_cuda_versions": _TEXTS,
     }
 )
@@ -184,7 +181,7 @@ _WINDOW: Final = (
     r"\s+[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]\s+\S+\s*$"
 )
 _SHAPES: Final[Mapping[ExecutionPolicy, Schema]] = {
-    ExecutionPolicy.FIXED: _object({"replicas": _whole(1)}),
+    ExecutionPolicy.FIXED: _object({"replicas": _integer(1)}),
     ExecutionPolicy.SCHEDULED: _object(
         {
             "cron": {**_TEXT, "anyOf": [{"pattern": _CRON}, _VARIABLE], "examples": ["0 2 * * *"]},
@@ -198,8 +195,8 @@ _SHAPES: Final[Mapping[ExecutionPolicy, Schema]] = {
     ),
     ExecutionPolicy.AUTOSCALING: _object(
         {
-            "min_workers": _whole(0),
-            "max_workers": _whole(1),
+            "min_workers": _integer(0),
+            "max_workers": _integer(1),
             "max_hourly_cost_usd": _ABOVE_ZERO,
             "workers": _object(
                 {

@@ -1,7 +1,8 @@
-"""The line of every value of a TOML text, which :mod:`tomllib` does not tell.
+"""The line of every value of a TOML text, which :mod:`tomllib` does not report.
 
-The text is known to be TOML (``tomllib`` has read it), so that this has only to find the keys: it knows comments, the
-four kinds of strings, lists, inline tables, dotted keys and headers, and takes everything else for a value's text.
+The text is known to be TOML (``tomllib`` has read it), so this only has to find the keys. It knows
+comments, the four kinds of strings, lists, inline tables, dotted keys and headers; everything else
+is the text of a value.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _OTHER: Final = re.compile(r"[^,\]}#\n]*")
 
 
 def toml_lines(text: str) -> dict[Keys, int]:
-    """Return the line of each value by the way to it; of a table, the line that opens it."""
-    return _Scan(text).run()
+    """Return the line of each value by its path; of a table, the line that opens it."""
+    return _Scanner(text).scan()
 
 
-class _Scan:
+class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
@@ -42,11 +43,11 @@ class _Scan:
         self.lines: dict[Keys, int] = {(): 1}
         self.lengths: dict[Keys, int] = {}  # how many tables each array of tables has
 
-    def run(self) -> dict[Keys, int]:
+    def scan(self) -> dict[Keys, int]:
         table: Keys = ()
         while self.skip(_SPACE_AND_LINES) < len(self.text):
-            if self.took("["):
-                table = self.header(array=self.took("["))
+            if self.accept("["):
+                table = self.header(array=self.accept("["))
             else:
                 self.pair(table)
         return self.lines
@@ -56,14 +57,14 @@ class _Scan:
         self.at = match.end() if match else self.at
         return self.at
 
-    def took(self, mark: str) -> bool:
+    def accept(self, mark: str) -> bool:
         if not self.text.startswith(mark, self.at):
             return False
         self.at += len(mark)
         return True
 
-    def note(self, keys: Keys, line: int) -> None:
-        """Note a line; a table that is opened in several places is where it is first."""
+    def add_line(self, keys: Keys, line: int) -> None:
+        """Record a line; a table that is opened in several places has the first one."""
         self.lines.setdefault(keys, line)
 
     def header(self, *, array: bool) -> Keys:
@@ -72,32 +73,35 @@ class _Scan:
         names = self.dotted()
         for name in names[:-1]:
             table = self.last_of((*table, name))
-            self.note(table, line)
+            self.add_line(table, line)
         table = (*table, names[-1])
         if array:
-            self.note(table, line)
+            self.add_line(table, line)
             self.lengths[table] = self.lengths.get(table, 0) + 1
         table = self.last_of(table)
-        # What was opened only on the way to another table is where its own header is.
+        # A table that was only part of another header's name has the line of its own header.
         self.lines[table] = line
-        self.took("]]" if array else "]")
+        self.accept("]]" if array else "]")
         return table
 
     def last_of(self, table: Keys) -> Keys:
-        return (*table, self.lengths[table] - 1) if table in self.lengths else table
+        """Return the path of the last table of an array of tables; any other table's own path."""
+        if table in self.lengths:
+            return (*table, self.lengths[table] - 1)
+        return table
 
     def pair(self, table: Keys) -> None:
         line = self.numbers.at(self.at)
         for name in self.dotted():
             table = (*table, name)
-            self.note(table, line)
-        self.took("=")
+            self.add_line(table, line)
+        self.accept("=")
         self.skip(_SPACE)
         self.value(table)
 
     def dotted(self) -> list[str]:
         names: list[str] = []
-        while not names or self.took("."):
+        while not names or self.accept("."):
             self.skip(_SPACE)
             start = self.at
             self.skip(_KEY)
@@ -106,28 +110,30 @@ class _Scan:
         return names
 
     def value(self, keys: Keys) -> None:
-        if self.took("["):
+        if self.accept("["):
             index = 0
-            while not self.took_after_space("]"):
-                self.note((*keys, index), self.numbers.at(self.at))
+            while not self.accept_after_space("]"):
+                self.add_line((*keys, index), self.numbers.at(self.at))
                 self.value((*keys, index))
-                self.took_after_space(",")
+                self.accept_after_space(",")
                 index += 1
-        elif self.took("{"):
-            while not self.took_after_space("}"):
+        elif self.accept("{"):
+            while not self.accept_after_space("}"):
                 self.pair(keys)
-                self.took_after_space(",")
+                self.accept_after_space(",")
         elif self.text[self.at : self.at + 1] in ("'", '"'):
             self.skip(_STRING)
         else:
             self.skip(_OTHER)
 
-    def took_after_space(self, mark: str) -> bool:
+    def accept_after_space(self, mark: str) -> bool:
         self.skip(_SPACE_AND_LINES)
-        return self.took(mark)
+        return self.accept(mark)
 
 
 def _unquoted(key: str) -> str:
     if key.startswith("'"):
         return key[1:-1]
-    return str(tomllib.loads(f"key = {key}")["key"]) if key.startswith('"') else key
+    if key.startswith('"'):
+        return str(tomllib.loads(f"key = {key}")["key"])
+    return key

@@ -1,7 +1,7 @@
-"""``${VAR}`` in a manifest's texts.
+"""``${VAR}`` in a manifest's strings.
 
-``${VAR}`` is the variable's value, ``${VAR:-text}`` the text where the variable is not set or empty, ``$${`` a plain
-``${``. A ``$`` before anything else is itself.
+``${VAR}`` is the variable's value. ``${VAR:-text}`` is the same, and ``text`` if the variable is
+not set or empty. ``$${`` is a plain ``${``. A ``$`` before anything else is itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from inferencekey._core.control.specs import SECRET, holds_secret
+from inferencekey._core.control.specs import SECRET
+from inferencekey.credentials import contains_token_start
 
 __all__ = ["escaped", "expanded"]
 
@@ -22,46 +23,58 @@ _REFERENCE: Final = re.compile(
 def expanded(
     text: str, environ: Mapping[str, str], *, command: bool = False
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the text with its variables in place, and what is wrong with them, each in words.
+    """Replace the variables of a string.
 
     Args:
-        text: a text of the manifest.
+        text: a string of the manifest.
         environ: the variables.
-        command: it is an engine's command, which the platform tells where to listen.
-    """
-    wrong: list[str] = []
+        command: it is an engine's command, in which the platform fills in the port and the host.
 
-    def one(match: re.Match[str]) -> str:
+    Returns:
+        The result, and what is wrong with its variables, one text each.
+    """
+    problems: list[str] = []
+
+    def replaced(match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
-        name, default = match["name"], match["default"]
-        if name is None:
-            wrong.append(
-                f"{match[0]} is not a variable such as ${{NAME}} or ${{NAME:-default}}; write ${match[0]} for the text itself"
-            )
-            return match[0]
-        value = environ.get(name)
-        if default is not None and not value:
-            if "${" in default:
-                wrong.append(f"{match[0]} … has a variable in its default, which is not supported")
-            return default[2:]
-        if value is None:
-            theirs = command and name in ("PORT", "HOST")
-            instead = (
-                f"for the platform's own write {{{name.lower()}}} or $${{{name}}}" if theirs else ""
-            )
-            wrong.append(
-                f"the variable {name} is not set; {instead or f'set it, or write ${{{name}:-default}}'}"
-            )
-            return match[0]
-        if holds_secret(value):
-            wrong.append(f"the variable {name} holds a token; {SECRET}")
-            return match[0]
-        return value
+        value, problem = _value(match, environ, command)
+        if problem is not None:
+            problems.append(problem)
+        return match[0] if value is None else value
 
-    return _REFERENCE.sub(one, text), tuple(wrong)
+    return _REFERENCE.sub(replaced, text), tuple(problems)
+
+
+def _value(
+    match: re.Match[str], environ: Mapping[str, str], command: bool
+) -> tuple[str | None, str | None]:
+    """Return the value of one reference, and what is wrong with it."""
+    name, default = match["name"], match["default"]
+    if name is None:
+        return None, (
+            f"{match[0]} is not a variable such as ${{NAME}} or ${{NAME:-default}}; "
+            f"for the plain text, write ${match[0]}"
+        )
+    value = environ.get(name)
+    if default is not None and not value:
+        if "${" in default:
+            problem = f"{match[0]} … has another variable in its default, which is not supported"
+            return default[2:], problem
+        return default[2:], None
+    if value is None:
+        return None, f"the variable {name} is not set; {_way_out(name, command)}"
+    if contains_token_start(value):
+        return None, f"the variable {name} contains a token; {SECRET}"
+    return value, None
+
+
+def _way_out(name: str, command: bool) -> str:
+    if command and name in ("PORT", "HOST"):
+        return f"to use the platform's own, write {{{name.lower()}}} or $${{{name}}}"
+    return f"set it, or write ${{{name}:-default}}"
 
 
 def escaped(text: str) -> str:
-    """Return the text that :func:`expanded` turns into *text*."""
+    """Return the string that :func:`expanded` turns into *text*."""
     return text.replace("${", "$${")

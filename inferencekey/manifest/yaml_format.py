@@ -1,7 +1,7 @@
 """YAML as manifests use it: the values of JSON, by the rules of YAML 1.2.
 
-PyYAML's own rules are those of YAML 1.1, where ``on`` is a boolean and ``22:00`` a number. By the core schema of YAML
-1.2 (https://yaml.org/spec/1.2.2/#103-core-schema) they are texts, as they look.
+PyYAML's own rules are those of YAML 1.1, where ``on`` is a boolean and ``22:00`` a number. By the
+core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema) both are strings.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from inferencekey.manifest.lines import LineNumbers
 try:
     import yaml
 except ModuleNotFoundError:
+    from inferencekey.installing import install_command
+
     raise ConfigurationError.of(
-        "manifests in YAML need PyYAML, which is not installed: pip install 'inferencekey[cli]'"
+        "manifests in YAML need PyYAML, which is not installed; run: " + install_command("cli")
     ) from None
 
 __all__ = ["yaml_source", "yaml_text"]
@@ -29,13 +31,14 @@ _PLAIN: Final = {
     "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
     "int": re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"),
     "float": re.compile(
-        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
     ),
 }
-# What PyYAML writes as it is and reads as the end of a line, or not at all.
+# Characters that PyYAML writes unescaped, and reads as the end of a line or refuses to read.
 _ESCAPED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-# Aliases may stand for one another's repetitions: a few lines can mean a billion values.
-_MOST_VALUES: Final = 100_000
+# Aliases of aliases multiply: a few lines can expand to a billion values ("billion laughs").
+_MAX_VALUES: Final = 100_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,12 +53,17 @@ class _Dumper(yaml.SafeDumper):
 _loader, _dumper, _yaml = cast("Any", _Loader), cast("Any", _Dumper), cast("Any", yaml)
 for _kind, _pattern in _PLAIN.items():
     _loader.add_implicit_resolver(_TAG + _kind, _pattern, None)
-    # On top of PyYAML's own rules: a text that either takes for something else is quoted.
+    # In addition to PyYAML's own rules: a string that either of them reads as another type is
+    # quoted.
     _dumper.add_implicit_resolver(_TAG + _kind, _pattern, None)
 
 
 def _represent_text(dumper: Any, text: str) -> Any:
-    style = '"' if _ESCAPED.search(text) else "|" if "\n" in text else None
+    style = None
+    if _ESCAPED.search(text):
+        style = '"'
+    elif "\n" in text:
+        style = "|"
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 
 
@@ -63,47 +71,50 @@ _dumper.add_representer(str, _represent_text)
 
 
 def yaml_text(values: Any) -> str:
-    """Return values of JSON as YAML; texts of several lines as such."""
-    text: str = _yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9)
+    """Return values of JSON as YAML; a string of several lines is a block of lines."""
+    options = {"sort_keys": False, "allow_unicode": True, "width": 10**9}
+    text: str = _yaml.dump(values, Dumper=_Dumper, **options)
     return text
 
 
 def yaml_source(text: str) -> tuple[Any, dict[Keys, int], list[tuple[int | None, str]]]:
-    """Return the values of a YAML text, the line of each by the way to it, and what is wrong, with its line."""
+    """Read a YAML text.
+
+    Returns:
+        Its values, the line of each value by its path, and the mistakes with their lines.
+    """
     try:
         root = _yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         line = LineNumbers(text).at(error.position)
-        return (
-            None,
-            {},
-            [(line, f"is not YAML: the character {chr(error.character)!r} is not allowed")],
-        )
+        message = f"is not YAML: the character {chr(error.character)!r} is not allowed"
+        return None, {}, [(line, message)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = ", ".join(part for part in (error.context, error.problem) if part)
-        return None, {}, [(mark.line + 1 if mark else None, f"is not YAML: {what}")]
-    reading = _Reading()
-    return None if root is None else reading.value(root, ()), reading.lines, reading.wrong
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        return None, {}, [(mark.line + 1 if mark else None, f"is not YAML: {reason}")]
+    reader = _Reader()
+    values = None if root is None else reader.value(root, ())
+    return values, reader.lines, reader.mistakes
 
 
-class _Reading:
+class _Reader:
     def __init__(self) -> None:
         self.lines: dict[Keys, int] = {(): 1}
-        self.wrong: list[tuple[int | None, str]] = []
+        self.mistakes: list[tuple[int | None, str]] = []
         self.count = 0
-        self.around: list[Any] = []
+        self.ancestors: list[Any] = []
 
     def value(self, node: Any, keys: Keys) -> Any:
         self.count += 1
-        if self.count > _MOST_VALUES:
-            if self.count == _MOST_VALUES + 1:
-                self.say(node, f"its aliases stand for more than {_MOST_VALUES} values")
+        if self.count > _MAX_VALUES:
+            if self.count == _MAX_VALUES + 1:
+                self.add_mistake(node, f"its aliases expand to more than {_MAX_VALUES} values")
             return None
-        if any(node is outer for outer in self.around):
-            return self.say(node, "an alias must not stand inside what it names")
+        if any(node is outer for outer in self.ancestors):
+            return self.add_mistake(node, "an alias must not be inside the value that it refers to")
         self.lines.setdefault(keys, node.start_mark.line + 1)
-        self.around.append(node)
+        self.ancestors.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
                 return self.mapping(node, keys)
@@ -111,23 +122,23 @@ class _Reading:
                 return self.list(node, keys)
             return self.scalar(node)
         finally:
-            self.around.pop()
+            self.ancestors.pop()
 
     def mapping(self, node: Any, keys: Keys) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if node.tag != _TAG + "map":
-            self.say(node, f"the tag {_short(node.tag)} is not supported")
+            self.add_mistake(node, f"the tag {_short(node.tag)} is not supported")
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                self.say(key_node, "a key must be a string")
+                self.add_mistake(key_node, "a key must be a string")
             elif key == "<<" and key_node.style is None:
-                self.say(
+                self.add_mistake(
                     key_node,
-                    "merge keys (<<) are not supported; what workloads share goes into `defaults`",
+                    "merge keys (<<) are not supported; put what workloads share into `defaults`",
                 )
             elif key in found:
-                self.say(key_node, f"{key!r} stands here twice")
+                self.add_mistake(key_node, f"the key {key!r} is set twice")
             else:
                 self.lines[(*keys, key)] = key_node.start_mark.line + 1
                 found[key] = self.value(value_node, (*keys, key))
@@ -135,7 +146,7 @@ class _Reading:
 
     def list(self, node: Any, keys: Keys) -> list[Any]:
         if node.tag != _TAG + "seq":
-            self.say(node, f"the tag {_short(node.tag)} is not supported")
+            self.add_mistake(node, f"the tag {_short(node.tag)} is not supported")
         return [self.value(item, (*keys, index)) for index, item in enumerate(node.value)]
 
     def scalar(self, node: Any) -> Any:
@@ -143,23 +154,28 @@ class _Reading:
         if kind == "str":
             return text
         if kind not in _PLAIN or not _PLAIN[kind].match(text):
-            return self.say(node, f"the tag {_short(node.tag)} is not supported here")
+            return self.add_mistake(node, f"the tag {_short(node.tag)} is not supported here")
         if kind == "null":
             return None
         if kind == "bool":
             return text.lower() == "true"
         try:
             if kind == "int":
-                return int(
-                    text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10
-                )
+                return _integer(text)
             return float(re.sub(r"\.(?=[a-z])", "", text.lower()))
         except ValueError:
-            return self.say(node, "the number has too many digits")
+            return self.add_mistake(node, "the number has too many digits")
 
-    def say(self, node: Any, message: str) -> None:
-        self.wrong.append((node.start_mark.line + 1, message))
+    def add_mistake(self, node: Any, message: str) -> None:
+        self.mistakes.append((node.start_mark.line + 1, message))
+
+
+def _integer(text: str) -> int:
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text, base)
 
 
 def _short(tag: str) -> str:
-    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
+    if tag.startswith(_TAG):
+        return f"!!{tag.removeprefix(_TAG)}"
+    return tag

@@ -1,4 +1,4 @@
-"""What a workload's engine wrote."""
+"""The log of a workload's engine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["EngineLog"]
 
 @attrs.frozen
 class EngineLog:
-    """The end of an engine's log, as far as the platform offers it.
+    """The end of an engine's log, if the platform offers it.
 
     Args:
         lines: oldest first, without their line ends.
-        next: pass it as ``after=`` to get what is written from here on.
-        engine: what runs there, e.g. ``"llama-server"``.
+        next: pass it as ``after=`` to get the lines that are written later.
+        engine: the engine's program, e.g. ``"llama-server"``.
     """
 
     lines: tuple[str, ...]

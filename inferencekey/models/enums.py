@@ -1,4 +1,4 @@
-"""The closed sets of the contract, as string enums whose values are the wire strings."""
+"""The closed sets of the contract, as enums whose values are the strings on the wire."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ExecutionPolicy(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a workload is on its way to ready."""
+    """The phase of a workload before it is ready."""
 
     SCHEDULING = "scheduling"
     PROVISIONING = "provisioning"
@@ -75,7 +75,8 @@ def member(kind: type[E], value: object, argument: str) -> E:
     """Return the member of *kind* for a member or its wire string.
 
     Raises:
-        ValidationError: *value* is neither; the message lists what is allowed, and names what is most like it.
+        ValidationError: *value* is neither. The message lists the allowed strings and names the
+            most similar one.
     """
     try:
         return kind(str(value))
@@ -88,7 +89,7 @@ def member(kind: type[E], value: object, argument: str) -> E:
 
 
 def known_or_text(kind: type[E], value: str) -> E | str:
-    """Return the member for *value*, or *value* itself: a newer server's string must never fail to parse."""
+    """Return the member for *value*, or *value* itself, which a newer server may know."""
     try:
         return kind(value)
     except ValueError:

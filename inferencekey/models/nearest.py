@@ -1,4 +1,4 @@
-"""What somebody probably meant to write."""
+"""The known word that is most similar to an unknown one, for messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["did_you_mean", "nearest", "one_of_these"]
 
 
 def nearest(given: object, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """Return the known word that is most like *given*; ``None`` where none is.
+    """Return the known word that is most similar to *given*; ``None`` if none is similar.
 
     Args:
-        given: what was written.
+        given: the unknown word.
         known: the words to choose from.
-        likeness: how alike they must be, from 0 to 1.
+        likeness: how similar they must be, from 0 to 1.
     """
     from difflib import get_close_matches
 
@@ -23,12 +23,12 @@ def nearest(given: object, known: Iterable[str], *, likeness: float = 0.6) -> st
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """Return the end of a message, such as ``"; did you mean 'vllm'?"``; empty where nothing known is like it."""
+    """Return the end of a message, ``"; did you mean 'vllm'?"``; empty if none is similar."""
     found = nearest(given, known)
     return "" if found is None else f"; did you mean {str(found)!r}?"
 
 
 def one_of_these(given: object, known: Iterable[str]) -> str:
-    """Return the same; where nothing known is like it, all that is known."""
+    """Return the same, or the list of the known words if none is similar."""
     known = tuple(known)
     return did_you_mean(given, known) or f"; known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""What ``ensure`` would do, or did: an action and the fields it changes."""
+"""A plan: what ``ensure`` would do or has done, as an action and the changed fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FieldDiff:
     Args:
         field: the wire name, e.g. ``"config"``.
         before: the live value; ``None`` where there is none.
-        after: the value to be stored (for mappings, the merge of the live and the declared one).
+        after: the value to store; for mappings, the live one merged with the declared one.
     """
 
     field: str
@@ -40,12 +40,14 @@ class Plan:
 
     Args:
         action: ``"create"``, ``"update"`` or ``"none"``.
-        changes: the drifted fields in the contract's order; for a create, every declared field from ``None``.
-        project_slug: where.
-        workload_slug: which.
+        changes: the fields that differ, in the contract's order; for a create, every declared
+            field, changed from ``None``.
+        project_slug: the project.
+        workload_slug: the slug of the workload.
         workload_id: the live workload's id; ``None`` for a create that was not carried out.
-        state: a digest of the live workload that the plan was made from, of every field that can drift and of its id;
-            ``None`` for a create. ``apply`` refuses when it is no longer the live workload's.
+        state: a digest of the live workload's id and of every field that can drift, from when the
+            plan was made; ``None`` for a create. ``apply`` refuses the plan if the digest of the
+            live workload is a different one.
     """
 
     action: Action
@@ -57,9 +59,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """64 hex digits over everything in the plan: two plans of one digest do the same, to the same state.
+        """A hash of the plan, as 64 hex digits: plans with the same digest do the same.
 
-        The id that a create got once it was carried out is no part of it: what was done has the digest that was reviewed.
+        It leaves out the id that a created workload has got. So the plan of a result has the digest
+        of the plan that was reviewed.
         """
         return _digest(
             {
@@ -69,7 +72,7 @@ class Plan:
         )
 
     def lines(self) -> tuple[PlanLine, ...]:
-        """Return the printed plan line by line, each with its sign (for colours)."""
+        """Return the lines of the printed plan, each with its sign, which may select a colour."""
         where = f"{self.project_slug}/{self.workload_slug}"
         if self.action == "none":
             return (PlanLine("=", f"{where}: no change"),)
@@ -85,7 +88,7 @@ class Plan:
         return "\n".join(map(str, self.lines()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain JSON-able values, with its digest. Values are as they are stored, nothing is hidden."""
+        """Return the plan as values for JSON, with its digest. Nothing in the values is hidden."""
         content = self._content()
         return {**content, "digest": self.digest}
 
@@ -94,7 +97,7 @@ class Plan:
         """Return the plan that ``to_dict`` wrote.
 
         Raises:
-            ValidationError: it is not a plan, or was changed since: its digest is not that of its content.
+            ValidationError: it is not a plan, or its content no longer has its digest.
         """
         return _plan(mapping)
 
@@ -117,22 +120,22 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 _REQUIRED: Final = ("action", "project_slug", "workload_slug", "digest")
-_TEXTS: Final = (*_REQUIRED, "workload_id", "state")
+_STRINGS: Final = (*_REQUIRED, "workload_id", "state")
 
 
 def _plan(given: object) -> Plan:
     if not isinstance(given, Mapping):
-        raise _no_plan(f"must be an object, not {type(given).__name__}")
+        raise _invalid(f"it must be a mapping; got {type(given).__name__}")
     mapping = cast("Mapping[str, Any]", given)
-    unknown = sorted(str(key) for key in mapping if key not in (*_TEXTS, "changes"))
+    unknown = sorted(str(key) for key in mapping if key not in (*_STRINGS, "changes"))
     if unknown:
-        raise _no_plan(f"has fields that no plan has: {', '.join(unknown)}")
-    for key in _TEXTS:
+        raise _invalid(f"unknown fields: {', '.join(unknown)}")
+    for key in _STRINGS:
         value = mapping.get(key)
         if not (isinstance(value, str) or (value is None and key not in _REQUIRED)):
-            raise _no_plan(f"{key} must be a string")
+            raise _invalid(f"{key} must be a string")
     if mapping["action"] not in ACTIONS:
-        raise _no_plan(f"action must be one of {', '.join(ACTIONS)}; got {mapping['action']!r}")
+        raise _invalid(f"action must be one of {', '.join(ACTIONS)}; got {mapping['action']!r}")
     plan = Plan(
         mapping["action"],
         _changes(mapping.get("changes")),
@@ -142,15 +145,16 @@ def _plan(given: object) -> Plan:
         mapping.get("state"),
     )
     if plan.digest != mapping["digest"]:
-        raise _no_plan(
-            "was changed after it was made (its digest is not that of its content); plan again"
+        raise _invalid(
+            "its content does not match its digest, so it was changed after it was made; "
+            "make a new plan"
         )
     return plan
 
 
 def _changes(given: object) -> tuple[FieldDiff, ...]:
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
-        raise _no_plan("changes must be a list")
+        raise _invalid("changes must be a list")
     changes: list[FieldDiff] = []
     for item in cast("Sequence[object]", given):
         if not isinstance(item, Mapping) or set(cast("Mapping[str, Any]", item)) != {
@@ -158,13 +162,15 @@ def _changes(given: object) -> tuple[FieldDiff, ...]:
             "before",
             "after",
         }:
-            raise _no_plan("each of changes must have field, before and after, and nothing else")
+            raise _invalid(
+                "each item of changes must be a mapping with exactly field, before and after"
+            )
         change = cast("Mapping[str, Any]", item)
         if not isinstance(change["field"], str):
-            raise _no_plan("the field of a change must be a string")
+            raise _invalid("the field of a change must be a string")
         changes.append(FieldDiff(change["field"], change["before"], change["after"]))
     return tuple(changes)
 
 
-def _no_plan(why: str) -> ValidationError:
-    return ValidationError.of(f"the plan {why}")
+def _invalid(problem: str) -> ValidationError:
+    return ValidationError.of(f"not a valid plan: {problem}")

@@ -1,4 +1,4 @@
-"""A plan as text for people: what changes, key by key, flag by flag, line by line."""
+"""A plan as text: the changes key by key, flag by flag, line by line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, cast
 
 import attrs
 
+from inferencekey.credentials import hide_tokens
+
 __all__ = ["PlanLine", "change_lines", "same"]
 
 Sign = Literal["+", "-", "~", "=", " "]
@@ -16,11 +18,9 @@ Sign = Literal["+", "-", "~", "=", " "]
 INDENT: Final = "    "
 
 CONTEXT: Final = 2
-"""Unchanged lines shown around a changed one."""
+"""How many unchanged lines are shown around a changed one."""
 
 _FLAG = re.compile(r"\s+(?=--?[A-Za-z])")
-# What the platform holds may carry a credential that another tool put there: it is sent, never shown.
-_CREDENTIAL = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-+/=.~%]+")
 
 
 @attrs.frozen
@@ -28,7 +28,8 @@ class PlanLine:
     """One line of a printed plan.
 
     Args:
-        sign: ``+`` new, ``-`` gone, ``~`` changes (what follows says how), ``=`` stays, a space for what stands between.
+        sign: ``+`` for new, ``-`` for removed, ``~`` for changed (the next lines show how), ``=``
+            for no change, a space for a line in between.
         text: the rest of the line, indented.
     """
 
@@ -40,7 +41,7 @@ class PlanLine:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare JSON values: ``True`` is not ``1``, though Python says so."""
+    """Compare JSON values. ``True`` and ``1``, which are equal in Python, are not equal here."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -53,7 +54,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def change_lines(path: str, before: Any, after: Any, indent: str = INDENT) -> Iterator[PlanLine]:
-    """Describe one change. ``None`` before means that there was nothing."""
+    """Yield the lines of one change. A *before* of ``None`` means that there was no value."""
     if isinstance(after, Mapping) and after and (before is None or isinstance(before, Mapping)):
         yield from _mapping(
             path, cast("Mapping[str, Any]", before or {}), cast("Mapping[str, Any]", after), indent
@@ -61,7 +62,7 @@ def change_lines(path: str, before: Any, after: Any, indent: str = INDENT) -> It
     elif before is None:
         yield from _new(path, after, indent)
     elif same(before, after):
-        yield PlanLine(" ", f"{indent}{path}: {_shown(after)} (the same, sent again)")
+        yield PlanLine(" ", f"{indent}{path}: {_shown(after)} (unchanged, sent again)")
     else:
         yield PlanLine("~", f"{indent}{path}:")
         yield from _text(before, after, indent + INDENT)
@@ -77,7 +78,7 @@ def _mapping(
     for key in gone:
         yield PlanLine("-", f"{indent}{path}.{_clean(key)}: {_shown(old[key])}")
     if not changed and not gone:
-        yield PlanLine(" ", f"{indent}{path}: {_shown(new)} (the same, sent again)")
+        yield PlanLine(" ", f"{indent}{path}: {_shown(new)} (unchanged, sent again)")
 
 
 def _new(path: str, after: Any, indent: str) -> Iterator[PlanLine]:
@@ -90,9 +91,9 @@ def _new(path: str, after: Any, indent: str) -> Iterator[PlanLine]:
 
 
 def _text(before: Any, after: Any, indent: str) -> Iterator[PlanLine]:
-    """Compare two values part by part where they have parts; else show both."""
+    """Yield the differing parts of two values, or both values if they have no parts."""
     old, new = _parts(before, after)
-    if old == new:  # no parts, or they differ in what parts do not show
+    if old == new:  # there are no parts, or the values differ in spaces only
         yield PlanLine("-", indent + _shown(before))
         yield PlanLine("+", indent + _shown(after))
         return
@@ -112,7 +113,7 @@ def _text(before: Any, after: Any, indent: str) -> Iterator[PlanLine]:
 
 
 def _parts(before: Any, after: Any) -> tuple[Sequence[str], Sequence[str]]:
-    """Return what to compare: lines, or a command's flags with their values, or a list's items; nothing for the rest."""
+    """Return the parts to compare: lines, flags of a command, or items of a list."""
     if isinstance(before, str) and isinstance(after, str):
         if "\n" in before or "\n" in after:
             return before.splitlines(), after.splitlines()
@@ -127,10 +128,11 @@ def _parts(before: Any, after: Any) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _shown(value: Any) -> str:
-    return _CREDENTIAL.sub("ik…", repr(value))
+    # A workload may carry a credential that another tool has stored: it is sent, never shown.
+    return hide_tokens(repr(value))
 
 
 def _clean(text: str) -> str:
-    """Return one line that a terminal shows as it is: what a server stores must not move its cursor."""
+    """Return a line without control characters, which would move the cursor of a terminal."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return _CREDENTIAL.sub("ik…", shown)
+    return hide_tokens(shown)

@@ -1,4 +1,4 @@
-"""What the platform says while a workload comes up."""
+"""The events that the platform sends while a workload starts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class ReadinessEvent:
     """One step towards ready.
 
     Args:
-        phase: a :class:`Phase`, or a newer server's own word.
-        message: one line for people.
+        phase: a :class:`Phase`, or a string that only a newer server knows.
+        message: one line of text.
         elapsed_ms: milliseconds since the platform began.
-        step: a finer position within the phase, where the platform has one.
+        step: a more exact position within the phase, if the platform sends one.
     """
 
     phase: Phase | str

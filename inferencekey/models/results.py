@@ -1,4 +1,4 @@
-"""What the data plane answers."""
+"""The results of calls on the data plane."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _shape(vectors: list[list[float]]) -> str:
 
 @attrs.frozen
 class Usage:
-    """Tokens counted by the engine; ``None`` where it did not say."""
+    """The engine's counts of tokens; ``None`` for a count that it did not send."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -29,12 +29,12 @@ class TextResult:
     """A generated text.
 
     Args:
-        text: ``choices[0].message.content``, or the concatenated chunks of a stream.
+        text: ``choices[0].message.content``, or the joined chunks of a stream.
         model: the model that served the request, as the engine names it.
         finish_reason: ``"stop"``, ``"length"``, …; ``None`` while a stream is not complete.
-        usage: token counts where the engine sent them.
-        raw: the body untouched; for a stream, its last event.
-        request_id: the answer's ``x-request-id``.
+        usage: the counts of tokens, if the engine has sent them.
+        raw: the unchanged body; for a stream, its last event.
+        request_id: the response's ``x-request-id``.
     """
 
     text: str
@@ -46,12 +46,12 @@ class TextResult:
 
 
 class _ParsedLater:
-    """A ``raw`` that is parsed when it is first asked for: few who read a stream ever do."""
+    """A ``raw`` that is parsed when it is first read, because most readers of a stream never do."""
 
     __slots__ = ("_data",)
 
     def __getattr__(self, name: str) -> Any:
-        # Called for a slot that is empty, and for what there is not.
+        # Python calls this for an empty slot, and for every name that does not exist.
         if name != "raw":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raw = orjson.loads(self._data)
@@ -66,7 +66,7 @@ class TextChunk(_ParsedLater):
     Args:
         text: ``choices[0].delta.content`` or ``""``.
         finish_reason: set on the last chunk that carries one.
-        raw: the event's JSON, untouched.
+        raw: the event's unchanged JSON.
     """
 
     text: str
@@ -81,9 +81,9 @@ _set_data = vars(_ParsedLater)["_data"].__set__
 
 
 def text_chunk(text: str, data: bytes) -> TextChunk:
-    """Return ``TextChunk(text, None, loads(data))``, parsed when somebody asks for ``raw``.
+    """Return ``TextChunk(text, None, loads(data))``, parsed when ``raw`` is first read.
 
-    The slots are set by themselves, which takes half the time that a frozen class takes to set them.
+    The slots are set directly, which takes half as long as the ``__init__`` of a frozen class.
     """
     chunk = _new(TextChunk)
     _set_text(chunk, text)
@@ -99,9 +99,9 @@ class EmbeddingResult:
     Args:
         embeddings: one list of floats per input.
         model: the model that served the request.
-        usage: token counts where the engine sent them.
-        raw: the body untouched.
-        request_id: the answer's ``x-request-id``.
+        usage: the counts of tokens, if the engine has sent them.
+        raw: the unchanged body.
+        request_id: the response's ``x-request-id``.
     """
 
     embeddings: list[list[float]] = attrs.field(repr=_shape)
@@ -130,10 +130,10 @@ class RerankResult:
 
     Args:
         results: one item per returned document.
-        model: the model that served the request, where the server says so.
-        usage: token counts where the engine sent them.
-        raw: the body untouched.
-        request_id: the answer's ``x-request-id``.
+        model: the model that served the request, if the server sends it.
+        usage: the counts of tokens, if the engine has sent them.
+        raw: the unchanged body.
+        request_id: the response's ``x-request-id``.
     """
 
     results: Sequence[RerankItem]

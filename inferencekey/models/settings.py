@@ -1,24 +1,21 @@
-"""How patient a client is: deadlines and retries."""
+"""The deadlines and the retries of a client."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
 from inferencekey.errors import ValidationError
+from inferencekey.models.numbers import checked_integer, is_number
 
 __all__ = ["RetryPolicy", "Timeouts"]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and (not _is_number(value) or not value > 0):
+    if value is not None and (not is_number(value) or not value > 0):
         raise ValidationError.of(
-            f"{attribute.name} must be more than 0 seconds, or None; got {value!r}"
+            f"{attribute.name} must be a number of seconds above 0, or None; got {value!r}"
         )
 
 
@@ -27,11 +24,12 @@ class Timeouts:
     """Deadlines in seconds; ``None`` turns one off.
 
     Args:
-        connect: to have a connection: DNS, TCP, TLS.
-        first_byte: from the request sent to the answer's first byte. Above the 60 s a gateway may hold a cold call.
-        read: the longest silence between bytes.
-        total: the whole of a unary call, its retries included. A stream has no total.
-        keepalive: how long keep-alive comments alone count as life on a stream.
+        connect: to get a connection: DNS, TCP and TLS.
+        first_byte: from the end of the request to the first byte of the response. The default is
+            more than the 60 s for which a gateway may hold a call whose workload is starting.
+        read: the longest time without a byte inside a response.
+        total: the whole of a unary call with its retries. A stream has no total.
+        keepalive: how long a stream may consist of keep-alive comments alone.
     """
 
     connect: float | None = attrs.field(default=10.0, validator=_positive)
@@ -45,16 +43,18 @@ class Timeouts:
 class RetryPolicy:
     """When a failed request is sent again.
 
-    Retried: connection failures before an answer, 408, 429, 502, 503, 504, and 500 for GET. A stream is retried only
-    before its first event. Nothing is retried past the caller's deadline.
+    Retried are connections that fail before a response, the statuses 408, 429, 502, 503 and 504,
+    and 500 for GET. A stream is retried only before its first event. Nothing is retried after the
+    caller's deadline.
 
     Args:
-        max_attempts: how often a request is tried in all; 1 means no retry.
+        max_attempts: how often a request is sent at most; 1 means no retry.
         base: seconds; the n-th wait is drawn from 0 to ``base * 2**(n-1)``.
         cap: seconds; the longest such wait.
-        retry_after_cap: seconds; a ``Retry-After`` above it ends the call instead.
-        budget: how many retries a client may have in hand; each retry takes 1.
-        budget_gain: what each call gives back, so that an outage cannot multiply the load.
+        retry_after_cap: seconds; a longer ``Retry-After`` ends the call instead.
+        budget: how many retries a client can save up; each retry takes 1.
+        budget_gain: the part of a retry that each call adds to the budget. It is small, so that an
+            outage does not multiply the load.
     """
 
     max_attempts: int = attrs.field(default=3)
@@ -65,14 +65,8 @@ class RetryPolicy:
     budget_gain: float = attrs.field(default=0.2)
 
     def __attrs_post_init__(self) -> None:
-        attempts = cast("object", self.max_attempts)
-        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-            raise ValidationError.of(
-                f"max_attempts must be an integer of at least 1; got {attempts!r}"
-            )
+        checked_integer(self.max_attempts, "max_attempts", at_least=1)
         for name in ("base", "cap", "retry_after_cap", "budget", "budget_gain"):
             value: float = getattr(self, name)
-            if not _is_number(value) or not value >= 0:
-                raise ValidationError.of(
-                    f"{name} must be a number that is not negative; got {value!r}"
-                )
+            if not is_number(value) or not value >= 0:
+                raise ValidationError.of(f"{name} must be a number of at least 0; got {value!r}")

@@ -1,4 +1,4 @@
-"""What a user declares: the workload that should exist."""
+"""The description of a workload that should exist."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any, Final, TypedDict, Unpack, cast
 
 import attrs
 
+from inferencekey.credentials import hide_tokens
 from inferencekey.errors import ValidationError
 from inferencekey.models.enums import Backend, ExecutionPolicy, TaskType, known_or_text
 from inferencekey.models.nearest import one_of_these
 from inferencekey.models.toml import toml_text
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS, WorkloadField
 
-__all__ = ["SpecChanges", "WorkloadSpec"]
+__all__ = ["SPEC_FIELDS", "SpecChanges", "WorkloadSpec"]
 
 
 class SpecChanges(TypedDict, total=False):
-    """What :meth:`WorkloadSpec.evolve` takes: the fields of a spec, each optional."""
+    """The arguments of :meth:`WorkloadSpec.evolve`: the fields of a spec, each optional."""
 
     name: str
     slug: str
@@ -48,16 +50,19 @@ def _execution_policy(value: ExecutionPolicy | str | None) -> ExecutionPolicy | 
 
 @attrs.frozen(kw_only=True)
 class WorkloadSpec:
-    """A description of one workload. What is left out (``None``) is the platform's business and is never drift.
+    """The description of one workload.
 
-    The spec is a plain value: it is checked when it is used (``ensure``, ``plan``), before any request.
+    The platform decides about a field that is left out (``None``), so such a field is never drift.
+    A spec is a plain value. It is checked when it is used, in ``ensure`` and ``plan``, before any
+    request.
 
     Args:
         name: label for people.
         slug: the idempotency key; canonicalised (``"Support Bot"`` is ``support-bot``).
         model: the model to serve, e.g. ``meta-llama/Llama-3.1-8B-Instruct``.
         backend: a :class:`Backend`, its wire string, or the slug of a custom backend.
-        task_type: a :class:`TaskType` or its wire string. Not changeable afterwards, hence never compared.
+        task_type: a :class:`TaskType` or its wire string. Not changeable afterwards, hence never
+            compared.
         description: free text.
         command: how the backend launches the model; stored inside ``config``.
         vllm_version: for ``vllm`` and ``vllm-omni``; stored inside ``config``.
@@ -90,14 +95,14 @@ class WorkloadSpec:
         """Return a copy with the given fields replaced.
 
         Raises:
-            ValidationError: there is no such field; the message names the one most like it.
+            ValidationError: there is no such field. The message names the most similar one.
         """
         _refuse(_unknown(changes))
         return attrs.evolve(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the declared fields as plain values: enums as wire strings, mappings as dicts, what is ``None`` left out."""
-        values = {name: _plain(getattr(self, name)) for name in _NAMES}
+        """Return the fields that are not ``None``, with enums as strings and mappings as dicts."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in SPEC_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
@@ -108,30 +113,33 @@ class WorkloadSpec:
             values: fields by name, as :meth:`to_dict` gives them; enums as members or wire strings.
 
         Raises:
-            ValidationError: a field is unknown, missing or of the wrong type; the message names every one.
+            ValidationError: a field is unknown, missing or of the wrong type. The message names all
+                of them.
         """
         if not isinstance(cast("object", values), Mapping):
             raise ValidationError.of(f"a spec must be a mapping; got {type(values).__name__}")
         wrong = _unknown(values)
-        wrong += [f"{name} is required" for name in _REQUIRED if values.get(name) is None]
+        for field in SPEC_FIELDS:
+            if field.required_in_spec and values.get(field.name) is None:
+                wrong.append(f"{field.name} is required")
         for name, value in values.items():
-            kind, what = (Mapping, "mapping") if name in _MAPPINGS else (str, "string")
-            if name in _NAMES and value is not None and not isinstance(value, kind):
-                wrong.append(f"{name} must be a {what}; got {type(value).__name__}")
+            if name in _FIELD_OF and value is not None:
+                wrong += _wrong_type(_FIELD_OF[name], value)
         _refuse(wrong)
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def to_toml(self) -> str:
-        """Return the declared fields as a TOML document; texts of several lines stay readable.
+        """Return the declared fields as a TOML document, with multi-line strings where they help.
 
         Raises:
-            ValidationError: a mapping holds what TOML cannot carry, such as null; the message names it.
+            ValidationError: a mapping contains a value that TOML does not have, such as null. The
+                message names it.
         """
         return toml_text(self.to_dict())
 
     @classmethod
     def from_toml(cls, text: str) -> WorkloadSpec:
-        """Return the spec that a TOML document describes.
+        """Return the spec in a TOML document.
 
         Raises:
             ValidationError: it is not TOML, or not a spec (as for :meth:`from_dict`).
@@ -145,27 +153,32 @@ class WorkloadSpec:
         return cls.from_dict(values)
 
 
-_FIELDS: Final[tuple[attrs.Attribute[Any], ...]] = attrs.fields(WorkloadSpec)
-_NAMES: Final = tuple(field.name for field in _FIELDS)
-_REQUIRED: Final = tuple(field.name for field in _FIELDS if field.default is attrs.NOTHING)
-_MAPPINGS: Final = ("config", "execution_policy_config")
+_FIELD_OF: Final = {field.name: field for field in WORKLOAD_FIELDS}
+
+# A spec is written and printed in the order of its class; the wire has the contract's order.
+SPEC_FIELDS: Final = tuple(_FIELD_OF[attribute.name] for attribute in attrs.fields(WorkloadSpec))
+"""The fields of a spec, in the order of the class."""
+
+
+def _wrong_type(field: WorkloadField, value: object) -> list[str]:
+    kind, what = (Mapping, "mapping") if field.kind == "mapping" else (str, "string")
+    if isinstance(value, kind):
+        return []
+    return [f"{field.name} must be a {what}; got {type(value).__name__}"]
 
 
 def _unknown(given: Iterable[object]) -> list[str]:
+    known = [field.name for field in SPEC_FIELDS]
     return [
-        f"{_shown(name)} is not a field of a spec{one_of_these(name, _NAMES)}"
+        f"{hide_tokens(str(name))} is not a field of a spec{one_of_these(name, known)}"
         for name in given
-        if name not in _NAMES
+        if name not in _FIELD_OF
     ]
-
-
-def _shown(name: object) -> str:
-    return "ik…" if "ik_" in str(name) else str(name)
 
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
-        raise ValidationError.of("" + "; ".join(wrong))
+        raise ValidationError.of("; ".join(wrong))
 
 
 def _plain(value: object) -> Any:

@@ -1,6 +1,7 @@
-"""Plain values as TOML, the way a person would write it.
+"""Plain values as TOML, in the style in which people write it.
 
-One table per mapping, texts of several lines as such, arrays of tables for the workloads of a manifest.
+A mapping becomes a table, text of several lines a multi-line string, and the workloads of a
+manifest an array of tables.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ def toml_text(values: Mapping[str, Any], tables: Iterable[str] = ()) -> str:
     """Return a TOML document.
 
     Args:
-        values: texts, numbers, booleans, dates, lists and mappings of them.
-        tables: the keys whose list of mappings is written as ``[[key]]``, one table for each.
+        values: strings, numbers, booleans, dates, and lists and mappings of them.
+        tables: the keys whose lists of mappings are written as ``[[key]]`` tables.
 
     Raises:
-        ValidationError: a value cannot be written as TOML (``None``, bytes, a key that is no text); the message names it.
+        ValidationError: a value cannot be written as TOML (``None``, bytes, a key that is not a
+            string). The message names it.
     """
     return "\n".join(_Document(frozenset(tables)).table(values, ())).lstrip("\n") + "\n"
 
 
 def toml_key(key: str) -> str:
-    """Return a key, quoted where it must be."""
+    """Return a key, with quotes if it needs them."""
     return key if _BARE.fullmatch(key) else _basic(key)
 
 
@@ -44,11 +46,14 @@ class _Document:
         self.tables = tables
 
     def table(self, values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-        """Yield the lines of a table: first its own values, then the tables in it, which would swallow what follows."""
+        """Yield the lines of a table: first its values, then its tables.
+
+        A value after the header of an inner table would belong to that inner table.
+        """
         inner: list[tuple[str, Any]] = []
         for key, value in values.items():
             if not isinstance(cast("object", key), str):
-                raise _refused((*path, str(key)), f"the key {key!r}")
+                raise _refused((*path, str(key)), f"the key {key!r} is not a string")
             if isinstance(cast("object", value), Mapping) or (not path and key in self.tables):
                 inner.append((key, value))
             else:
@@ -58,7 +63,7 @@ class _Document:
             name = ".".join(map(toml_key, here))
             if isinstance(value, Mapping):
                 lines = list(self.table(cast("Mapping[str, Any]", value), here))
-                # A table of tables only needs no header of its own; its lines begin with a blank one.
+                # A table that has only tables in it needs no header; its lines begin with a blank.
                 yield from lines if lines and not lines[0] else ("", f"[{name}]", *lines)
             else:
                 for one in value:
@@ -68,7 +73,7 @@ class _Document:
 def _value(value: object, path: tuple[str, ...]) -> str:
     if isinstance(value, str):
         if _SURROGATE.search(value):
-            raise _refused(path, "a character that is no character (half of a surrogate pair)")
+            raise _refused(path, "an unpaired surrogate (half of a character)")
         return _text(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -92,7 +97,7 @@ def _inline(value: Mapping[object, object], path: tuple[str, ...]) -> str:
     parts: list[str] = []
     for key, inner in value.items():
         if not isinstance(key, str):
-            raise _refused((*path, str(key)), f"the key {key!r}")
+            raise _refused((*path, str(key)), f"the key {key!r} is not a string")
         parts.append(f"{toml_key(key)} = {_value(inner, (*path, key))}")
     return "{ " + ", ".join(parts) + " }" if parts else "{}"
 
@@ -106,12 +111,15 @@ def _text(text: str) -> str:
 
 
 def _basic(text: str) -> str:
-    # TOML's escapes are JSON's, with one more character that needs one.
+    # TOML has the escapes of JSON, but DEL and the C1 controls need one as well.
     return escaped_controls(json.dumps(text, ensure_ascii=False))
 
 
 def escaped_controls(text: str) -> str:
-    """Return JSON or TOML with the control characters escaped that JSON leaves as they are; terminals obey some."""
+    """Return JSON or TOML with escapes for the control characters that JSON does not escape.
+
+    Some terminals act on them.
+    """
     return re.sub(r"[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

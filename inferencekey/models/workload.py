@@ -1,4 +1,4 @@
-"""What the platform holds: a workload as the server describes it, and the handle ``ensure`` returns."""
+"""A workload as the server stores it, and the reference to it that ``ensure`` returns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["EndpointRef", "Workload"]
 
 @attrs.frozen(kw_only=True)
 class Workload:
-    """A workload as the server stores it. Fields a newer server adds are in ``raw`` only."""
+    """A workload as the server stores it. Fields that only a newer server has are in ``raw``."""
 
     id: str
     slug: str
@@ -38,11 +38,11 @@ class Workload:
 
 @attrs.frozen
 class EndpointRef:
-    """Which workload to talk to: hand ``workload_slug`` to :meth:`DataClient.endpoint`.
+    """A reference to a workload: pass ``workload_slug`` to :meth:`DataClient.endpoint`.
 
     Args:
-        project_slug: the project the workload lives in.
-        workload_slug: the slug as the server stored it.
+        project_slug: the project of the workload.
+        workload_slug: the slug as the server has stored it.
         plan: what ``ensure`` did, or under ``dry_run`` would do. Not part of equality or hash.
     """
 

@@ -1,4 +1,4 @@
-"""``ensure_all`` and ``apply``, async and sync, against a control plane over real sockets."""
+"""``ensure_all`` and ``apply``, async and sync, against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ call = functools.partial(plainly, retry=QUICK)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
+    """Wait until another thread has made the condition true."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
@@ -66,7 +66,7 @@ def spec(slug: str, **fields: Any) -> WorkloadSpec:
 
 
 @WAYS
-def test_all_are_ensured_in_order_with_one_list_of_each_project(way: str, plane: Plane) -> None:
+def test_ensure_all_lists_each_project_once_and_keeps_the_order(way: str, plane: Plane) -> None:
     plane.add("there")
     plane.add("old", model_name="other")
     specs = [
@@ -93,7 +93,7 @@ def test_all_are_ensured_in_order_with_one_list_of_each_project(way: str, plane:
 
 @WAYS
 @pytest.mark.parametrize("limit", [1, 3])
-def test_no_more_are_under_way_than_allowed(way: str, plane: Plane, limit: int) -> None:
+def test_max_concurrency_limits_the_open_requests(way: str, plane: Plane, limit: int) -> None:
     call(way, plane, "ensure_all", [spec(f"new-{n}") for n in range(12)], max_concurrency=limit)
     assert len(plane.slugs()) == 12
     assert plane.most <= limit
@@ -101,7 +101,7 @@ def test_no_more_are_under_way_than_allowed(way: str, plane: Plane, limit: int) 
 
 
 @WAYS
-def test_one_that_fails_stops_nothing_and_the_call_can_be_made_again(
+def test_a_failed_workload_stops_no_other_and_the_call_can_be_repeated(
     way: str, plane: Plane
 ) -> None:
     plane.refusals = {("POST", "search"): 422, ("POST", "billing"): 500}
@@ -117,7 +117,8 @@ def test_one_that_fails_stops_nothing_and_the_call_can_be_made_again(
         None,
         EndpointRef("acme", "c"),
     )
-    assert [(type(e), e.workload, e.__notes__) for e in error.exceptions] == [  # type: ignore[attr-defined]
+    members: Any = error.exceptions
+    assert [(type(e), e.workload, e.__notes__) for e in members] == [
         (ValidationError, "search", ["workload 'search'"]),
         (ServerError, "billing", ["workload 'billing'"]),
     ]
@@ -129,7 +130,7 @@ def test_one_that_fails_stops_nothing_and_the_call_can_be_made_again(
 
 
 @WAYS
-def test_drift_of_some_fails_for_those(way: str, plane: Plane) -> None:
+def test_on_drift_fail_fails_only_the_drifted_workloads(way: str, plane: Plane) -> None:
     plane.add("a", name="other")
     plane.add("b")
     with pytest.raises(EnsureAllError) as caught:
@@ -144,7 +145,7 @@ def test_drift_of_some_fails_for_those(way: str, plane: Plane) -> None:
 
 
 @WAYS
-def test_a_dry_run_of_all_is_one_request(way: str, plane: Plane) -> None:
+def test_a_dry_run_of_all_sends_one_request(way: str, plane: Plane) -> None:
     plane.add("a", name="other")
     refs = call(way, plane, "ensure_all", [spec("a"), spec("b")], on_drift="dry_run")
     assert [ref.plan.action for ref in refs] == ["update", "create"]
@@ -160,16 +161,16 @@ def test_a_dry_run_of_all_is_one_request(way: str, plane: Plane) -> None:
             [spec("a", name=""), spec("b", model="")],
             {},
             ValidationError,
-            "2 things are wrong with the specs",
+            "2 problems in the specs",
         ),
         ([spec("A b"), spec("a-b")], {}, ValidationError, "the same workload as"),
-        ([spec("a", project="b")], {"project": "acme"}, ConfigurationError, "drop one of them"),
+        ([spec("a", project="b")], {"project": "acme"}, ConfigurationError, "remove one of them"),
         ([spec("a")], {"max_concurrency": 0}, ValidationError, "max_concurrency must be"),
         ([spec("a")], {"on_drift": "destroy"}, ValidationError, "on_drift must be one of"),
-        (spec("a"), {}, ValidationError, "specs must be several specs"),
+        (spec("a"), {}, ValidationError, "specs must be a list of WorkloadSpec"),
     ],
 )
-def test_what_is_wrong_is_said_before_any_request(
+def test_wrong_specs_are_reported_before_any_request(
     way: str, plane: Plane, specs: Any, options: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
@@ -192,7 +193,7 @@ def _call_with(way: str, plane: Plane, specs: Any, options: dict[str, Any]) -> N
 
 
 @WAYS
-def test_a_project_that_cannot_be_listed(way: str, plane: Plane) -> None:
+def test_an_unlistable_project_fails_all_its_workloads(way: str, plane: Plane) -> None:
     plane.refusals = {("LIST", "acme"): 401, ("LIST", "b"): 403}
     with pytest.raises(AuthError):
         call(way, plane, "ensure_all", [spec("a"), spec("b")])
@@ -200,14 +201,17 @@ def test_a_project_that_cannot_be_listed(way: str, plane: Plane) -> None:
     with pytest.raises(EnsureAllError) as caught:
         call(way, plane, "ensure_all", [spec("a"), spec("b"), spec("x", project="c")])
     assert str(caught.value) == "2 of 3 workloads failed: acme/a, acme/b (1 was ensured)"
-    assert [e.workload for e in caught.value.exceptions] == ["acme/a", "acme/b"]  # type: ignore[attr-defined]
-    assert [type(e) for e in caught.value.exceptions] == [AuthError] * 2
+    members: Any = caught.value.exceptions
+    assert [e.workload for e in members] == ["acme/a", "acme/b"]
+    assert [type(e) for e in members] == [AuthError] * 2
     assert plane.slugs("c") == ["x"]
 
 
 @WAYS
 @pytest.mark.parametrize("honours_keys", [True, False])
-def test_lost_answers_leave_one_of_each(way: str, plane: Plane, honours_keys: bool) -> None:
+def test_lost_responses_leave_one_workload_for_each_spec(
+    way: str, plane: Plane, honours_keys: bool
+) -> None:
     plane.lose, plane.honours_keys = 2, honours_keys
     refs = call(way, plane, "ensure_all", [spec(slug) for slug in "abcd"])
     assert [ref.workload_slug for ref in refs] == ["a", "b", "c", "d"]
@@ -251,16 +255,16 @@ def test_warnings_point_at_the_users_line_and_are_logged(
                     await management.ensure(odd)
 
             asyncio.run(awaited())
-    told = _warned(caught)
-    assert told[1:4] == [*expected, expected[0]]
-    assert [one[::2] for one in (told[0], *told[4:])] == [(WorkloadSpecWarning, __file__)] * 3
+    issued = _warned(caught)
+    assert issued[1:4] == [*expected, expected[0]]
+    assert [one[::2] for one in (issued[0], *issued[4:])] == [(WorkloadSpecWarning, __file__)] * 3
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert lines == [text for _, text, _ in told[1:4]]
+    assert lines == [text for _, text, _ in issued[1:4]]
     assert plane.count("PATCH") == 0
 
 
 @WAYS
-def test_a_warning_that_is_to_be_an_error_is_one_of_its_workload(way: str, plane: Plane) -> None:
+def test_a_warning_turned_into_an_error_belongs_to_its_workload(way: str, plane: Plane) -> None:
     plane.add("a", name="other")
     with warnings.catch_warnings():
         warnings.simplefilter("error", WorkloadDriftWarning)
@@ -271,7 +275,7 @@ def test_a_warning_that_is_to_be_an_error_is_one_of_its_workload(way: str, plane
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_call_leaves_nothing_behind(plane: Plane) -> None:
+async def test_a_cancelled_call_leaves_no_open_request(plane: Plane) -> None:
     plane.stall = {"POST"}
     async with AsyncManagementClient(
         base_url=plane.url, project="acme", sdk_token=TOKEN
@@ -311,7 +315,7 @@ def test_an_interrupted_sync_call_ends_its_requests(plane: Plane) -> None:
 
 
 @WAYS
-def test_a_plan_is_reviewed_elsewhere_and_applied(way: str, plane: Plane) -> None:
+def test_a_plan_can_be_saved_and_applied_by_another_client(way: str, plane: Plane) -> None:
     plan = call(way, plane, "plan", spec("bot", command="ollama run m"))
     assert (plan.action, plan.state) == ("create", None)
     again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
@@ -337,7 +341,7 @@ def test_a_plan_is_reviewed_elsewhere_and_applied(way: str, plane: Plane) -> Non
 
 
 @WAYS
-def test_what_is_no_plan_to_apply_is_refused_before_any_request(way: str, plane: Plane) -> None:
+def test_rejects_a_plan_that_cannot_be_applied_before_any_request(way: str, plane: Plane) -> None:
     for plan in (Plan("create", (), "acme", "bot"), "plan"):
         with pytest.raises(ValidationError, match="plan"):
             call(way, plane, "apply", plan)
@@ -345,7 +349,7 @@ def test_what_is_no_plan_to_apply_is_refused_before_any_request(way: str, plane:
 
 
 @WAYS
-def test_a_caller_that_was_faster_keeps_its_workload(way: str, plane: Plane) -> None:
+def test_apply_leaves_the_workload_of_a_faster_caller_alone(way: str, plane: Plane) -> None:
     plan = call(way, plane, "plan", spec("bot"))
 
     def faster(request: Request) -> None:
@@ -363,7 +367,7 @@ def test_a_caller_that_was_faster_keeps_its_workload(way: str, plane: Plane) -> 
 
 @WAYS
 @pytest.mark.parametrize("honours_keys", [True, False])
-def test_an_apply_whose_answer_was_lost_knows_its_own_work(
+def test_apply_recognises_its_own_change_after_a_lost_response(
     way: str, plane: Plane, honours_keys: bool
 ) -> None:
     plane.honours_keys = honours_keys
@@ -372,7 +376,7 @@ def test_an_apply_whose_answer_was_lost_knows_its_own_work(
     assert call(way, plane, "apply", create).plan.action == "create"
     assert plane.slugs() == ["bot"]
     update = call(way, plane, "plan", spec("bot", description="d"))
-    plane.lose = 4  # a PATCH is sent again at once: three times, then once more after a look
+    plane.lose = 4  # a PATCH is sent three times, and once more after a read
     assert call(way, plane, "apply", update).plan == update
     assert plane.rows[next(iter(plane.rows))]["description"] == "d"
 
@@ -394,23 +398,23 @@ def test_one_sync_client_serves_threads_that_ensure_many(plane: Plane) -> None:
 
 
 @WAYS
-def test_a_create_of_which_nobody_knows_says_so(way: str, plane: Plane) -> None:
+def test_an_unknown_outcome_of_a_create_is_reported(way: str, plane: Plane) -> None:
     def then_away(request: Request) -> None:
         if request.method == "POST":
-            plane.refusals["LIST", "acme"] = 401  # nobody is told any more what became of it
+            plane.refusals["LIST", "acme"] = 401  # the read after the lost response fails, too
 
     plane.before, plane.lose = then_away, 1
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("a"))
-    assert caught.value.maybe_done
+    assert caught.value.outcome_unknown
     assert plane.slugs() == ["a"]
     with pytest.raises(AuthError) as caught:
         call(way, plane, "ensure", spec("b"))
-    assert not caught.value.maybe_done
+    assert not caught.value.outcome_unknown
 
 
 @WAYS
-def test_what_was_applied_has_the_digest_that_was_reviewed(way: str, plane: Plane) -> None:
+def test_the_applied_plan_has_the_digest_of_the_reviewed_plan(way: str, plane: Plane) -> None:
     plan = call(way, plane, "plan", spec("a"))
     ref = call(way, plane, "apply", plan)
     assert ref.plan.workload_id
@@ -418,8 +422,8 @@ def test_what_was_applied_has_the_digest_that_was_reviewed(way: str, plane: Plan
 
 
 @WAYS
-def test_none_is_not_several(way: str, plane: Plane) -> None:
+def test_rejects_none_instead_of_a_list(way: str, plane: Plane) -> None:
     for name in ("ensure_all", "wait_all"):
-        with pytest.raises(ValidationError, match="must be several"):
+        with pytest.raises(ValidationError, match="must be a list of"):
             call(way, plane, name, None)
     assert not plane.requests

@@ -1,4 +1,4 @@
-"""Deadlines: each of them, per client and per call, a number and a ``Timeouts``, async and sync."""
+"""Every deadline, of the client and of the call, as a number and as ``Timeouts``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ WHERE = pytest.mark.parametrize("where", ["client", "call"])
 def call(
     way: str, url: str, streamed: bool, where: str, timeout: Any, **options: Any
 ) -> tuple[InferenceKeyError, float, str]:
-    """Make a call that must fail; return its error, how long it took, and the text that came before."""
+    """Make a call that must fail.
+
+    Returns:
+        Its error, how many seconds it took, and the text that arrived before the error.
+    """
     ours = {"base_url": url, "project": "acme", "api_key": KEY, "retry": None, **options}
     theirs: dict[str, Any] = {}
     (ours if where == "client" else theirs)["timeout"] = timeout
@@ -69,7 +73,7 @@ def call(
 
 @contextmanager
 def mute() -> Iterator[str]:
-    """A port that takes connections and never says a word: a TLS handshake with it does not end."""
+    """A port that accepts connections and sends nothing, so that a TLS handshake does not end."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(50)
@@ -80,7 +84,7 @@ OTHERS: dict[str, Any] = {"connect": 30, "first_byte": 30, "read": 30, "total": 
 
 
 def only(name: str, seconds: float = 0.4) -> Timeouts:
-    """Deadlines of which one alone can pass."""
+    """Return deadlines of which only one can pass."""
     return Timeouts(**{**OTHERS, name: seconds})
 
 
@@ -173,7 +177,7 @@ def test_keepalive(given: str, where: str, way: str) -> None:
 
 
 @WAYS
-def test_an_event_that_does_not_end_is_no_comment(way: str) -> None:
+def test_an_endless_event_does_not_count_as_a_comment(way: str) -> None:
     async def crawls(connection: Connection, request: Request, body: bytes) -> None:
         await connection.send(sse_head(), chunk(b"data: "))
         while not connection.writer.is_closing():
@@ -202,7 +206,7 @@ def test_a_stream_has_no_total(given: str, where: str, way: str) -> None:
 
 
 @WAYS
-def test_the_call_beats_the_client(way: str) -> None:
+def test_the_timeout_of_the_call_replaces_that_of_the_client(way: str) -> None:
     with Lab(f.is_silent) as lab:
         ours = {"base_url": lab.url, "project": "acme", "api_key": KEY, "timeout": 30}
         began = time.monotonic()
@@ -221,11 +225,11 @@ def test_the_call_beats_the_client(way: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, True, "3", float("nan")])
-def test_a_timeout_that_is_none(timeout: Any) -> None:
+def test_rejects_a_wrong_timeout(timeout: Any) -> None:
     data = DataClient(base_url="http://127.0.0.1:9", project="acme", api_key=KEY)
-    with pytest.raises(ValidationError, match="timeout must be more than 0"):
+    with pytest.raises(ValidationError, match="timeout must be a number of seconds above 0"):
         data.endpoint("bot").generate_text(prompt="x", timeout=timeout)
-    with pytest.raises(ValidationError, match="timeout must be more than 0"):
+    with pytest.raises(ValidationError, match="timeout must be a number of seconds above 0"):
         data.endpoint("bot").generate_text_stream(prompt="x", timeout=timeout)
     with pytest.raises(ValidationError):
         Timeouts(read=timeout)
@@ -233,7 +237,8 @@ def test_a_timeout_that_is_none(timeout: Any) -> None:
 
 @WAYS
 def test_a_deadline_counts_the_waits_between_attempts(way: str) -> None:
-    """Each attempt is silent for less than the total, all of them together are not; a slow machine makes fewer of them."""
+    # Each attempt takes less than the total, and all of them together take more. A slow machine
+    # makes fewer attempts.
 
     async def late_and_busy(connection: Connection, request: Request, body: bytes) -> None:
         await asyncio.sleep(0.8)
@@ -274,11 +279,11 @@ async def says_the_same_for_ever(connection: Connection, request: Request, body:
 @pytest.mark.parametrize(
     ("fault", "state"),
     [
-        (f.is_silent, "nothing was heard of it"),
-        (f.streams(then="hang"), "nothing was heard of it"),
-        (beats, "nothing was heard of it"),
-        (f.closes, "nothing was heard of it"),
-        (f.refuses(503), "nothing was heard of it"),
+        (f.is_silent, "the platform has sent no event"),
+        (f.streams(then="hang"), "the platform has sent no event"),
+        (beats, "the platform has sent no event"),
+        (f.closes, "the platform has sent no event"),
+        (f.refuses(503), "the platform has sent no event"),
         (f.streams(PROVISIONING), "it is provisioning: soon"),
         (says_once, "it is provisioning: soon"),
         (says_the_same_for_ever, "it is provisioning: soon"),
@@ -357,4 +362,4 @@ def test_a_wait_survives_drops_of_every_kind(way: str, monkeypatch: pytest.Monke
             last = asyncio.run(wait())
     assert (last.phase, seen) == ("ready", ["provisioning", "ready"])
     assert len(lab.hits) == len(drops)
-    assert waits == [1, 2, 3, 4, 5, 6, 1]  # the event in between starts the waits over
+    assert waits == [1, 2, 3, 4, 5, 6, 1]  # the event before the last drop restarts the waits

@@ -1,4 +1,7 @@
-"""One client everywhere: at once, from several loops, on other loops, cancelled at every step; nothing is left behind."""
+"""One client under load, on several event loops, cancelled at every step, closed while it is used.
+
+No test leaves a connection, a file or a task behind.
+"""
 
 from __future__ import annotations
 
@@ -46,16 +49,16 @@ async def listen(endpoint: AsyncEndpoint, prompt: str) -> str:
     return "".join([chunk.text async for chunk in endpoint.generate_text_stream(prompt=prompt)])
 
 
-def said(prompt: str) -> str:
+def expected_text(prompt: str) -> str:
     return "".join(f"{prompt}.{number} " for number in range(5))
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """No open file more than before, and nobody complains about a client that was not closed."""
+    """Check that no file stays open, and that no warning about an unclosed client is issued."""
     allow_files(16_384)
     if uvloop is not None:
-        uvloop.new_event_loop().close()  # makes the pipe that it keeps for the process's life
+        uvloop.new_event_loop().close()  # opens the pipe that uvloop keeps until the process ends
     before = open_files()
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", ResourceWarning)
@@ -73,9 +76,9 @@ def test_two_thousand_calls_at_once() -> None:
     async def main(url: str) -> list[str]:
         async with AsyncDataClient(base_url=url, project="acme", api_key=KEY) as data:
             endpoint = data.endpoint("bot")
-            answers = await asyncio.gather(*(ask(endpoint, str(n)) for n in range(2000)))
+            texts = await asyncio.gather(*(ask(endpoint, str(n)) for n in range(2000)))
             assert asyncio.all_tasks() == {asyncio.current_task()}
-            return answers
+            return texts
 
     with QuickServer(together=2000) as server:
         assert asyncio.run(main(server.url)) == [str(n) for n in range(2000)]
@@ -86,12 +89,12 @@ def test_five_hundred_streams_at_once() -> None:
     async def main(url: str) -> list[str]:
         async with AsyncDataClient(base_url=url, project="acme", api_key=KEY) as data:
             endpoint = data.endpoint("bot")
-            answers = await asyncio.gather(*(listen(endpoint, str(n)) for n in range(500)))
+            texts = await asyncio.gather(*(listen(endpoint, str(n)) for n in range(500)))
             assert asyncio.all_tasks() == {asyncio.current_task()}
-            return answers
+            return texts
 
     with QuickServer(together=500) as server:
-        assert asyncio.run(main(server.url)) == [said(str(n)) for n in range(500)]
+        assert asyncio.run(main(server.url)) == [expected_text(str(n)) for n in range(500)]
         assert server.most == 500
 
 
@@ -101,11 +104,11 @@ async def some_of_each(data: AsyncDataClient, name: str) -> None:
         prompts = [f"{name}-{round}-{n}" for n in range(10)]
         assert await asyncio.gather(*(ask(endpoint, prompt) for prompt in prompts)) == prompts
         assert await asyncio.gather(*(listen(endpoint, prompt) for prompt in prompts)) == [
-            said(p) for p in prompts
+            expected_text(p) for p in prompts
         ]
 
 
-def test_two_loops_at_once() -> None:
+def test_two_event_loops_at_the_same_time() -> None:
     failures: list[BaseException] = []
     with QuickServer() as server:
         data = client(server)
@@ -127,7 +130,7 @@ def test_two_loops_at_once() -> None:
     assert failures == []
 
 
-def test_one_loop_after_another() -> None:
+def test_one_event_loop_after_another() -> None:
     with QuickServer() as server:
         data = client(server)
         for number in range(5):
@@ -137,8 +140,8 @@ def test_one_loop_after_another() -> None:
             asyncio.run(some_of_each(data, "late"))
 
 
-def test_closed_from_one_loop_while_another_uses_it() -> None:
-    """The other loop's streams end with a typed error, and its sockets are closed on it."""
+def test_a_client_closed_on_one_loop_while_another_loop_uses_it() -> None:
+    """The streams of the other loop end with a typed error; its sockets are closed on that loop."""
     ended: list[Exception] = []
     reading = threading.Event()
 
@@ -216,7 +219,7 @@ def test_trio(call: Callable[[Any, Any], Awaitable[Any]]) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS[:4])
-def test_no_event_loop_at_all(call: Callable[[Any, Any], Awaitable[Any]]) -> None:
+def test_without_any_event_loop(call: Callable[[Any, Any], Awaitable[Any]]) -> None:
     with pytest.raises(StopIteration):
         without_asyncio(call).send(None)
 
@@ -236,7 +239,7 @@ def connector(data: AsyncDataClient) -> Any:
 
 
 async def left(server: FaultServer) -> bool:
-    """Whether every connection to the server has come to its end."""
+    """Return whether every connection to the server has ended."""
     return all(
         [await asyncio.to_thread(Lab.ended, connection) for connection in server.connections]
     )
@@ -247,7 +250,9 @@ WAYS_OUT = ["task", "scope", "timeout", "wait_for"]
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 @pytest.mark.parametrize("make", [ask, listen])
-def test_cancelled(make: Callable[[AsyncEndpoint, str], Awaitable[str]], way: str) -> None:
+def test_a_cancelled_call_closes_its_connection(
+    make: Callable[[AsyncEndpoint, str], Awaitable[str]], way: str
+) -> None:
     async def main() -> None:
         async with client(server) as data:
             call = make(data.endpoint("bot"), "x")
@@ -278,7 +283,7 @@ def test_cancelled(make: Callable[[AsyncEndpoint, str], Awaitable[str]], way: st
 
 
 class Cancelling:
-    """Awaits a coroutine, and cancels its task where the coroutine waits for the k-th time."""
+    """Awaits a coroutine, and cancels its task when the coroutine suspends for the k-th time."""
 
     def __init__(self, coroutine: Any, at: int) -> None:
         self.coroutine = coroutine
@@ -308,10 +313,10 @@ class Cancelling:
 @pytest.mark.parametrize("make", [ask, listen])
 @pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("by", ["await points", "turns of the loop"])
-def test_cancelled_at_every_step(
+def test_a_call_cancelled_at_any_await_leaves_the_client_usable(
     by: str, pooled: bool, make: Callable[[AsyncEndpoint, str], Awaitable[str]]
 ) -> None:
-    """What was begun is undone, and the client is sound."""
+    """A cancelled call leaves no connection open, and the client works afterwards."""
 
     async def cancelled_at(step: int) -> bool:
         async with client(server) as data:
@@ -332,7 +337,7 @@ def test_cancelled_at_every_step(
                     await asyncio.sleep(0)
                 task.cancel()
             try:
-                assert await task in ("x", said("x"))
+                assert await task in ("x", expected_text("x"))
                 return False
             except asyncio.CancelledError:
                 pass
@@ -375,7 +380,7 @@ def test_a_client_closed_while_streams_are_open() -> None:
         asyncio.run(main())
 
 
-def test_a_client_closed_while_calls_are_under_way() -> None:
+def test_a_client_closed_during_calls() -> None:
     async def main() -> None:
         data = client(server)
         calls = [asyncio.ensure_future(ask(data.endpoint("bot"), "x")) for _ in range(20)]
@@ -439,7 +444,7 @@ def test_a_stream_stays_on_its_loop() -> None:
         asyncio.run(go_on())
 
 
-def test_a_client_that_nobody_closes() -> None:
+def test_a_client_that_is_never_closed() -> None:
     async def main() -> str:
         return await ask(client(server).endpoint("bot"), "x")
 

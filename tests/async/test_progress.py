@@ -1,4 +1,4 @@
-"""What people see while they wait, on a terminal of any size and anywhere else."""
+"""The display of a wait: on terminals of any size, and on a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferencekey.models import Phase, ReadinessEvent
 
 
 class Terminal(io.StringIO):
-    """Keeps what a terminal would show: the few controls that the board uses, carried out."""
+    """Keeps what a terminal would show. It knows the control sequences that the board uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ def board(slugs: Sequence[str]) -> tuple[ReadinessBoard, Terminal]:
 
 def test_one_workload_is_one_line(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["bot"])
-    shown.tick(0.5)
+    shown.refresh(0.5)
     assert terminal.screen == [""], "nothing is known yet"
     shown.show("bot", event("bootstrapping", "loading"), 1)
-    shown.tick(1.5)
+    shown.refresh(1.5)
     assert terminal.screen == ["bot: bootstrapping loading (1.5 s)"]
-    shown.trouble("bot", "reset", 2)
+    shown.show_trouble("bot", "reset", 2)
     assert terminal.screen == ["bot: no connection, trying again: reset (2.0 s)"]
     shown.show("bot", event("ready", "x" * 100), 3)
     line, after = terminal.screen
@@ -75,13 +75,13 @@ def test_one_workload_is_one_line(size: pytest.MonkeyPatch) -> None:
     assert len(terminal.screen) == 2
 
 
-def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
+def test_many_workloads_are_a_block_that_is_redrawn(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["a", "b", "c"])
     shown.show("a", event("scheduling"), 1)
     assert terminal.screen == ["a: scheduling (1.0 s)", "b: waiting (1.0 s)", "c: waiting (1.0 s)"]
     shown.show("b", event("ready", "ok"), 2)
-    shown.failed("c", "not found", 3)
-    shown.tick(4)
+    shown.show_failure("c", "not found", 3)
+    shown.refresh(4)
     assert terminal.screen == [
         "a: scheduling (4.0 s)",
         "b: ready ok (2.0 s)",
@@ -96,7 +96,7 @@ def test_many_are_a_block_that_is_drawn_over(size: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -> None:
+def test_workloads_that_do_not_fit_are_counted(size: pytest.MonkeyPatch) -> None:
     slugs = [f"w{n}" for n in range(12)]
     shown, terminal = board(slugs)
     shown.show("w0", event("scheduling"), 1)
@@ -110,7 +110,7 @@ def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -
     for number in (1, 2, 11):
         shown.show(f"w{number}", event("ready"), 2)
     shown.show("w3", event("error", "no"), 3)
-    shown.tick(4)
+    shown.refresh(4)
     assert terminal.screen == [
         "w0: scheduling (4.0 s)",
         "w4: waiting (4.0 s)",
@@ -123,22 +123,22 @@ def test_more_than_the_terminal_has_rows_are_counted(size: pytest.MonkeyPatch) -
     assert terminal.screen == ["and 12 more: 12 ready", ""]
 
 
-def test_a_burst_is_not_drawn_event_by_event(size: pytest.MonkeyPatch) -> None:
+def test_a_burst_of_events_is_drawn_at_intervals(size: pytest.MonkeyPatch) -> None:
     shown, terminal = board(["a", "b"])
     for number in range(100):
         shown.show("a", event("bootstrapping", str(number)), 1 + number / 1000)
     assert terminal.screen[0] == "a: bootstrapping 50 (1.1 s)", "every 50 ms"
-    shown.tick(2)
+    shown.refresh(2)
     assert terminal.screen == ["a: bootstrapping 99 (2.0 s)", "b: waiting (2.0 s)"]
 
 
-def test_elsewhere_each_change_is_a_line() -> None:
+def test_without_a_terminal_each_change_is_a_line() -> None:
     out = io.StringIO()
     shown = ReadinessBoard(["a", "b"], out)
     for _ in range(2):
         shown.show("a", event("bootstrapping", "load\x1b[2Jing\r"), 1)
-        shown.tick(1.5)
-    shown.failed("b", "not found", 2)
+        shown.refresh(1.5)
+    shown.show_failure("b", "not found", 2)
     shown.show("a", event("ready"), 3)
     assert (
         out.getvalue()
@@ -146,14 +146,14 @@ def test_elsewhere_each_change_is_a_line() -> None:
     )
 
 
-def test_a_terminal_that_goes_away_ends_the_display_only() -> None:
+def test_a_closed_terminal_ends_only_the_display() -> None:
     class Gone(Terminal):
         def write(self, text: str) -> int:
             raise OSError(5, "Input/output error")
 
     shown = ReadinessBoard(["a", "b"], Gone())
     shown.show("a", event("scheduling"), 1)
-    shown.tick(3)
+    shown.refresh(3)
     shown.show("a", event("ready"), 4)
     shown.show("b", event("ready"), 4)
     shown.end()

@@ -1,4 +1,4 @@
-"""Generating text, whole and streamed, against a server whose every byte is given."""
+"""Generated text, whole and streamed, from a server whose every byte the test chooses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def stream_of(*pieces: bytes, end: bytes = chunk(b""), pause: float = 0.0):
     return script
 
 
-async def test_a_whole_answer() -> None:
+async def test_a_whole_response() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(json_answer(ANSWER, x_request_id="req-7"))
 
@@ -76,7 +76,7 @@ async def test_a_whole_answer() -> None:
     }
 
 
-async def test_a_stream_awaited_iterated_and_in_a_block() -> None:
+async def test_a_stream_can_be_awaited_iterated_and_used_in_a_block() -> None:
     with FaultServer(stream_of(*events("a", "b", "c"))) as server:
         async with client(server) as data:
             stream = await endpoint(data).generate_text_stream(prompt="x")
@@ -92,7 +92,7 @@ async def test_a_stream_awaited_iterated_and_in_a_block() -> None:
     assert server.requests[0].json["stream"] is True
 
 
-async def test_a_finished_stream_gives_its_connection_back() -> None:
+async def test_a_finished_stream_returns_its_connection_to_the_pool() -> None:
     with FaultServer(stream_of(*events("a"))) as server:
         async with client(server) as data:
             for _ in range(3):
@@ -121,7 +121,7 @@ async def test_the_last_bytes_after_done_may_come_late() -> None:
         assert len(server.connections) == 1
 
 
-async def test_a_server_that_never_ends_after_done_is_left() -> None:
+async def test_a_response_that_does_not_end_after_done_is_closed() -> None:
     left = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -171,7 +171,7 @@ async def test_an_end_without_done_is_an_interruption(how: str, slow: bool) -> N
         assert len(server.requests) == 1
 
 
-async def test_a_finish_reason_is_enough() -> None:
+async def test_a_finish_reason_without_done_completes_a_stream() -> None:
     with FaultServer(stream_of(*events("a", done=False))) as server:
         async with client(server) as data:
             assert [c.text async for c in endpoint(data).generate_text_stream(prompt="x")] == [
@@ -180,7 +180,7 @@ async def test_a_finish_reason_is_enough() -> None:
             ]
 
 
-async def test_an_error_in_the_stream_raises_after_what_came_before() -> None:
+async def test_an_error_in_the_stream_is_raised_after_the_chunks_before_it() -> None:
     pieces = [
         *events("a", finish=None, done=False),
         chunk(b'data: {"error":{"message":"slot lost","code":500}}\n\n'),
@@ -240,7 +240,7 @@ async def test_leaving_a_stream_closes_the_connection(way: str) -> None:
             assert await asyncio.to_thread(server.connections[0].gone.wait, 1)
 
 
-async def test_a_silent_stream_times_out_with_its_text() -> None:
+async def test_a_silent_stream_times_out_and_keeps_its_text() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(sse_head(), *events("a", finish=None, done=False))
         await connection.until_gone()
@@ -267,17 +267,17 @@ async def test_comments_alone_do_not_keep_a_stream_alive() -> None:
                 await anext(endpoint(data).generate_text_stream(prompt="x", timeout=0.4))
 
 
-async def test_a_json_document_instead_of_a_stream() -> None:
+async def test_rejects_a_json_document_instead_of_a_stream() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(json_answer(ANSWER))
 
     with FaultServer(script) as server:
         async with client(server) as data:
-            with pytest.raises(ResponseFormatError, match="a stream was asked for"):
+            with pytest.raises(ResponseFormatError, match="a stream was requested"):
                 await endpoint(data).generate_text_stream(prompt="x")
 
 
-async def test_refusals_raise_at_the_call() -> None:
+async def test_a_refusal_is_raised_by_await() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(
             json_answer({"error": "scope_insufficient"}, 403, x_request_id="req-9")
@@ -327,7 +327,7 @@ async def test_a_dead_pooled_connection_is_replaced_at_once() -> None:
     assert len(server.connections) == 3
 
 
-async def test_a_cut_answer_is_a_transport_error() -> None:
+async def test_a_cut_response_is_a_transport_error() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(
             head(200, content_type="application/json", content_length="100") + b'{"choices"'
@@ -340,7 +340,7 @@ async def test_a_cut_answer_is_a_transport_error() -> None:
                 await endpoint(data).generate_text(prompt="x")
 
 
-async def test_the_total_holds() -> None:
+async def test_the_total_timeout_limits_the_call() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(head(200, content_type="application/json", content_length="100"))
         for _ in range(40):
@@ -352,7 +352,7 @@ async def test_the_total_holds() -> None:
                 await endpoint(data).generate_text(prompt="x", timeout=0.5)
 
 
-async def test_nothing_listens() -> None:
+async def test_a_refused_connection_is_a_transport_error() -> None:
     with FaultServer(stream_of()) as server:
         url = server.url
     async with AsyncDataClient(base_url=url, project="acme", retry=None) as data:
@@ -375,7 +375,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
-async def test_a_page_instead_of_readiness_events(kind: str) -> None:
+async def test_rejects_a_page_instead_of_readiness_events(kind: str) -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(head(200, content_type=kind, content_length="2") + b"{}")
 

@@ -1,4 +1,4 @@
-"""``wait_until_ready``, ``wait_all`` and ``logs``, async and sync, against a control plane over real sockets."""
+"""``wait_until_ready``, ``wait_all`` and ``logs``, async and sync, against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plane() -> Iterator[Plane]:
 
 
 @WAYS
-def test_a_failure_carries_its_events_and_the_end_of_the_log(way: str, plane: Plane) -> None:
+def test_a_readiness_error_has_the_events_and_the_end_of_the_log(way: str, plane: Plane) -> None:
     plane.logs = {"broken": [f"line {n}" for n in range(50)]}
     with pytest.raises(ReadinessError) as caught:
         call(way, plane, "wait_until_ready", "Broken", silent=True)
@@ -59,7 +59,8 @@ def test_a_failure_carries_its_events_and_the_end_of_the_log(way: str, plane: Pl
     assert [event.phase for event in error.events] == ["bootstrapping", "error"]
     assert error.log == tuple(f"line {n}" for n in range(30, 50))
     assert str(error).startswith(
-        "api error: workload 'broken' failed to become ready: no memory\nThe end of its engine's log:\n  | line 30\n"
+        "api error: workload 'broken' failed to become ready: no memory\n"
+        "The end of its engine's log:\n  | line 30\n"
     )
     assert str(error).endswith("\n  | line 49")
     assert error.workload == "broken"
@@ -83,7 +84,9 @@ def test_a_log_shows_no_credential(way: str, plane: Plane) -> None:
 
 @WAYS
 @pytest.mark.parametrize("status", [404, 405, 501, 500, 403])
-def test_a_platform_without_logs_changes_nothing(way: str, plane: Plane, status: int) -> None:
+def test_a_platform_without_logs_gives_the_error_without_lines(
+    way: str, plane: Plane, status: int
+) -> None:
     plane.logs = {"broken": status}
     with pytest.raises(ReadinessError) as caught:
         call(way, plane, "wait_until_ready", "broken", silent=True)
@@ -92,7 +95,7 @@ def test_a_platform_without_logs_changes_nothing(way: str, plane: Plane, status:
 
 
 @WAYS
-def test_a_log_that_does_not_come_is_not_waited_for_long(
+def test_a_late_log_does_not_delay_the_error_for_long(
     way: str, plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "LAST_LINES_WAIT", 0.2)
@@ -103,7 +106,7 @@ def test_a_log_that_does_not_come_is_not_waited_for_long(
 
 
 @WAYS
-def test_the_ceiling_holds_for_the_log_as_well(way: str, plane: Plane) -> None:
+def test_the_timeout_includes_the_request_for_the_log(way: str, plane: Plane) -> None:
     plane.logs = {"broken": 0}
     began = time.monotonic()
     with pytest.raises(ReadinessError):
@@ -112,7 +115,7 @@ def test_the_ceiling_holds_for_the_log_as_well(way: str, plane: Plane) -> None:
 
 
 @WAYS
-def test_what_is_not_ready_in_time_carries_the_log_too(way: str, plane: Plane) -> None:
+def test_a_readiness_timeout_has_the_end_of_the_log(way: str, plane: Plane) -> None:
     plane.logs = {"slow": ["loading layer 7"]}
     with pytest.raises(ReadinessTimeout) as caught:
         call(way, plane, "wait_until_ready", "slow", silent=True, timeout=0.8)
@@ -125,7 +128,7 @@ def test_what_is_not_ready_in_time_carries_the_log_too(way: str, plane: Plane) -
 
 
 @WAYS
-def test_what_is_ready_asks_for_no_log(
+def test_a_ready_workload_requests_no_log(
     way: str, plane: Plane, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(way, plane, "wait_until_ready", "a").phase == "ready"
@@ -142,7 +145,7 @@ def test_what_is_ready_asks_for_no_log(
 
 
 @WAYS
-def test_all_are_waited_for_in_order(
+def test_wait_all_returns_the_last_events_in_order(
     way: str, plane: Plane, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[tuple[str, str, str]] = []
@@ -172,7 +175,7 @@ def test_all_are_waited_for_in_order(
 
 
 @WAYS
-def test_each_failure_is_told_and_the_others_are_waited_for(
+def test_wait_all_reports_each_failure_and_waits_for_the_others(
     way: str, plane: Plane, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plane.logs = {"broken": ["out of memory"], "slow": ["loading layer 7"]}
@@ -181,7 +184,7 @@ def test_each_failure_is_told_and_the_others_are_waited_for(
         call(way, plane, "wait_all", ["slow", "a", "broken", "nope", "b"], timeout=1)
     assert time.monotonic() - began < 5
     error = caught.value
-    assert str(error) == "3 of 5 workloads are not ready: slow, broken, nope (2 are)"
+    assert str(error) == "3 of 5 workloads are not ready: slow, broken, nope (2 are ready)"
     assert [event and event.phase for event in error.results] == [
         None,
         "ready",
@@ -204,12 +207,12 @@ def test_each_failure_is_told_and_the_others_are_waited_for(
 
 
 @WAYS
-def test_what_a_callback_raises_ends_the_wait(way: str, plane: Plane) -> None:
+def test_an_exception_of_a_callback_ends_the_wait(way: str, plane: Plane) -> None:
     with pytest.raises(ZeroDivisionError):
         call(way, plane, "wait_all", ["a", "slow"], on_progress=lambda slug, event: 1 / 0)
 
 
-def test_a_callback_may_be_a_coroutine_function_and_is_never_run_twice_at_once(
+def test_a_callback_may_be_a_coroutine_function_and_runs_once_at_a_time(
     plane: Plane,
 ) -> None:
     running = 0
@@ -231,9 +234,9 @@ def test_a_callback_may_be_a_coroutine_function_and_is_never_run_twice_at_once(
 @pytest.mark.parametrize(
     ("slugs", "options", "text"),
     [
-        ("abc", {}, "slugs must be several slugs"),
-        (["a", "--"], {}, "slug must hold a letter"),
-        (["a"], {"timeout": 0}, "timeout must be more than 0 seconds"),
+        ("abc", {}, "slugs must be a list of strings"),
+        (["a", "--"], {}, "slug must contain a letter"),
+        (["a"], {"timeout": 0}, "timeout must be a number of seconds above 0"),
         (["a"], {"project": "../b"}, "project must be a slug"),
     ],
 )
@@ -246,7 +249,7 @@ def test_wrong_arguments(
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_wait_leaves_nothing_behind(plane: Plane) -> None:
+async def test_a_cancelled_wait_leaves_no_open_request(plane: Plane) -> None:
     plane.readiness = {f"s{n}": BROKEN[:1] for n in range(10)}
     async with AsyncManagementClient(
         base_url=plane.url, project="acme", sdk_token=TOKEN
@@ -281,7 +284,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind(plane: Plane) -> None:
 
 
 @WAYS
-def test_a_log_and_what_comes_after_it(way: str, plane: Plane) -> None:
+def test_logs_can_continue_after_an_earlier_log(way: str, plane: Plane) -> None:
     plane.logs = {"bot": ["one", "two", "three"]}
     assert call(way, plane, "logs", "Bot") == EngineLog(("one", "two", "three"), 3, "llama-server")
     assert call(way, plane, "logs", "bot", lines=1).lines == ("three",)
@@ -295,7 +298,7 @@ def test_a_log_and_what_comes_after_it(way: str, plane: Plane) -> None:
 
 @WAYS
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_no_log_because_of_the_platform_or_of_the_workload(
+def test_a_missing_log_names_the_platform_or_the_workload(
     way: str, plane: Plane, status: int
 ) -> None:
     plane.logs = {"bot": status}
@@ -303,14 +306,14 @@ def test_no_log_because_of_the_platform_or_of_the_workload(
         call(way, plane, "logs", "bot")
     plane.add("bot")
     with pytest.raises(
-        NotFoundError, match=r"^not found: http://127.0.0.1:\d+ offers no log of workload 'bot'"
+        NotFoundError, match=r"^not found: http://127.0.0.1:\d+ has no log of workload 'bot'"
     ) as caught:
         call(way, plane, "logs", "bot")
     assert caught.value.status == status
 
 
 @WAYS
-def test_a_log_that_is_refused_or_no_log(way: str, plane: Plane) -> None:
+def test_a_refused_or_malformed_log_raises(way: str, plane: Plane) -> None:
     plane.logs = {"bot": 500, "strange": [5]}  # type: ignore[dict-item, list-item]
     with pytest.raises(ApiError, match="status 500"):
         call(way, plane, "logs", "bot")

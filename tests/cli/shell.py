@@ -1,7 +1,8 @@
-"""The command in a folder of its own, against a local platform.
+"""Runs commands in a folder of their own, against a local platform.
 
-``run`` calls what ``python -m inferencekey`` calls, in this process: an interpreter that starts costs a second. What needs
-a process (signals, a terminal, a reader that leaves) has one, and ``test_exit_codes`` holds the two ways together.
+``run`` calls the function that ``python -m inferencekey`` calls, in this process, because the start
+of an interpreter takes a second. Tests of signals, terminals and closed pipes start a process. A
+test in ``test_exit_codes`` compares the two ways.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = ["Done", "Shell", "run_here", "workload"]
 
 
 def workload(slug: str, *, model: str = "acme/model", **fields: str) -> str:
-    """One workload of a TOML manifest. No stand-in serves forecasts: nothing is started."""
+    """Return one workload of a TOML manifest. No engine starts: no stand-in serves forecasts."""
     values = {
         "name": slug,
         "slug": slug,
@@ -62,10 +63,13 @@ class Done:
 def run_here(
     *words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = ""
 ) -> Done:
-    """Run a command line in this process, in a pipe, in an environment of its own; a blank variable in *env* is none."""
+    """Run a command line in this process, with pipes and an environment of its own.
+
+    A blank variable in *env* is removed.
+    """
     from inferencekey.cli.app import run
 
-    # The platform may run in this process, too: what decides about programs for its engines stays.
+    # The platform may run in this process too: keep the variable that allows its programs.
     given = environment(
         {"INFERENCEKEY_LOCAL_PROGRAMS": os.environ["INFERENCEKEY_LOCAL_PROGRAMS"], **(env or {})}
     )
@@ -105,7 +109,7 @@ def _checked(code: int, out: str, err: str) -> Done:
 
 @attrs.define
 class Shell:
-    """A folder, and the environment that points at a platform."""
+    """A folder, and the environment for a platform."""
 
     folder: Path
     platform: LocalPlatform
@@ -113,7 +117,7 @@ class Shell:
 
     @classmethod
     def on(cls, platform: LocalPlatform, folder: Path, project: str = "acme") -> Shell:
-        """A shell on a platform."""
+        """Return a shell for a platform."""
         folder.mkdir(parents=True)
         env = {
             "INFERENCEKEY_BASE_URL": platform.base_url,
@@ -141,7 +145,7 @@ class Shell:
         }
 
     def client(self, project: str = "acme") -> ManagementClient:
-        """A client beside the commands."""
+        """Return a client for the same platform."""
         return ManagementClient(
             base_url=self.platform.base_url,
             project=project,
@@ -149,7 +153,7 @@ class Shell:
         )
 
     def store(self, slug: str, **fields: object) -> None:
-        """Create a workload without this package's checks, as another program may."""
+        """Create a workload with a plain request, without the checks of this package's client."""
         body = {
             "name": slug,
             "slug": slug,
@@ -166,16 +170,16 @@ class Shell:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status in (200, 201)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert response.status in (200, 201)
 
     def live(self, project: str = "acme") -> dict[str, Workload]:
-        """What the platform has, by slug."""
+        """The workloads of the platform, by slug."""
         with self.client(project) as mgmt:
             return {found.slug: found for found in mgmt.list_workloads()}
 
     def clear(self) -> None:
-        """Take all workloads away."""
+        """Delete all workloads."""
         for project in ("acme", "other"):
             with self.client(project) as mgmt:
                 for found in mgmt.list_workloads():
@@ -216,14 +220,21 @@ class Shell:
         interrupt_at: str = "",
         before_answer: Callable[[], object] = lambda: None,
     ) -> Done:
-        """Run a command on a terminal, answer its question, or press Ctrl-C once a text has been shown."""
+        """Run a command on a terminal.
+
+        Args:
+            arguments: the command line.
+            answer: typed when the command asks a question.
+            interrupt_at: press Ctrl-C when the terminal shows this text.
+            before_answer: called before the answer is typed.
+        """
         ours, theirs = pty.openpty()
         process = self.popen(
             *arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
         os.close(theirs)
         shown = b""
-        with contextlib.suppress(OSError):  # how the end of a pty is told
+        with contextlib.suppress(OSError):  # a closed pty raises an error
             while part := os.read(ours, 4096):
                 shown += part
                 if answer and b"[y/N]" in shown:

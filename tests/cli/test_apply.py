@@ -1,4 +1,4 @@
-"""``inferencekey apply``: what it does, what it records, and what is left when half of it fails."""
+"""``inferencekey apply``: what it does, what it records, and what it reports after a failure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ONE = workload("one")
 TWO = workload("two")
 
 
-def test_apply_creates_updates_and_leaves(shell: Shell) -> None:
+def test_apply_creates_and_updates(shell: Shell) -> None:
     shell.write(ONE, TWO)
     done = shell.run("apply", "--yes")
     assert done.code == 0, done.err
@@ -57,14 +57,14 @@ def test_without_a_terminal_it_does_not_ask(shell: Shell) -> None:
     assert shell.live() == {}
 
 
-def test_the_lock_lies_beside_the_manifest(shell: Shell) -> None:
+def test_the_lock_file_is_beside_the_manifest(shell: Shell) -> None:
     path = shell.write(ONE, name="deploy/inferencekey.toml")
     assert shell.run("apply", "--yes", "-f", "deploy/inferencekey.toml").code == 0
     assert (path.parent / "inferencekey.lock").is_file()
     assert not (shell.folder / "inferencekey.lock").exists()
 
 
-def test_a_half_failed_apply_says_so_keeps_the_lock_right_and_can_be_run_again(
+def test_an_apply_that_failed_for_one_workload_can_be_run_again(
     shell: Shell,
 ) -> None:
     # Only the platform knows that the token may not pin.
@@ -92,7 +92,7 @@ def test_a_half_failed_apply_says_so_keeps_the_lock_right_and_can_be_run_again(
     assert sorted(shell.lock()) == sorted(shell.live()) == ["one", "pinned", "two"]
 
 
-def test_nothing_is_pruned_when_something_failed(shell: Shell) -> None:
+def test_nothing_is_pruned_after_a_failure(shell: Shell) -> None:
     shell.write(ONE)
     assert shell.run("apply", "--yes").code == 0
     weak = shell.platform.mint_sdk_token("acme", scopes=["workload:write"])
@@ -103,7 +103,7 @@ def test_nothing_is_pruned_when_something_failed(shell: Shell) -> None:
     assert list(shell.live()) == list(shell.lock()) == ["one"]
 
 
-def test_a_lock_that_cannot_be_written_stops_it_before_anything_is_made(shell: Shell) -> None:
+def test_a_lock_file_that_cannot_be_written_stops_it_before_any_change(shell: Shell) -> None:
     shell.write(ONE)
     (shell.folder / "inferencekey.lock").mkdir()
     done = shell.run("apply", "--yes")
@@ -121,7 +121,8 @@ def test_on_drift(shell: Shell, mode: str) -> None:
     if mode == "fail":
         assert done.code == 1
         assert done.err == (
-            "error: workload drifted from spec: acme/one (model_name, description). Nothing was changed.\n"
+            "error: workload drifted from spec: acme/one (model_name, description). Nothing "
+            "was changed.\n"
         )
         assert list(shell.live()) == ["one"]
     else:
@@ -132,9 +133,7 @@ def test_on_drift(shell: Shell, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["warn", "ignore"])
-def test_what_drifted_and_was_left_is_told_and_not_counted_as_unchanged(
-    shell: Shell, mode: str
-) -> None:
+def test_workloads_left_drifted_are_not_counted_as_unchanged(shell: Shell, mode: str) -> None:
     shell.write(ONE, TWO)
     assert shell.run("apply", "--yes").code == 0
     shell.write(workload("one", model="acme/other"), TWO)
@@ -147,7 +146,7 @@ def test_what_drifted_and_was_left_is_told_and_not_counted_as_unchanged(
     assert found["drifted"] == [{"project": "acme", "slug": "one", "fields": ["model_name"]}]
 
 
-def test_drift_as_json_carries_the_plan(shell: Shell) -> None:
+def test_the_json_of_a_drift_error_has_the_plan(shell: Shell) -> None:
     shell.write(ONE)
     shell.run("apply", "--yes")
     shell.write(workload("one", model="acme/other"))
@@ -159,7 +158,7 @@ def test_drift_as_json_carries_the_plan(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
-def test_ctrl_c_finishes_what_is_under_way(shell: Shell, how: int) -> None:
+def test_ctrl_c_finishes_what_has_begun(shell: Shell, how: int) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(150)))
     process = shell.popen(
         "apply", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -182,8 +181,8 @@ def test_ctrl_c_finishes_what_is_under_way(shell: Shell, how: int) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_reader_that_left_stops_nothing(shell: Shell, words: list[str]) -> None:
-    """What is said on stderr about the work never cuts the work off: a create that is, is recorded nowhere."""
+def test_a_closed_pipe_does_not_stop_the_apply(shell: Shell, words: list[str]) -> None:
+    """A create that is cut off by an error on stderr would not be recorded."""
     shell.write(*(workload(f"w-{n}") for n in range(30)))
     read, write = os.pipe()
     os.close(read)
@@ -195,8 +194,8 @@ def test_a_reader_that_left_stops_nothing(shell: Shell, words: list[str]) -> Non
     assert "30 created" in out or len(json.loads(out)["done"]) == 30
 
 
-def test_a_create_of_which_nobody_knows_whose_it_is_is_not_recorded(tmp_path: Path) -> None:
-    """Against a platform without idempotency keys, where another caller makes the same while our answer is lost."""
+def test_a_create_that_may_be_another_callers_is_not_recorded(tmp_path: Path) -> None:
+    """The platform has no idempotency keys, and another caller creates the same at that moment."""
     (tmp_path / "inferencekey.toml").write_text(ONE)
     with Forgetful() as base_url:
         env = {
@@ -213,15 +212,15 @@ def test_a_create_of_which_nobody_knows_whose_it_is_is_not_recorded(tmp_path: Pa
         assert "left alone: no apply of this manifest created it" in done.out
 
 
-def test_a_wrong_timeout_is_said_before_anything_is_done(shell: Shell) -> None:
+def test_a_wrong_timeout_is_refused_before_any_change(shell: Shell) -> None:
     shell.write(ONE)
     done = shell.run("apply", "--yes", "--wait", "--timeout", "-1")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert shell.live() == {}
 
 
-def test_a_second_ctrl_c_cuts_off(tmp_path: Path) -> None:
-    """Against a platform that takes a create and never answers."""
+def test_a_second_ctrl_c_cancels_what_has_begun(tmp_path: Path) -> None:
+    """The platform accepts a create and sends no response."""
     (tmp_path / "inferencekey.toml").write_text(ONE)
     with Silent() as base_url:
         env = {
@@ -245,16 +244,14 @@ def test_a_second_ctrl_c_cuts_off(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert "cut off: it may have been done or not" in err
+    assert "cut off, it may have been done" in err
     found = json.loads(out)
     assert (found["done"], found["cut_off"], found["not_done"]) == ([], ["acme/one"], [])
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(
-    tmp_path: Path, words: list[str]
-) -> None:
-    """It stores some, then takes a create without an answer, and is gone."""
+def test_a_platform_that_stops_leaves_unknown_outcomes(tmp_path: Path, words: list[str]) -> None:
+    """It stores some workloads, accepts a create without a response, and is gone."""
     (tmp_path / "inferencekey.toml").write_text("\n".join(workload(f"w-{n}") for n in range(300)))
     with Dying() as base_url:
         env = {
@@ -291,7 +288,7 @@ def test_a_platform_that_dies_is_left_alone_and_nothing_is_claimed(
         assert len(begun) == len(set(begun)) <= 20
 
 
-def test_two_applies_of_one_manifest_at_once_both_succeed_and_lose_no_record(shell: Shell) -> None:
+def test_two_applies_at_once_both_succeed_and_lose_no_record(shell: Shell) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(60)))
     both = [
         shell.popen(
@@ -311,8 +308,8 @@ def test_two_applies_of_one_manifest_at_once_both_succeed_and_lose_no_record(she
     )
 
 
-def test_what_another_made_since_the_plan_is_unchanged_if_it_is_the_same(shell: Shell) -> None:
-    """Both are made by somebody else between the question and the answer."""
+def test_a_planned_change_that_another_caller_made_counts_as_unchanged(shell: Shell) -> None:
+    """Another caller creates the workload between the question and the user's answer."""
     for model, code in (("acme/model", 0), ("acme/other", 1)):
         shell.write(ONE)
         with shell.client() as mgmt:
@@ -327,13 +324,13 @@ def test_what_another_made_since_the_plan_is_unchanged_if_it_is_the_same(shell: 
         if code:
             assert "'one' exists now. Plan again." in " ".join(done.out.split())
         else:
-            assert "acme/one: done by another meanwhile" in done.out
+            assert "acme/one: another caller has already done this" in done.out
             assert "0 created, 0 updated, 0 removed, 1 unchanged" in done.out
         shell.clear()
 
 
 class Server(ThreadingHTTPServer):
-    """Something that takes the place of a platform."""
+    """A server in place of a platform."""
 
     block_on_close = False
 
@@ -363,7 +360,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Silent(Server):
-    """A platform without workloads that takes a create and never answers it."""
+    """A platform without workloads that accepts a create and sends no response."""
 
     asked = threading.Event()
     ended = threading.Event()
@@ -387,7 +384,7 @@ class SilentHandler(Handler):
 
 
 class Dying(Server):
-    """A platform that stores 20 workloads, and then closes every connection without a word."""
+    """A platform that stores 20 workloads, and then closes every connection."""
 
     stored: ClassVar[list[str]] = []
 
@@ -413,7 +410,10 @@ class DyingHandler(Handler):
 
 
 class Forgetful(Server):
-    """A platform that knows no idempotency keys and drops the first create, just when another caller makes the same."""
+    """A platform without idempotency keys: it drops the response to the first create.
+
+    What it stores then is the same workload of another caller.
+    """
 
     rows: dict[str, dict[str, str]]
 
@@ -457,7 +457,7 @@ def test_wait_until_ready(shell: Shell) -> None:
     assert "vectors: ready" in done.err
 
 
-def test_wait_says_why_something_is_not_ready(shell: Shell) -> None:
+def test_wait_reports_why_a_workload_is_not_ready(shell: Shell) -> None:
     shell.write(ONE, TWO)
     done = shell.run("apply", "--yes", "--wait", "--timeout", "60")
     assert done.code == 1

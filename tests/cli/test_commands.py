@@ -17,7 +17,7 @@ from cli.shell import run_here
 from inferencekey import DataClient, ManagementClient
 
 
-def test_up_prints_the_exports_to_paste(tmp_path: Path) -> None:
+def test_up_prints_lines_that_set_the_variables(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "inferencekey", "up", "--port", "0", "--data", str(tmp_path)],
         env=environment(),
@@ -46,12 +46,12 @@ def test_up_prints_the_exports_to_paste(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_up_stops_when_told(tmp_path: Path, how: int) -> None:
+def test_up_stops_on_a_signal(tmp_path: Path, how: int) -> None:
     with Up(tmp_path) as up:
         assert up.stop(how) == (0, "", "")
 
 
-def test_up_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+def test_up_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
     line = (
         f"trap '' HUP; exec {sys.executable} -m inferencekey up --json --port 0 --data {tmp_path}"
     )
@@ -76,14 +76,15 @@ def test_tokens_survive_a_restart_until_revoked(tmp_path: Path) -> None:
     with Up(tmp_path) as first:
         pass
     with Up(tmp_path) as second:
-        assert first.sdk_token != second.sdk_token
-        for token in (first.sdk_token, second.sdk_token):
-            with ManagementClient(
-                base_url=second.base_url, project="acme", sdk_token=token
-            ) as mgmt:
-                assert mgmt.list_workloads() == []
+        assert first.env | {"INFERENCEKEY_BASE_URL": ""} == second.env | {
+            "INFERENCEKEY_BASE_URL": ""
+        }
+        with ManagementClient(
+            base_url=second.base_url, project="acme", sdk_token=first.sdk_token
+        ) as mgmt:
+            assert mgmt.list_workloads() == []
         listed = json.loads(command("token", "list", "--json", "--data", str(tmp_path)).stdout)
-        assert len(listed) == 4
+        assert len(listed) == 2
         assert all(token["revoked_at"] is None for token in listed)
         name = first.sdk_token.split("_")[2]
         done = command("token", "revoke", name, "--data", str(tmp_path))
@@ -95,9 +96,16 @@ def test_tokens_survive_a_restart_until_revoked(tmp_path: Path) -> None:
             pytest.raises(Exception, match="authentication failed"),
         ):
             mgmt.list_workloads()
+    with Up(tmp_path) as third:
+        assert third.sdk_token != first.sdk_token
+        assert third.api_key == first.api_key
+        with ManagementClient(
+            base_url=third.base_url, project="acme", sdk_token=third.sdk_token
+        ) as mgmt:
+            assert mgmt.list_workloads() == []
 
 
-def test_tokens_can_be_minted_before_anything_runs(tmp_path: Path) -> None:
+def test_tokens_can_be_minted_while_no_platform_runs(tmp_path: Path) -> None:
     data = tmp_path / "new"
     sdk = json.loads(command("token", "sdk", "acme", "--json", "--data", str(data)).stdout)
     live = json.loads(
@@ -125,7 +133,7 @@ def test_tokens_can_be_minted_before_anything_runs(tmp_path: Path) -> None:
         (["up", "--port", "x"], 1, "--port"),
     ],
 )
-def test_wrong_words_are_one_clear_line(
+def test_wrong_arguments_print_one_line(
     tmp_path: Path, arguments: list[str], code: int, words: str
 ) -> None:
     where = [] if arguments == ["nonsense"] else ["--data", str(tmp_path)]
@@ -136,7 +144,7 @@ def test_wrong_words_are_one_clear_line(
     assert done.err.count("\n") == 1
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_up_on_a_port_in_use_fails(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = command("up", "--port", str(port), "--data", str(tmp_path))
@@ -146,7 +154,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_second_platform_on_one_directory(tmp_path: Path) -> None:
+def test_a_second_platform_on_a_directory_fails(tmp_path: Path) -> None:
     with Up(tmp_path) as up:
         done = command("up", "--port", "0", "--data", str(tmp_path))
         assert done.returncode == 1
@@ -155,7 +163,7 @@ def test_a_second_platform_on_one_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["a file", "below a file"])
-def test_a_data_directory_that_cannot_be(tmp_path: Path, what: str) -> None:
+def test_a_file_is_not_a_data_directory(tmp_path: Path, what: str) -> None:
     (tmp_path / "file").write_text("x")
     where = tmp_path / "file" if what == "a file" else tmp_path / "file" / "data"
     for arguments in (["up", "--port", "0"], ["token", "sdk", "acme"]):
@@ -180,7 +188,7 @@ def test_status_with_and_without_a_platform(tmp_path: Path) -> None:
     assert found["running"] is False
 
 
-def test_a_reader_that_left_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_stdout_prints_no_traceback(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -225,7 +233,7 @@ def test_demo_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_demo_keep_leaves_it_running_until_told(tmp_path: Path) -> None:
+def test_demo_keep_runs_until_a_signal(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "inferencekey", "demo", "--keep", "--json", "--data", str(tmp_path)],
         env=environment(),
@@ -247,7 +255,7 @@ def test_demo_keep_leaves_it_running_until_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_a_model_that_cannot_be_fetched_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_download_prints_one_line_and_leaves_no_file(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     env = {
         "INFERENCEKEY_CACHE": str(cache),

@@ -1,4 +1,4 @@
-"""0 done, 1 any error, 2 only changes under ``--detailed-exitcode``; and what an error prints."""
+"""The exit codes (0 done, 1 error, 2 changes), and what an error prints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DETAILED = [["plan", "--detailed-exitcode", *words[1:]] for words in WRONG if wo
 
 
 @pytest.mark.parametrize("words", WRONG + DETAILED, ids=" ".join)
-def test_every_error_is_one(tmp_path: Path, words: list[str]) -> None:
+def test_every_error_has_exit_code_1_and_one_line(tmp_path: Path, words: list[str]) -> None:
     env = {
         "INFERENCEKEY_SDK_TOKEN": TOKEN,
         "INFERENCEKEY_BASE_URL": "http://127.0.0.1:9",
@@ -54,14 +54,14 @@ def test_every_error_is_one(tmp_path: Path, words: list[str]) -> None:
         assert done.err.count("\n") == 1, done.err
 
 
-def test_a_process_says_and_does_the_same(shell: Shell) -> None:
+def test_a_process_prints_and_exits_the_same(shell: Shell) -> None:
     shell.write(workload("one"))
     for words in (
         ["plan", "--detailed-exitcode"],
         ["plan", "--json"],
         ["apply"],
         ["list", "--json"],
-        ["get", "--json", "nobody"],
+        ["get", "--json", "missing"],
         ["plan", "--nonsense"],
         ["schema"],
         ["export"],
@@ -69,7 +69,7 @@ def test_a_process_says_and_does_the_same(shell: Shell) -> None:
         assert shell.run(*words) == shell.process(*words)
 
 
-def test_no_words_show_the_help() -> None:
+def test_no_arguments_show_the_help() -> None:
     done = command()
     assert (done.returncode, done.stdout) == (1, "")
     assert "Commands:" in done.stderr
@@ -87,7 +87,7 @@ def test_no_words_show_the_help() -> None:
         (["apply", "--json", "--plan", "none.json"], "FileNotFoundError"),
     ],
 )
-def test_an_error_is_json_as_well(tmp_path: Path, words: list[str], kind: str) -> None:
+def test_an_error_is_also_json(tmp_path: Path, words: list[str], kind: str) -> None:
     token = TOKEN if "--plan" in words else ""
     done = run_here(
         *words,
@@ -100,7 +100,7 @@ def test_an_error_is_json_as_well(tmp_path: Path, words: list[str], kind: str) -
     assert done.err.startswith("error: ")
 
 
-def test_wrong_credentials(shell: Shell) -> None:
+def test_wrong_credentials_and_addresses_are_errors(shell: Shell) -> None:
     shell.write(workload("one"))
     for token, words in (
         ("", "INFERENCEKEY_SDK_TOKEN"),
@@ -133,10 +133,10 @@ def test_wrong_credentials(shell: Shell) -> None:
         (["plam"], "plan"),
     ],
 )
-def test_only_what_is_near_is_suggested(words: list[str], meant: str | None) -> None:
+def test_only_similar_names_are_suggested(words: list[str], meant: str | None) -> None:
     err = run_here(*words).err
-    told, _, _ = err.partition("; see `")
-    assert ("Possible options" in told or "Did you mean" in told) is (meant is not None)
+    message, _, _ = err.partition("; see `")
+    assert ("Possible options" in message or "Did you mean" in message) is (meant is not None)
     if meant is not None:
-        assert told.count(meant) == 1
-        assert told.count("--") <= 2
+        assert message.count(meant) == 1
+        assert message.count("--") <= 2

@@ -45,7 +45,7 @@ def _fill(mgmt: ManagementClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["toml", "yaml", "json"])
-def test_an_export_plans_to_no_change(shell: Shell, kind: str) -> None:
+def test_an_exported_manifest_has_no_changes(shell: Shell, kind: str) -> None:
     _fill(shell.client())
     done = shell.run("export", "-o", f"out.{kind}")
     assert (done.code, done.out) == (0, "")
@@ -66,7 +66,7 @@ def test_an_export_plans_to_no_change(shell: Shell, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["toml", "yaml", "json"])
-def test_what_would_steer_a_terminal_is_written_as_what_it_is(shell: Shell, kind: str) -> None:
+def test_control_characters_are_written_escaped(shell: Shell, kind: str) -> None:
     shell.store("odd", description="del \x7f c1 \x9b31m esc \x1b[0m nel \x85 end\r")
     out = shell.run("export", "--format", kind).out
     assert not {"\x7f", "\x9b", "\x85"} & set(out)
@@ -88,14 +88,14 @@ def test_what_would_steer_a_terminal_is_written_as_what_it_is(shell: Shell, kind
     ],
     ids=" ".join,
 )
-def test_formats_that_contradict_each_other(shell: Shell, words: list[str]) -> None:
+def test_rejects_formats_that_differ(shell: Shell, words: list[str]) -> None:
     done = shell.run("export", *words)
     assert done.code == 1
     assert "leave one out" in done.err
     assert not list(shell.folder.iterdir())
 
 
-def test_what_was_written_is_told_as_json(shell: Shell) -> None:
+def test_the_json_names_the_file_that_was_written(shell: Shell) -> None:
     _fill(shell.client())
     done = shell.run("export", "--json", "-o", "out.json")
     assert (done.code, done.err) == (0, "")
@@ -104,7 +104,7 @@ def test_what_was_written_is_told_as_json(shell: Shell) -> None:
     assert shell.run("export", "--format", "yaml", "-o", "out.txt").err == "wrote out.txt\n"
 
 
-def test_an_export_makes_the_same_again(shell: Shell) -> None:
+def test_an_export_creates_the_same_workloads_again(shell: Shell) -> None:
     _fill(shell.client())
     shell.run("export", "-o", "inferencekey.toml")
     before = shell.live()
@@ -122,7 +122,7 @@ def test_an_export_makes_the_same_again(shell: Shell) -> None:
         )
 
 
-def test_export_of_nothing_and_over_a_file(shell: Shell) -> None:
+def test_export_of_an_empty_project_and_over_a_file(shell: Shell) -> None:
     assert shell.run("export", "-o", "out.toml").code == 0
     assert shell.run("plan", "-f", "out.toml").code == 0
     (shell.folder / "out.toml").write_text("mine")
@@ -143,7 +143,7 @@ def test_the_schema(shell: Shell) -> None:
     assert line.out.count("\n") == 1
 
 
-def test_init_writes_a_manifest_that_plans(shell: Shell) -> None:
+def test_init_writes_a_manifest_with_a_valid_plan(shell: Shell) -> None:
     done = shell.run("init", "--project", "acme")
     assert (done.code, done.out) == (0, "")
     done = shell.run("plan")
@@ -156,7 +156,7 @@ def test_init_writes_a_manifest_that_plans(shell: Shell) -> None:
     assert Path(shell.folder / "inferencekey.toml").read_text() == before
 
 
-def test_init_writes_a_name_as_toml_has_it_and_nothing_but_toml(shell: Shell) -> None:
+def test_init_escapes_the_project_and_writes_only_toml(shell: Shell) -> None:
     assert shell.run("init", "--project", 'it"s').code == 0
     done = shell.run("plan", "--json")
     assert done.json["error"]["type"] != "ManifestError", done.json
@@ -165,7 +165,7 @@ def test_init_writes_a_name_as_toml_has_it_and_nothing_but_toml(shell: Shell) ->
     assert not (shell.folder / "other.yaml").exists()
 
 
-def test_a_credential_in_a_live_workload_is_not_written_down(shell: Shell) -> None:
+def test_a_credential_in_a_live_workload_is_not_exported(shell: Shell) -> None:
     shell.store("plain", description="call it with ik_live_0a1b2c3d_" + "f" * 64)
     for words in ([], ["-o", "out.toml"]):
         done = shell.run("export", *words)

@@ -1,4 +1,4 @@
-"""The page on deploying, done as it says."""
+"""The commands of the page on deploying, run in its order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "deploying.md"
 
 
 @pytest.mark.engine
-def test_the_page_does_what_it_says(shell: Shell, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_work(shell: Shell, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "inferencekey"

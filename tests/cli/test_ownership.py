@@ -1,4 +1,4 @@
-"""What ``--prune`` and ``destroy`` may remove: what an apply of this manifest created, and nothing else."""
+"""``--prune`` and ``destroy`` remove what an apply of this manifest created, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STRANGER = WorkloadSpec(
 )
 
 
-def test_prune_removes_what_the_manifest_made_and_no_longer_declares(shell: Shell) -> None:
+def test_prune_removes_what_the_manifest_created_and_no_longer_declares(shell: Shell) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(STRANGER)
     shell.write(ONE, TWO)
@@ -34,7 +34,7 @@ def test_prune_removes_what_the_manifest_made_and_no_longer_declares(shell: Shel
 
 
 @pytest.mark.parametrize("change", ["", "described"])
-def test_what_was_there_before_is_not_owned_matched_or_updated(shell: Shell, change: str) -> None:
+def test_workloads_that_existed_before_are_not_owned(shell: Shell, change: str) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(STRANGER)
     shell.write(workload("stranger", **({"description": change} if change else {})), ONE)
@@ -46,7 +46,9 @@ def test_what_was_there_before_is_not_owned_matched_or_updated(shell: Shell, cha
 
 
 @pytest.mark.parametrize("command", ["apply", "destroy"])
-def test_a_workload_made_anew_by_somebody_else_is_left_alone(shell: Shell, command: str) -> None:
+def test_a_workload_that_another_caller_created_again_is_left_alone(
+    shell: Shell, command: str
+) -> None:
     shell.write(ONE)
     shell.run("apply", "--yes")
     with shell.client() as mgmt:
@@ -57,12 +59,12 @@ def test_a_workload_made_anew_by_somebody_else_is_left_alone(shell: Shell, comma
         command, "--yes", *(["--prune", "--allow-empty"] if command == "apply" else [])
     )
     assert done.code == 0, done.err
-    assert "acme/one: left alone: it is another than the one that was recorded" in done.out
+    assert "acme/one: left alone: it has another id than the recorded workload" in done.out
     assert list(shell.live()) == ["one"]
     assert shell.lock() == {}
 
 
-def test_a_lock_that_names_other_ids_removes_nothing(shell: Shell) -> None:
+def test_a_lock_with_other_ids_removes_nothing(shell: Shell) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(STRANGER)
     shell.write(workload("stranger"), ONE)
@@ -73,7 +75,7 @@ def test_a_lock_that_names_other_ids_removes_nothing(shell: Shell) -> None:
     assert sorted(shell.live()) == ["one", "stranger"]
 
 
-def test_destroy_removes_what_it_made_and_says_what_it_leaves(shell: Shell) -> None:
+def test_destroy_removes_what_it_created_and_lists_what_it_leaves(shell: Shell) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(STRANGER)
     shell.write(ONE, workload("stranger"))
@@ -136,7 +138,7 @@ def test_an_empty_manifest_is_not_pruned_to_nothing_by_mistake(shell: Shell, sav
     assert shell.live() == shell.lock() == {}
 
 
-def test_two_manifests_of_one_lock_are_refused(shell: Shell) -> None:
+def test_two_manifests_with_one_lock_file_are_refused(shell: Shell) -> None:
     shell.write(ONE, name="inferencekey.toml")
     assert shell.run("apply", "--yes", "-f", "inferencekey.toml").code == 0
     shell.write("workloads: []\n", name="inferencekey.yaml")
@@ -160,7 +162,7 @@ def test_a_saved_removal_needs_a_record_for_this_platform(shell: Shell) -> None:
     assert list(shell.live()) == ["one"]
 
 
-def test_what_somebody_deleted_is_made_again_and_owned_again(shell: Shell) -> None:
+def test_a_deleted_workload_is_created_and_owned_again(shell: Shell) -> None:
     shell.write(ONE)
     shell.run("apply", "--yes")
     before = shell.lock()

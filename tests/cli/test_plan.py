@@ -14,7 +14,7 @@ ONE = workload("one")
 TWO = workload("two")
 
 
-def test_a_plan_says_what_apply_would_do_and_changes_nothing(shell: Shell) -> None:
+def test_a_plan_shows_what_apply_would_do_and_changes_nothing(shell: Shell) -> None:
     shell.write(ONE, TWO)
     done = shell.run("plan")
     assert (done.code, done.err) == (0, "")
@@ -59,7 +59,7 @@ def test_the_json_has_plans_that_the_clients_apply(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("how", ["argument", "option", "json"])
-def test_a_saved_plan_is_carried_out(shell: Shell, how: str) -> None:
+def test_a_saved_plan_is_applied(shell: Shell, how: str) -> None:
     shell.write(ONE, TWO)
     if how == "json":
         (shell.folder / "saved.json").write_text(shell.run("plan", "--json").out)
@@ -74,7 +74,7 @@ def test_a_saved_plan_is_carried_out(shell: Shell, how: str) -> None:
     assert sorted(shell.live()) == sorted(shell.lock()) == ["one", "two"]
 
 
-def test_a_saved_plan_is_refused_whole_if_anything_moved(shell: Shell) -> None:
+def test_a_saved_plan_is_refused_if_one_workload_has_changed(shell: Shell) -> None:
     shell.write(ONE, TWO)
     shell.run("plan", "--out", "saved.json")
     with shell.client() as mgmt:
@@ -88,7 +88,7 @@ def test_a_saved_plan_is_refused_whole_if_anything_moved(shell: Shell) -> None:
     assert list(shell.live()) == ["two"]
 
 
-def test_a_saved_plan_with_removals_is_refused_if_one_is_another_now(shell: Shell) -> None:
+def test_a_saved_plan_is_refused_if_a_workload_to_remove_has_another_id(shell: Shell) -> None:
     shell.write(ONE)
     assert shell.run("apply", "--yes").code == 0
     shell.write("")
@@ -100,7 +100,7 @@ def test_a_saved_plan_with_removals_is_refused_if_one_is_another_now(shell: Shel
         )
     done = shell.run("apply", "saved.json", "--yes")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "'one', which was to be removed, is gone or another one" in done.err
+    assert "'one' is to be removed, but does not exist or has another id now" in done.err
     assert list(shell.live()) == ["one"]
 
 
@@ -129,15 +129,15 @@ def test_a_saved_plan_is_for_one_platform(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "1", '{"format": 1, "digest": "x"}', ONE])
-def test_what_is_no_saved_plan(shell: Shell, text: str) -> None:
+def test_rejects_a_file_that_is_not_a_saved_plan(shell: Shell, text: str) -> None:
     (shell.folder / "saved.json").write_text(text)
     done = shell.run("apply", "saved.json", "--yes")
     assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "is no saved plan" in done.err
+    assert "is not a saved plan" in done.err
 
 
-def test_a_saved_plan_is_carried_out_where_its_manifest_is(shell: Shell) -> None:
-    """Elsewhere its lock file would be another: what it makes would be recorded where nobody looks."""
+def test_a_saved_plan_is_applied_in_the_directory_of_its_manifest(shell: Shell) -> None:
+    """In another directory it would write another lock file, which no later apply reads."""
     path = _saved(shell)
     elsewhere = shell.folder / "elsewhere"
     elsewhere.mkdir()
@@ -147,13 +147,13 @@ def test_a_saved_plan_is_carried_out_where_its_manifest_is(shell: Shell) -> None
     assert (shell.live(), list(elsewhere.iterdir())) == ({}, [])
 
 
-def test_a_plan_that_cannot_be_saved_is_one_document(shell: Shell) -> None:
+def test_a_plan_that_cannot_be_saved_prints_one_document(shell: Shell) -> None:
     shell.write(ONE)
     done = shell.run("plan", "--json", "--out", "no/such/folder.json")
     assert (done.code, list(done.json)) == (1, ["error"])
 
 
-def test_no_saved_plan_holds_a_credential(shell: Shell) -> None:
+def test_a_saved_plan_has_no_credential(shell: Shell) -> None:
     path = _saved(shell)
     assert shell.env["INFERENCEKEY_SDK_TOKEN"] not in path.read_text()
     assert "ik_" not in path.read_text()
@@ -178,7 +178,7 @@ def test_the_project_and_the_platform_as_options(shell: Shell) -> None:
     assert "'acme'" in done.err
 
 
-def test_ten_mistakes_are_ten_lines(shell: Shell) -> None:
+def test_every_mistake_has_a_line_of_its_own(shell: Shell) -> None:
     shell.write(
         'projekt = "acme"',
         "[[workloads]]",
@@ -220,7 +220,7 @@ def test_ten_mistakes_are_ten_lines(shell: Shell) -> None:
     assert {"path", "line", "message"} == set(problems[0])
 
 
-def test_no_manifest_names_what_was_looked_for(shell: Shell) -> None:
+def test_a_missing_manifest_is_named(shell: Shell) -> None:
     done = shell.run("plan")
     assert done.code == 1
     for name in ("inferencekey.toml", ".yaml", ".yml", ".json"):
@@ -242,7 +242,7 @@ def test_other_formats_and_a_directory(shell: Shell) -> None:
     assert done.out.endswith("Plan: 2 to create, 0 to update, 0 unchanged\n")
 
 
-def test_a_plan_is_saved_over_nothing_but_an_earlier_plan(shell: Shell) -> None:
+def test_only_an_earlier_plan_is_overwritten(shell: Shell) -> None:
     shell.write(ONE)
     assert shell.run("apply", "--yes").code == 0
     (shell.folder / "notes.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""What a terminal shows: colours, and questions."""
+"""Colours and questions on a terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_apply_asks(shell: Shell, answer: str, done: bool) -> None:
         assert "not confirmed; nothing was changed" in shown.out
 
 
-def test_apply_does_not_ask_about_nothing_or_with_yes(shell: Shell) -> None:
+def test_apply_does_not_ask_without_changes_or_with_yes(shell: Shell) -> None:
     shell.write(ONE)
     assert "[y/N]" not in shell.terminal("apply", "--yes").out
     done = shell.terminal("apply")

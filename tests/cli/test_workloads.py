@@ -53,7 +53,7 @@ def test_list_and_get(shell: Shell) -> None:
     lines = shell.run("get", "Support Bot").out.splitlines()
     assert "slug: support-bot" in lines
     assert "config.env.A: b" in lines
-    assert "name: Support bot" in lines  # what would steer the terminal is left out
+    assert "name: Support bot" in lines  # without the escape sequence
     found = shell.run("get", "support-bot", "--json").json
     assert (found["name"], found["config"]["command"]) == (SPEC.name, SPEC.command)
     assert found["id"] == shell.live()["support-bot"].id
@@ -76,7 +76,7 @@ def test_delete_asks(shell: Shell) -> None:
     )
 
 
-def test_wait_for_what_cannot_become_ready(shell: Shell) -> None:
+def test_wait_for_a_workload_that_fails(shell: Shell) -> None:
     with shell.client() as mgmt:
         mgmt.ensure(SPEC)
     done = shell.run("wait", "support-bot", "--timeout", "30")
@@ -90,8 +90,8 @@ def test_wait_for_what_cannot_become_ready(shell: Shell) -> None:
     assert lines[-2]["error"]["type"] == lines[-1]["error"]["type"] == "ReadinessError"
 
 
-def test_wait_says_what_is_missing(shell: Shell) -> None:
-    done = shell.run("wait", "nobody")
+def test_wait_reports_a_missing_workload_or_argument(shell: Shell) -> None:
+    done = shell.run("wait", "missing")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert done.err.startswith("error: not found")
     assert "--all" in shell.run("wait").err
@@ -104,7 +104,7 @@ def test_the_engines_log_is_printed_once(tmp_path: Path, slugs: list[str]) -> No
     with Plane() as plane:
         for slug in slugs:
             plane.readiness[slug] = [{"phase": "error", "message": "no memory"}]
-            plane.logs[slug] = [f"{slug} said {n}" for n in range(3)]
+            plane.logs[slug] = [f"{slug} line {n}" for n in range(3)]
         env = {
             "INFERENCEKEY_BASE_URL": plane.url,
             "INFERENCEKEY_PROJECT": "acme",
@@ -115,8 +115,8 @@ def test_the_engines_log_is_printed_once(tmp_path: Path, slugs: list[str]) -> No
     assert text.code == json_lines.code == 1
     for slug in slugs:
         for n in range(3):
-            assert text.err.count(f"{slug} said {n}") == 1
-            assert json_lines.out.count(f"{slug} said {n}") == 1
+            assert text.err.count(f"{slug} line {n}") == 1
+            assert json_lines.out.count(f"{slug} line {n}") == 1
     lines = text.err.splitlines()
     assert len({line.strip() for line in lines}) == len(lines)
 
@@ -155,19 +155,20 @@ def test_following_a_log_ends_with_ctrl_c(shell: Shell) -> None:
     assert (process.returncode, err) == (0, "")
 
 
-def test_logs_of_what_is_not_there(shell: Shell) -> None:
-    done = shell.run("logs", "nobody")
+def test_logs_of_a_workload_that_does_not_exist(shell: Shell) -> None:
+    done = shell.run("logs", "missing")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert done.err.startswith("error: not found")
 
 
 def test_ctrl_c_while_waiting(shell: Shell) -> None:
     with shell.client() as mgmt:
-        # Its model cannot be fetched at once: it is on its way for a while.
+        # Starting its engine takes a while.
         mgmt.ensure(VECTORS.evolve(slug="slow"))
     os.sched_yield()
     done = shell.terminal("wait", "slow", interrupt_at="slow")
-    # It may be ready before we could press: then it ends well, or is already leaving, where Python no longer listens.
+    # The workload may be ready before Ctrl-C arrives. Then the command succeeds, or Python is
+    # already exiting and handles no signal.
     assert done.code == 130 or (done.code in (0, -signal.SIGINT) and "ready" in done.out)
     assert "Traceback" not in done.out
 
@@ -175,7 +176,7 @@ def test_ctrl_c_while_waiting(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "words", [["list"], ["list", "--json"], ["export"], ["plan"], ["schema"], ["get", "w-1"]]
 )
-def test_a_reader_that_has_read_enough_is_no_error(shell: Shell, words: list[str]) -> None:
+def test_a_reader_that_stops_is_not_an_error(shell: Shell, words: list[str]) -> None:
     shell.write(*(workload(f"w-{n}") for n in range(3)))
     assert shell.run("apply", "--yes").code == 0
     read, write = os.pipe()
@@ -186,7 +187,7 @@ def test_a_reader_that_has_read_enough_is_no_error(shell: Shell, words: list[str
     assert (process.returncode, err) == (0, "")
 
 
-def test_a_plan_whose_reader_left_still_tells_of_changes_by_its_exit_code(shell: Shell) -> None:
+def test_a_plan_without_a_reader_still_exits_with_2(shell: Shell) -> None:
     shell.write(workload("one"))
     read, write = os.pipe()
     os.close(read)
@@ -198,7 +199,7 @@ def test_a_plan_whose_reader_left_still_tells_of_changes_by_its_exit_code(shell:
     assert (process.returncode, err) == (2, "")
 
 
-def test_what_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+def test_json_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
     row = {
         "id": "w",
         "slug": "one",

@@ -1,4 +1,4 @@
-"""What the core's tests share: recorded exchanges, and streams cut at every place."""
+"""Shared by the tests of the core: recorded exchanges, and streams that are cut everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARK = b"===== RESPONSE (exact bytes) =====\n"
 
 @attrs.frozen
 class Exchange:
-    """A recorded answer, its chunk framing taken off."""
+    """A recorded response, without its chunked framing."""
 
     status: int
     headers: dict[str, str]
@@ -57,5 +57,5 @@ def _cuts(data: bytes) -> Iterator[list[bytes]]:
 
 @pytest.fixture(scope="session")
 def cuts() -> Callable[[bytes], Iterator[list[bytes]]]:
-    """Return the function that yields some bytes whole, in two parts at every place, and byte by byte."""
+    """Return a function that yields bytes whole, in two parts at every place, and byte by byte."""
     return _cuts

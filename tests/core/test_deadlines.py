@@ -48,5 +48,6 @@ def test_wrong_timeouts(value: Any) -> None:
             with pytest.raises(ValidationError) as caught:
                 decide(*given)
             assert str(caught.value) == (
-                f"validation error: timeout must be more than 0 seconds, or a Timeouts; got {value!r}"
+                "validation error: timeout must be a number of seconds above 0, or a "
+                f"Timeouts; got {value!r}"
             )

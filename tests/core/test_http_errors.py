@@ -57,7 +57,7 @@ CLASSES: list[tuple[int, type[InferenceKeyError], str]] = [
 
 
 @pytest.mark.parametrize(("status", "kind", "prefix"), CLASSES)
-def test_a_status_has_its_class_and_its_first_words(
+def test_a_status_has_its_class_and_its_prefix(
     status: int, kind: type[InferenceKeyError], prefix: str
 ) -> None:
     error = error_for(
@@ -79,8 +79,8 @@ def test_a_status_has_its_class_and_its_first_words(
     [
         (400, "bad request: the server gave no reason"),
         (401, "authentication failed: the token is missing, unknown or revoked"),
-        (403, "permission denied [forbidden]: the token may not do this"),
-        (404, "not found: the server knows no such thing"),
+        (403, "permission denied [forbidden]: the token does not allow this"),
+        (404, "not found: the server does not have it"),
         (429, "api error (status 429): the server gave no reason"),
         (503, "api error (status 503): the server gave no reason"),
     ],
@@ -88,7 +88,7 @@ def test_a_status_has_its_class_and_its_first_words(
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"{}", b'{"error": null}', b'{"error": {}}', b" \r\n", b'""']
 )
-def test_a_silent_server_still_has_a_readable_error(status: int, text: str, body: bytes) -> None:
+def test_an_error_without_a_body_is_readable(status: int, text: str, body: bytes) -> None:
     error = error_for(status, body)
     if body == b'{"error": null}':
         assert str(error).startswith(text.split(":")[0])
@@ -112,7 +112,7 @@ DENIED = ["wrong_credential_type", "project_scope_mismatch", "scope_insufficient
         lambda code: {"code": code},
     ],
 )
-def test_the_code_of_a_denial_without_words_gets_words(
+def test_a_denial_without_a_message_has_one_for_its_code(
     code: str, shape: Callable[[str], object]
 ) -> None:
     error = error_for(403, orjson.dumps(shape(code)))
@@ -132,9 +132,7 @@ def test_the_code_of_a_denial_without_words_gets_words(
         lambda code: {"code": code, "message": "No way."},
     ],
 )
-def test_the_servers_own_words_of_a_denial_are_kept(
-    code: str, shape: Callable[[str], object]
-) -> None:
+def test_the_servers_message_of_a_denial_is_kept(code: str, shape: Callable[[str], object]) -> None:
     error = error_for(403, orjson.dumps(shape(code)))
     assert (error.code, str(error)) == (code, f"permission denied [{code}]: No way.")
 
@@ -144,7 +142,7 @@ def test_the_servers_own_words_of_a_denial_are_kept(
     [
         (
             b'{"error": "quota_exceeded"}',
-            "permission denied [forbidden]: the token may not do this",
+            "permission denied [forbidden]: the token does not allow this",
         ),
         (b'{"error": {"code": 403, "message": "No."}}', "permission denied [forbidden]: No."),
         (
@@ -159,73 +157,142 @@ def test_any_other_denial_is_forbidden(body: bytes, text: str) -> None:
 
 
 SHAPES = [
-    pytest.param('{"error": "workload_not_found"}', "workload_not_found", "workload_not_found", id="control plane code"),
-    pytest.param('{"error": "No such workload"}', "No such workload", None, id="control plane text"),
-    pytest.param('{"error": "slug_taken", "code": "conflict"}', "slug_taken", "conflict", id="a code of its own"),
+    pytest.param(
+        '{"error": "workload_not_found"}',
+        "workload_not_found",
+        "workload_not_found",
+        id="control plane code",
+    ),
+    pytest.param(
+        '{"error": "No such workload"}', "No such workload", None, id="control plane text"
+    ),
+    pytest.param(
+        '{"error": "slug_taken", "code": "conflict"}',
+        "slug_taken",
+        "conflict",
+        id="a code of its own",
+    ),
     pytest.param('{"error": {"message": "m", "type": "t", "code": "c"}}', "m", "c", id="OpenAI"),
-    pytest.param('{"error": {"message": "m", "type": "t", "code": null, "param": null}}', "m", "t", id="OpenAI null code"),
+    pytest.param(
+        '{"error": {"message": "m", "type": "t", "code": null, "param": null}}',
+        "m",
+        "t",
+        id="OpenAI null code",
+    ),
     pytest.param('{"error": {"message": "m", "type": "t", "code": 400}}', "m", "t", id="llama.cpp"),
     pytest.param('{"error": {"code": "c"}}', "c", "c", id="code only"),
     pytest.param('{"error": {"detail": "d"}}', "d", None, id="detail inside"),
     pytest.param('{"error": {"reason": "x"}}', '{"reason":"x"}', None, id="unknown inside"),
-    pytest.param('{"object": "error", "message": "m", "type": "BadRequest", "code": 400}', "m", "BadRequest", id="vLLM"),
-    pytest.param('{"error": "Input validation error", "error_type": "validation"}', "Input validation error", None, id="TGI"),
+    pytest.param(
+        '{"object": "error", "message": "m", "type": "BadRequest", "code": 400}',
+        "m",
+        "BadRequest",
+        id="vLLM",
+    ),
+    pytest.param(
+        '{"error": "Input validation error", "error_type": "validation"}',
+        "Input validation error",
+        None,
+        id="TGI",
+    ),
     pytest.param('{"detail": "Not Found"}', "Not Found", None, id="FastAPI text"),
     pytest.param(
-        '{"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Field required", "type": "missing"}, {"msg": "b"}]}',
+        '{"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Field required", "type": '
+        '"missing"}, {"msg": "b"}]}',
         "body.messages.0.role: Field required; b",
         None,
         id="FastAPI list",
     ),
-    pytest.param('{"detail": ["one", {"two": 2}, 3]}', 'one; {"two":2}; 3', None, id="a list of anything"),
+    pytest.param(
+        '{"detail": ["one", {"two": 2}, 3]}', 'one; {"two":2}; 3', None, id="a list of anything"
+    ),
     pytest.param('{"detail": [{"loc": "body", "msg": "m"}]}', "m", None, id="loc that is no list"),
-    pytest.param('{"detail": [{"loc": [{"a": 1}, null], "msg": "m"}]}', '{"a":1}.null: m', None, id="odd loc"),
-    pytest.param('{"detail": {"message": "loading", "code": "x"}}', "loading", None, id="detail object with a message"),
-    pytest.param('{"detail": {"state": "loading"}}', '{"state":"loading"}', None, id="detail object"),
+    pytest.param(
+        '{"detail": [{"loc": [{"a": 1}, null], "msg": "m"}]}', '{"a":1}.null: m', None, id="odd loc"
+    ),
+    pytest.param(
+        '{"detail": {"message": "loading", "code": "x"}}',
+        "loading",
+        None,
+        id="detail object with a message",
+    ),
+    pytest.param(
+        '{"detail": {"state": "loading"}}', '{"state":"loading"}', None, id="detail object"
+    ),
     pytest.param('{"detail": null}', '{"detail":null}', None, id="detail null"),
     pytest.param('{"detail": 5}', "5", None, id="detail number"),
     pytest.param('{"message": "m"}', "m", None, id="message"),
     pytest.param('{"error": true, "message": "m", "code": "c"}', "m", "c", id="error flag"),
     pytest.param('{"error": true}', '{"error":true}', None, id="error flag only"),
     pytest.param('{"error": ["a"]}', '["a"]', None, id="error list"),
-    pytest.param('{"type": "about:blank", "title": "Gone", "status": 410}', "Gone", "about:blank", id="RFC 9457"),
+    pytest.param(
+        '{"type": "about:blank", "title": "Gone", "status": 410}',
+        "Gone",
+        "about:blank",
+        id="RFC 9457",
+    ),
     pytest.param('{"status": "down"}', '{"status":"down"}', None, id="some object"),
     pytest.param('["a", 1]', '["a",1]', None, id="array"),
     pytest.param('"just text"', "just text", None, id="JSON text"),
     pytest.param("upstream connect error", "upstream connect error", None, id="plain text"),
     pytest.param("a < b, and c > d", "a < b, and c > d", None, id="text with angles"),
-    pytest.param("expected <int>, got 3", "expected <int>, got 3", None, id="text with a type in angles"),
-    pytest.param("one\r\n\ttwo\x00\x1b[31mthree", "one two [31mthree", None, id="control characters"),
+    pytest.param(
+        "expected <int>, got 3", "expected <int>, got 3", None, id="text with a type in angles"
+    ),
+    pytest.param(
+        "one\r\n\ttwo\x00\x1b[31mthree", "one two [31mthree", None, id="control characters"
+    ),
     pytest.param("ñandú 日本", "ñandú 日本", None, id="not ASCII"),
     pytest.param('{"error": {"message": "cut', '{"error": {"message": "cut', None, id="cut JSON"),
     pytest.param(
-        "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
+        "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 "
+        "Bad Gateway</h1></center>\r\n"
         "<hr><center>nginx/1.25</center>\r\n</body>\r\n</html>",
         "502 Bad Gateway nginx/1.25",
         None,
         id="nginx",
     ),
-    pytest.param("<!DOCTYPE html><title>Just a moment</title><script>a = '<b>';</script>", "Just a moment", None, id="title"),
-    pytest.param("<head><title>Only &amp; a title</title></head><body> </body>", "Only & a title", None, id="empty body"),
-    pytest.param("<style>p { x: y }</style><!-- no --><p>Tom &amp; Jerry</p><!-- cut", "Tom & Jerry", None, id="invisible"),
+    pytest.param(
+        "<!DOCTYPE html><title>Just a moment</title><script>a = '<b>';</script>",
+        "Just a moment",
+        None,
+        id="title",
+    ),
+    pytest.param(
+        "<head><title>Only &amp; a title</title></head><body> </body>",
+        "Only & a title",
+        None,
+        id="empty body",
+    ),
+    pytest.param(
+        "<style>p { x: y }</style><!-- no --><p>Tom &amp; Jerry</p><!-- cut",
+        "Tom & Jerry",
+        None,
+        id="invisible",
+    ),
     pytest.param("<body><script>cut", "", None, id="nothing visible"),
-    pytest.param('<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "AccessDenied", None, id="XML"),
-]  # fmt: skip
+    pytest.param(
+        '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+        "AccessDenied",
+        None,
+        id="XML",
+    ),
+]
 
 
 @pytest.mark.parametrize(("body", "text", "code"), SHAPES)
-def test_every_shape_yields_its_words(body: str, text: str, code: str | None) -> None:
+def test_every_form_of_error_yields_its_message(body: str, text: str, code: str | None) -> None:
     assert words(body.encode()) == (text, code)
 
 
-def test_bytes_that_are_no_text_are_readable() -> None:
+def test_bytes_that_are_not_utf_8_give_a_readable_message() -> None:
     assert words(b"\xff\xfebroken") == ("��broken", None)
 
 
 @pytest.mark.parametrize(
     "name", [name for name in RECORDED if "/err_" in name or "/emb_" in name or "_on_" in name]
 )
-def test_recorded_refusals(name: str, capture: Callable[[str], Any]) -> None:
+def test_recorded_error_responses(name: str, capture: Callable[[str], Any]) -> None:
     exchange = capture(name)
     if exchange.status == 200:
         return
@@ -247,14 +314,14 @@ def test_a_recorded_503_while_loading(capture: Callable[[str], Any]) -> None:
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308])
-def test_a_redirect_says_where_and_why_it_is_not_followed(status: int) -> None:
+def test_a_redirect_names_its_target_and_why_it_is_not_followed(status: int) -> None:
     error = error_for(status, b"<p>Moved</p>", location=f"https://other.example/?key={TOKEN}")
     assert type(error) is ApiError
     assert str(error) == (
         f"api error (status {status}): redirected to https://other.example/?key=ik_live_proj1234…; "
-        "redirects are not followed, because they would carry the credential along"
+        "redirects are not followed, because the request carries a credential"
     )
-    assert "redirected to nowhere" in str(error_for(status, b""))
+    assert "redirected to an unknown location" in str(error_for(status, b""))
     assert len(str(error_for(status, b"", location="https://" + "x" * 9999))) < 700
 
 
@@ -291,7 +358,7 @@ def test_a_credential_across_the_bodys_limit_does_not_survive() -> None:
 @pytest.mark.parametrize(
     "body", [b"x" * 10**6, orjson.dumps({"error": "x" * 5000}), b"<p>" * 10**5, b"[" * 10**5]
 )
-def test_everything_is_bounded(body: bytes) -> None:
+def test_every_text_has_a_limit(body: bytes) -> None:
     error = error_for(500, body)
     assert len(str(error)) <= MESSAGE_LIMIT + 30
     assert len(error.body or "") <= BODY_LIMIT

@@ -15,7 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.json import (
+    as_integer,
+    as_mapping,
+    as_string,
+    dumps,
+    loads,
+    plain,
+    preview,
+)
 from inferencekey.errors import ResponseFormatError, ValidationError
 from inferencekey.models import Backend
 
@@ -25,13 +33,13 @@ class Colour(str, Enum):  # noqa: UP042 (a user's enum, as they used to be writt
 
 
 def test_loads() -> None:
-    assert jsonval.loads(b' {"a": [1, null]} ', "x") == {"a": [1, None]}
+    assert loads(b' {"a": [1, null]} ', "x") == {"a": [1, None]}
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b"NaN", b"\xff", b"<html>", b"{'a': 1}"])
-def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> None:
+def test_rejects_bytes_that_are_not_json_and_shows_their_beginning(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
-        jsonval.loads(sent, "the answer", "r-1")
+        loads(sent, "the answer", "r-1")
     assert str(caught.value).startswith("unexpected response: the answer is not JSON (")
     assert str(caught.value).endswith(repr(sent.decode("utf-8", "replace")))
     assert caught.value.request_id == "r-1"
@@ -50,8 +58,8 @@ def test_what_is_no_json_names_itself_and_shows_its_beginning(sent: bytes) -> No
         (datetime(2026, 11, 21, tzinfo=UTC), b'"2026-11-21T00:00:00+00:00"'),
     ],
 )
-def test_dumps_carries_what_json_can(value: Any, sent: bytes) -> None:
-    assert jsonval.dumps(value) == sent
+def test_dumps_accepts_what_json_has(value: Any, sent: bytes) -> None:
+    assert dumps(value) == sent
 
 
 def endless() -> list[Any]:
@@ -73,19 +81,19 @@ def endless() -> list[Any]:
         lambda: "\ud800",
     ],
 )
-def test_dumps_refuses_what_json_cannot(make: Callable[[], Any]) -> None:
+def test_dumps_rejects_what_json_does_not_have(make: Callable[[], Any]) -> None:
     with pytest.raises(
         ValidationError, match=r"^validation error: the spec cannot be sent as JSON: "
     ):
-        jsonval.dumps({"a": make()}, "the spec")
+        dumps({"a": make()}, "the spec")
 
 
-def test_plain_is_what_the_server_will_give_back() -> None:
+def test_plain_returns_what_the_server_will_return() -> None:
     value = {"a": (Colour.RED, Backend.VLLM), 1: MappingProxyType({"b": None})}
-    plain = jsonval.plain(value, "config")
-    assert plain == {"a": ["red", "vllm"], "1": {"b": None}}
-    assert type(plain["a"][0]) is str
-    assert jsonval.plain(None, "config") is None
+    found = plain(value, "config")
+    assert found == {"a": ["red", "vllm"], "1": {"b": None}}
+    assert type(found["a"][0]) is str
+    assert plain(None, "config") is None
 
 
 @pytest.mark.parametrize(
@@ -98,12 +106,12 @@ def test_plain_is_what_the_server_will_give_back() -> None:
         ({"a": numpy.float32("inf")}, "config.a"),
     ],
 )
-def test_what_json_has_no_number_for_is_refused_and_not_null(value: Any, where: str) -> None:
+def test_rejects_a_number_that_json_does_not_have(value: Any, where: str) -> None:
     with pytest.raises(
         ValidationError,
         match=rf"^validation error: {where} must be a finite number; got (nan|-?inf)$",
     ):
-        jsonval.plain(value, "config")
+        plain(value, "config")
 
 
 def test_null_is_null() -> None:
@@ -113,7 +121,7 @@ def test_null_is_null() -> None:
         "c": Colour.RED,
         "d": numpy.array([1]),
     }
-    assert jsonval.plain(value, "config") == {
+    assert plain(value, "config") == {
         "a": None,
         "b": ["null", 1.5, 1.0],
         "c": "red",
@@ -132,21 +140,21 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_values_are_plain_already(value: object) -> None:
-    assert jsonval.plain(value, "x") == value
+    assert plain(value, "x") == value
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [({}, True), ({"a": 1}, True), ([], False), ("{}", False), (None, False)]
 )
 def test_as_mapping(value: Any, found: bool) -> None:
-    assert jsonval.as_mapping(value) == (value if found else None)
+    assert as_mapping(value) == (value if found else None)
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [("a", "a"), ("", ""), (None, None), (5, None), (["a"], None)]
 )
-def test_text_or_none(value: Any, found: str | None) -> None:
-    assert jsonval.text_or_none(value) == found
+def test_as_string(value: Any, found: str | None) -> None:
+    assert as_string(value) == found
 
 
 @pytest.mark.parametrize(
@@ -163,13 +171,13 @@ def test_text_or_none(value: Any, found: str | None) -> None:
         (float("inf"), None),
     ],
 )
-def test_integer(value: Any, found: int | None) -> None:
-    assert jsonval.integer(value) == found
+def test_as_integer(value: Any, found: int | None) -> None:
+    assert as_integer(value) == found
 
 
-def test_preview_is_bounded_and_holds_no_token() -> None:
-    assert jsonval.preview(b"abc") == "'abc'"
-    assert jsonval.preview(b"x" * 120) == repr("x" * 120)
-    assert jsonval.preview(b"x" * 121) == repr("x" * 120) + "…"
-    assert jsonval.preview(b"\xff\n", 5) == repr("�\n")
-    assert jsonval.preview(b"key ik_live_proj1234_" + b"5ec2e7" * 99) == "'key ik_live_proj1234…'…"
+def test_preview_has_a_limit_and_shows_no_token() -> None:
+    assert preview(b"abc") == "'abc'"
+    assert preview(b"x" * 120) == repr("x" * 120)
+    assert preview(b"x" * 121) == repr("x" * 120) + "…"
+    assert preview(b"\xff\n", 5) == repr("�\n")
+    assert preview(b"key ik_live_proj1234_" + b"5ec2e7" * 99) == "'key ik_live_proj1234…'…"

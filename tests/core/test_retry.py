@@ -29,14 +29,14 @@ def decision(outcome: Outcome, **given: Any) -> float | None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-def test_answers_that_are_retried(status: int) -> None:
+def test_statuses_that_are_retried(status: int) -> None:
     assert decision(Outcome(status)) == 0.25
     assert decision(Outcome(status), attempt=2) == 0.5
     assert decision(Outcome(status), attempt=3) is None
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 409, 422, 500, 501, 505, 520])
-def test_answers_that_are_final(status: int) -> None:
+def test_statuses_that_are_final(status: int) -> None:
     assert decision(Outcome(status)) is None
 
 
@@ -50,16 +50,16 @@ def test_a_500_is_retried_for_get_only() -> None:
     ("failure", "wait", "once"),
     [("not_sent", 0.25, 0.25), ("stale", 0.0, None), ("dropped", 0.25, None)],
 )
-def test_failures_without_an_answer(failure: Any, wait: float | None, once: float | None) -> None:
+def test_failures_without_a_response(failure: Any, wait: float | None, once: float | None) -> None:
     assert decision(Outcome(failure=failure)) == wait
-    assert decision(Outcome(failure=failure), once=True) == once
+    assert decision(Outcome(failure=failure), non_idempotent=True) == once
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_must_not_run_twice_is_sent_again_only_when_it_certainly_did_not_run(
+def test_a_non_idempotent_request_is_retried_only_if_it_was_not_carried_out(
     status: int,
 ) -> None:
-    assert decision(Outcome(status), once=True, method="GET") == (
+    assert decision(Outcome(status), non_idempotent=True, method="GET") == (
         0.25 if status in {429, 503} else None
     )
 
@@ -95,7 +95,7 @@ def test_retry_after_is_honoured_up_to_the_cap(asked: float, wait: float | None)
     assert decision(Outcome(429, retry_after=asked)) == wait
 
 
-def test_a_short_base_means_little_jitter_on_what_was_asked() -> None:
+def test_a_short_base_adds_little_jitter_to_a_requested_wait() -> None:
     assert decision(Outcome(429, retry_after=2), policy=RetryPolicy(base=0)) == 2
     assert decision(Outcome(429, retry_after=2), policy=RetryPolicy(base=50)) == 2.5
 
@@ -107,7 +107,7 @@ def test_nothing_is_retried_past_the_deadline(remaining: float | None, wait: flo
     assert decision(Outcome(503), remaining=remaining) == wait
 
 
-def test_the_budget_is_a_bucket() -> None:
+def test_the_budget_refills_to_its_size() -> None:
     budget = Budget(RetryPolicy(budget=2, budget_gain=0.25))
     assert [budget.take() for _ in range(4)] == [True, True, False, False]
     assert budget.level == 0
@@ -127,7 +127,7 @@ def test_an_empty_budget_stays_empty() -> None:
     assert not budget.take()
 
 
-def test_an_outage_cannot_multiply_the_load() -> None:
+def test_an_outage_does_not_multiply_the_load() -> None:
     budget = Budget(POLICY)
     retries = 0
     for _ in range(1000):
@@ -164,7 +164,7 @@ NOW = 1795290000.0  # Sat, 21 Nov 2026 19:40:00 GMT
         ({"retry-after-ms": "-1"}, None),
     ],
 )
-def test_how_long_an_answer_asks_to_wait(
+def test_the_wait_that_a_response_asks_for(
     headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "America/New_York")

@@ -1,4 +1,4 @@
-"""Slugs, and what may stand in a path."""
+"""Slugs, and the names that can be part of a path."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_a_checked_slug_is_canonical() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "---", " ", "日本"])
-def test_nothing_left_of_a_slug(text: str) -> None:
+def test_rejects_a_slug_that_has_no_canonical_form(text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         checked_slug(text, "workload")
     wrong = (
         "must not be empty"
         if not text.strip()
-        else f"must hold a letter (a to z) or a digit; got {text!r}"
+        else f"must contain a letter (a to z) or a digit; got {text!r}"
     )
     assert str(caught.value) == f"validation error: workload {wrong}"
 
 
 @pytest.mark.parametrize("value", [None, 5, b"bot", ["bot"]])
-def test_what_is_no_text(value: Any) -> None:
+def test_rejects_a_value_that_is_not_a_string(value: Any) -> None:
     name = type(value).__name__
     with pytest.raises(
         ValidationError, match=f"^validation error: slug must be a string; got {name}$"
@@ -73,7 +73,7 @@ def test_what_is_no_text(value: Any) -> None:
 
 
 @pytest.mark.parametrize("project", ["acme", "Acme_2", "a.b", "ñ", "a-b:c@d"])
-def test_projects_that_pass(project: str) -> None:
+def test_accepts_projects(project: str) -> None:
     assert checked_project(project) == project
 
 
@@ -98,11 +98,12 @@ def test_projects_that_pass(project: str) -> None:
         "a\u2028b",
     ],
 )
-def test_projects_that_cannot_stand_in_a_path(project: str) -> None:
+def test_rejects_projects_that_cannot_be_part_of_a_path(project: str) -> None:
     with pytest.raises(ValidationError) as caught:
         checked_project(project)
     assert str(caught.value) == (
-        f"validation error: project must be a slug such as 'acme', without '/', '..', '%' or spaces; got {project!r}"
+        "validation error: project must be a slug such as 'acme', without '/', '..', '%' or "
+        f"spaces; got {project!r}"
     )
 
 

@@ -80,7 +80,7 @@ async def test_ensure_creates_then_changes_nothing(
     assert live.created_at is not None
 
 
-async def test_reconcile_patches_exactly_what_drifted_and_loses_nothing(
+async def test_reconcile_changes_only_the_fields_that_drifted(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     await mgmt.ensure(spec)
@@ -131,7 +131,7 @@ async def test_dry_run_of_an_absent_workload(
     assert (await mgmt.plan(spec)).action == "create"
 
 
-async def test_fifty_callers_at_once_leave_one(
+async def test_fifty_concurrent_callers_create_one_workload(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     refs = await asyncio.gather(*(mgmt.ensure(spec) for _ in range(50)))
@@ -141,7 +141,7 @@ async def test_fifty_callers_at_once_leave_one(
     ]
 
 
-def test_threads_with_clients_of_their_own_leave_one(up: Up, spec: WorkloadSpec) -> None:
+def test_threads_with_their_own_clients_create_one_workload(up: Up, spec: WorkloadSpec) -> None:
     barrier = threading.Barrier(8)
 
     def provision(_: int) -> EndpointRef:
@@ -165,7 +165,7 @@ async def test_delete(mgmt: AsyncManagementClient, spec: WorkloadSpec) -> None:
     assert await mgmt.delete(spec.slug) is False
 
 
-async def test_delete_of_one_that_was_seen_before(
+async def test_delete_by_id_leaves_another_workload_alone(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     await mgmt.ensure(spec)
@@ -173,9 +173,7 @@ async def test_delete_of_one_that_was_seen_before(
     await mgmt.delete(spec.slug)
     assert await mgmt.delete(spec.slug, id=seen.id) is False
     await mgmt.ensure(spec)
-    with pytest.raises(
-        DriftError, match=r"is another than the one with the id .* It was left alone\.$"
-    ):
+    with pytest.raises(DriftError, match=r"no longer has the id .* It was not deleted now\.$"):
         await mgmt.delete(spec.slug, id=seen.id)
     now = await mgmt.get_workload(spec.slug)
     assert await mgmt.delete(spec.slug, id=now.id) is True
@@ -198,7 +196,7 @@ async def test_readiness(
     assert "ready" in capsys.readouterr().err
 
 
-async def test_a_task_nobody_serves_here_ends_in_error(
+async def test_a_task_type_without_an_engine_ends_in_error(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     await mgmt.ensure(spec.evolve(task_type=TaskType.TEXT2VIDEO))
@@ -207,17 +205,17 @@ async def test_a_task_nobody_serves_here_ends_in_error(
     assert caught.value.events[-1].phase == "error"
 
 
-async def test_waiting_for_what_does_not_exist(
+async def test_waiting_for_an_unknown_workload_raises(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     with pytest.raises(NotFoundError):
         await mgmt.wait_until_ready(spec.slug, silent=True, timeout=5)
 
 
-async def test_the_ceiling_of_a_wait_holds(
+async def test_a_wait_ends_at_its_timeout(
     up: Up, spec: WorkloadSpec, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Nothing listens there: every connection is a drop, and the wait ends when it said it would.
+    # Nothing listens on this port, so every connection fails until the timeout.
     gone = AsyncManagementClient(
         base_url="http://127.0.0.1:9", project="acme", sdk_token=up.sdk_token
     )
@@ -247,7 +245,9 @@ def test_callbacks_run_in_the_calling_thread(up: Up, spec: WorkloadSpec) -> None
             assert [e.phase for e in events] == ["ready"]
 
 
-async def test_refusals(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec) -> None:
+async def test_permission_and_authentication_errors(
+    mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec
+) -> None:
     with pytest.raises(PermissionDenied, match=r"^permission denied \[project_scope_mismatch\]: "):
         await mgmt.ensure(spec, project="other")
     unknown = "ik_sdk_00000000_" + "0" * 64
@@ -283,7 +283,7 @@ async def test_refusals(mgmt: AsyncManagementClient, up: Up, spec: WorkloadSpec)
         ),
     ],
 )
-async def test_bad_specs_are_refused_before_any_request(
+async def test_invalid_specs_are_refused_before_any_request(
     spec: WorkloadSpec, change: dict[str, str], error: type[Exception], text: str
 ) -> None:
     nowhere = AsyncManagementClient(
@@ -294,7 +294,7 @@ async def test_bad_specs_are_refused_before_any_request(
             await nowhere.ensure(spec.evolve(**change), project="acme")
 
 
-async def test_a_plan_goes_through_a_file_and_is_applied_once(
+async def test_a_plan_from_a_file_can_be_applied_once(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     plan = Plan.from_dict(json.loads(json.dumps((await mgmt.plan(spec)).to_dict())))
@@ -314,7 +314,7 @@ async def test_a_plan_goes_through_a_file_and_is_applied_once(
     assert (live.config or {})["command"] == "vllm serve m/one --x"
 
 
-async def test_callers_of_one_plan_leave_one(
+async def test_concurrent_applies_of_one_plan_create_one_workload(
     mgmt: AsyncManagementClient, spec: WorkloadSpec
 ) -> None:
     plan = await mgmt.plan(spec)

@@ -1,7 +1,8 @@
-"""``ensure`` and ``apply`` converge: a model of what may happen, against the real platform with losses in between.
+"""``ensure`` and ``apply`` converge on one workload: random events against the real platform.
 
-Any number of callers, requests and answers lost at any moment, requests that arrive late, other people's workloads beside
-ours, deleted or changed under our hands. Whatever the order: exactly one workload, and nobody else's is touched.
+Several callers act at once. Requests and responses are lost at any moment, or arrive late. Other
+callers have workloads with similar slugs, and delete or change ours. After every order of events,
+there is exactly one workload, and the others are unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from inferencekey._core.control import converge
 
 pytestmark = pytest.mark.timeout(240)
 
-# No stand-in serves forecasts: what is tested here is the store and the clients, no engine is started.
+# No stand-in serves forecasts, so no engine is started: this tests the clients and the store.
 TASK = "forecast"
 SLUG = "support-bot"
 QUICK = RetryPolicy(base=0.01)
@@ -42,7 +43,7 @@ def spec(slug: str, command: str) -> WorkloadSpec:
 
 
 class Callers(RuleBasedStateMachine):
-    """Each example has a project of its own on one platform."""
+    """The state of one example. Each example has its own project on one platform."""
 
     platform: Any
     between: Between
@@ -117,9 +118,9 @@ class Callers(RuleBasedStateMachine):
         self.wanted = set(commands)
 
     @rule()
-    def a_plan_that_is_too_late_changes_nothing(self) -> None:
+    def an_outdated_plan_changes_nothing(self) -> None:
         plan = self.direct.plan(spec(SLUG, "a"))
-        # What was changed and changed back is as it was: that would be no move.
+        # The change must be a real one: a plan is still valid if nothing has changed.
         there = {w.slug: w.config for w in self.direct.list_workloads()}.get(SLUG)
         command = "z" if there != {"command": "z"} else "zz"
         self.direct.ensure(spec(SLUG, command))
@@ -128,23 +129,23 @@ class Callers(RuleBasedStateMachine):
         self.wanted = {command}
 
     @rule()
-    def somebody_deletes_it(self) -> None:
+    def another_caller_deletes_it(self) -> None:
         self.direct.delete(SLUG)
         self.wanted = set()
 
     @rule(command=st.sampled_from("xy"))
-    def somebody_changes_it(self, command: str) -> None:
+    def another_caller_changes_it(self, command: str) -> None:
         if self.wanted:
             self.direct.ensure(spec(SLUG, command))
             self.wanted = {command}
 
     @rule(number=st.integers(1, 3))
-    def somebody_has_one_like_it(self, number: int) -> None:
+    def another_workload_has_a_similar_slug(self, number: int) -> None:
         self.direct.ensure(spec(f"{SLUG}-{number}", "foreign"))
         self.foreign.add(f"{SLUG}-{number}")
 
     @invariant()
-    def exactly_one_and_nobody_elses_is_touched(self) -> None:
+    def one_workload_is_left_and_others_are_unchanged(self) -> None:
         if not hasattr(self, "direct"):
             return
         self.between.settle()
@@ -156,8 +157,8 @@ class Callers(RuleBasedStateMachine):
             assert (there[SLUG].config or {})["command"] in self.wanted
 
 
-def test_any_order_of_events_leaves_exactly_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Late requests take 0.3 s here, not a network's second.
+def test_any_order_of_events_ends_with_one_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The server delays late requests by 0.3 s, so waiting longer for them is unnecessary.
     monkeypatch.setattr(converge, "SETTLE", 0.4)
     with (
         tempfile.TemporaryDirectory() as folder,

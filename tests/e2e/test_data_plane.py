@@ -1,10 +1,11 @@
-"""The data plane: both clients against the local platform with its real engine."""
+"""The data plane: both clients, with the local platform and its real engine."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from platforms.up import Up
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 
 @pytest.fixture(scope="module")
 def ready(up: Up) -> Up:
-    """The platform with a workload of each kind."""
+    """A platform with a workload of each kind."""
     with ManagementClient(base_url=up.base_url, project="acme", sdk_token=up.sdk_token) as mgmt:
         for slug, task in (("chat", "text2text"), ("vectors", "embedding"), ("ranks", "reranker")):
             mgmt.ensure(
@@ -62,19 +63,19 @@ def sync_chat(sync_data: DataClient) -> Endpoint:
     return sync_data.endpoint("Chat")
 
 
-async def test_whole_streamed_and_sync_give_the_same_text(
+async def test_whole_streamed_and_sync_calls_give_the_same_text(
     chat: AsyncEndpoint, sync_chat: Endpoint
 ) -> None:
-    arguments = {"temperature": 0.0, "max_tokens": 24, "seed": 7}
-    whole = await chat.generate_text("Name three colours.", **arguments)  # type: ignore[arg-type]
-    async with chat.generate_text_stream("Name three colours.", **arguments) as stream:  # type: ignore[arg-type]
+    arguments: Any = {"temperature": 0.0, "max_tokens": 24, "seed": 7}
+    whole = await chat.generate_text("Name three colours.", **arguments)
+    async with chat.generate_text_stream("Name three colours.", **arguments) as stream:
         streamed = "".join([c.text async for c in stream])
     sync_whole = await asyncio.to_thread(
         sync_chat.generate_text, "Name three colours.", **arguments
-    )  # type: ignore[arg-type]
+    )
 
     def read() -> str:
-        with sync_chat.generate_text_stream("Name three colours.", **arguments) as chunks:  # type: ignore[arg-type]
+        with sync_chat.generate_text_stream("Name three colours.", **arguments) as chunks:
             return "".join(c.text for c in chunks)
 
     assert whole.text == streamed == sync_whole.text == await asyncio.to_thread(read)
@@ -125,7 +126,7 @@ async def test_embeddings_are_in_input_order(data: AsyncDataClient, sync_data: D
     assert sync.embeddings[0] == pytest.approx(both.embeddings[0], abs=2e-2)
 
 
-async def test_rerank_puts_the_relevant_first(data: AsyncDataClient) -> None:
+async def test_rerank_returns_the_relevant_first(data: AsyncDataClient) -> None:
     documents = ["Bananas are yellow.", "Paris is the capital of France.", "Rust is a language."]
     found = await data.endpoint("ranks").rerank(
         "What is the capital of France?", documents, top_n=2
@@ -136,12 +137,12 @@ async def test_rerank_puts_the_relevant_first(data: AsyncDataClient) -> None:
     assert found.model == "all-MiniLM-L6-v2"
 
 
-async def test_a_stream_arrives_as_it_is_made(chat: AsyncEndpoint) -> None:
+async def test_a_stream_arrives_token_by_token(chat: AsyncEndpoint) -> None:
     times = []
     async for c in chat.generate_text_stream("Tell me a story.", max_tokens=40, temperature=0):
         if c.text:
             times.append(time.monotonic())
-    # Buffered anywhere on the way, all chunks would come at once.
+    # If anything buffered the stream, all chunks would arrive together.
     assert len({round(t, 2) for t in times}) > 10
 
 
@@ -155,7 +156,7 @@ async def test_leaving_a_stream_frees_the_engine(chat: AsyncEndpoint) -> None:
         await stream.aclose()
     began = time.monotonic()
     await chat.generate_text("Hi", max_tokens=1)
-    # All four slots were busy for half a minute more, had they not been let go.
+    # Otherwise all four slots would be busy for half a minute more.
     assert time.monotonic() - began < 8
 
 

@@ -1,4 +1,4 @@
-"""The platform as a manager: changes, replicas and ends of workloads while calls go on, with programs of the user's own."""
+"""Changes, replicas and deletion of workloads while calls go on, with installed programs."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def until(true: Callable[[], object]) -> None:
 
 
 class Load:
-    """Calls without a pause, whole and streamed, by clients that send each once; every answer is kept, every loss raises."""
+    """Calls without a pause, whole and streamed, each sent once. A lost call raises."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Load:
             self.models.append(await call())
 
     async def seen(self, model: str, times: int = 8) -> None:
-        """Wait until so many calls were answered by that model, from now on."""
+        """Wait until this model has served that many more calls."""
         wanted = self.models.count(model) + times
         await until(
             lambda: self.models.count(model) >= wanted or any(task.done() for task in self._tasks)
@@ -180,7 +180,7 @@ async def test_no_request_is_lost_when_the_command_changes(
 
 
 @pytest.mark.engine
-async def test_a_stand_in_answers_through_a_change_of_command(
+async def test_a_stand_in_serves_during_a_change_of_command(
     local: Running, data: AsyncDataClient
 ) -> None:
     made = await local.create("bot", task_type="text2text", config={"command": "vllm serve one"})
@@ -211,17 +211,17 @@ async def test_a_stream_is_finished_by_the_engine_that_began_it(local: Running) 
     await until(lambda: len(platform_status(local.platform.data_dir).engines) == 1)
 
 
-async def test_a_change_that_does_not_come_up_changes_nothing_for_callers(
+async def test_a_change_that_cannot_start_does_not_affect_callers(
     local: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("inferencekey.local.engines.programs.pool.PAUSE_SECONDS", 0.01)
     made = await create(local, command("old"))
     await is_ready(local)
     await change(local, made, config=command("new", "--bad"))
     last = (await local.ready("bot"))[-1]
     assert last["phase"] == "error"
     assert "unknown model architecture" in last["message"]
-    assert "the engine from before the change goes on answering" in last["message"]
+    assert "the engine from before the change still serves calls" in last["message"]
     assert await who(local) == "old"
     await until(lambda: status(local).phase == "error")
     assert (status(local).served_by, status(local).line) == ("old", "error 1/1")
@@ -242,7 +242,7 @@ async def test_a_deleted_workload_finishes_its_streams(local: Running) -> None:
     await until(lambda: platform_status(local.platform.data_dir).engines == ())
 
 
-async def test_a_drain_is_cut_in_the_end(local: Running, clock: ManualClock) -> None:
+async def test_a_drain_takes_a_limited_time_for_streams(local: Running, clock: ManualClock) -> None:
     made = await create(local, command("old"))
     await is_ready(local)
     call = asyncio.create_task(local.call("POST", CHAT, json={"wait": True}))
@@ -258,7 +258,7 @@ async def test_a_drain_is_cut_in_the_end(local: Running, clock: ManualClock) -> 
 # Replicas
 
 
-async def test_replicas_share_the_calls_and_one_may_die(local: Running) -> None:
+async def test_replicas_share_calls_and_survive_the_death_of_one(local: Running) -> None:
     made = await create(
         local,
         command("one", "--slow 0.3"),
@@ -297,7 +297,9 @@ async def test_replicas_share_the_calls_and_one_may_die(local: Running) -> None:
 # Schedules and load
 
 
-async def test_outside_its_window_a_workload_says_when(local: Running, clock: ManualClock) -> None:
+async def test_outside_its_window_a_workload_says_when_it_starts(
+    local: Running, clock: ManualClock
+) -> None:
     await create(
         local,
         command("one"),
@@ -330,7 +332,7 @@ async def test_a_cron_that_cannot_be_evaluated_is_refused(local: Running) -> Non
         assert "execution_policy_config.cron" in answer.body["error"]
 
 
-async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(
+async def test_held_calls_are_shared_by_all_engines_that_start(
     local: Running, clock: ManualClock
 ) -> None:
     config = {
@@ -351,7 +353,7 @@ async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(
         ]
 
     calls = [asyncio.create_task(local.call("POST", CHAT, json={"wait": True})) for _ in range(24)]
-    await until(lambda: busy() == [4])  # what it computes at once
+    await until(lambda: busy() == [4])  # its number of slots
     await clock.advance(UP_SECONDS)
     await until(lambda: busy() == [8, 8, 8])
     assert status(local).line == "ready 3/3"
@@ -361,8 +363,8 @@ async def test_calls_that_are_held_are_shared_by_all_engines_that_come_up(
     await until(lambda: busy() == [0, 0, 0])
 
 
-async def test_held_calls_follow_one_another_while_others_come_up(local: Running) -> None:
-    """The clock stands still: there is one engine all the time."""
+async def test_held_calls_run_one_after_another_on_one_engine(local: Running) -> None:
+    """The clock does not move, so there is one engine all the time."""
     config = {
         "min_workers": 0,
         "max_workers": 3,
@@ -376,7 +378,7 @@ async def test_held_calls_follow_one_another_while_others_come_up(local: Running
     ] == [200] * 24
 
 
-async def test_a_call_starts_what_rests(local: Running, clock: ManualClock) -> None:
+async def test_a_call_starts_a_workload_at_rest(local: Running, clock: ManualClock) -> None:
     config = {
         "min_workers": 0,
         "max_workers": 2,

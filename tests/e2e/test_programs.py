@@ -1,4 +1,4 @@
-"""Installed programs through the whole platform: the real clients, the platform, and programs on the ``PATH``."""
+"""Installed programs through the whole platform: real clients, and programs on the `PATH`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ async def test_a_command_of_llama_server_streams(platform: LocalPlatform) -> Non
             await mgmt.ensure(spec)
             event = await mgmt.wait_until_ready("bot", silent=True)
             assert event.message == (
-                "smol answers, served by llama-server (--port 8080 gave way: the platform chooses where it listens)"
+                "smol answers, served by llama-server"
+                " (the platform chooses the address and replaced --port 8080)"
             )
             assert (await mgmt.ensure(spec)).plan.action == "none"
         async with AsyncDataClient(api_key=platform.mint_live_token("acme/*"), **keys) as data:
@@ -100,10 +101,10 @@ async def test_every_backend_launches_its_own_program(platform: LocalPlatform) -
         assert await asyncio.to_thread(ask) == "Hello from vllm"
 
 
-async def test_one_that_keeps_dying_is_an_error_with_its_last_words(
+async def test_a_program_that_keeps_dying_is_an_error_with_its_last_output(
     platform: LocalPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inferencekey.local.engines.programs.running.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("inferencekey.local.engines.programs.pool.PAUSE_SECONDS", 0.05)
     command = "vllm serve m --say 'torch.OutOfMemoryError: CUDA out of memory' --exit 1"
     spec = WorkloadSpec(name="bot", slug="bot", model="m", backend=Backend.VLLM, command=command)
     async with platform:

@@ -228,7 +228,7 @@ async def has_a_bad_chunk_size(connection: Connection, request: Request, body: b
 async def breaks_its_framing(connection: Connection, request: Request, body: bytes) -> None:
     """Begins rightly, and then sends a chunk whose size is no number."""
     first = head(content_type=kind_of(request), transfer_encoding="chunked") + chunk(body[:5])
-    await connection.send(first, pause=0.05)
+    await connection.send(first, pause=0.2)
     await connection.send(b"zz\r\n" + body[5:] + b"\r\n")
 
 

@@ -11,10 +11,11 @@ import attrs
 
 from faults.calls import KEY
 from inferencekey import InferenceKeyError, Timeouts
+from inferencekey._http.connections import ConnectionProtocol
 from inferencekey._http.credential import Credential
-from inferencekey._http.fast_path import SMALL
-from inferencekey._http.sessions import Handler
-from inferencekey._http.transport import Answer, Transport
+from inferencekey._http.request import SMALL_BODY, Request
+from inferencekey._http.responses import Response
+from inferencekey._http.transport import Transport
 
 __all__ = [
     "BODIES",
@@ -25,6 +26,7 @@ __all__ = [
     "opened",
     "pooled",
     "post",
+    "request",
     "seen",
     "stands_still",
     "until",
@@ -32,7 +34,7 @@ __all__ = [
 
 CREDENTIAL: Final = Credential(KEY)
 
-BODIES: Final = {"direct": b"{}", "session": b'{"x": "' + b"x" * SMALL + b'"}'}
+BODIES: Final = {"direct": b"{}", "session": b'{"x": "' + b"x" * SMALL_BODY + b'"}'}
 """A body that goes the direct way, and one that is left to aiohttp's session."""
 
 PATH: Final = "/api/projects/acme/workloads"
@@ -68,17 +70,27 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Transport]:
         await transport.aclose()
 
 
+def request(
+    body: Any = b"{}",
+    timeouts: Timeouts | None = None,
+    *,
+    method: str = "POST",
+    path: str = "/x",
+    **options: Any,
+) -> Request:
+    """A request with a credential."""
+    return Request(method, path, CREDENTIAL, timeouts or limits(), body=body, **options)
+
+
 async def post(
     transport: Transport,
     way: str = "direct",
     timeouts: Timeouts | None = None,
     *,
     key: str | None = None,
-) -> Answer:
+) -> Response:
     """Send a request one way or the other."""
-    return await transport.request(
-        "POST", PATH, CREDENTIAL, timeouts or limits(), body=BODIES[way], key=key
-    )
+    return await transport.request(request(BODIES[way], timeouts, path=PATH, idempotency_key=key))
 
 
 @attrs.frozen
@@ -91,7 +103,7 @@ class Seen:
     text: str | None = None
 
 
-async def seen(made: Awaitable[Answer]) -> Seen:
+async def seen(made: Awaitable[Response]) -> Seen:
     """Return what came of a call."""
     try:
         answer = await made
@@ -104,7 +116,7 @@ async def connector(transport: Transport) -> Any:
     return (await transport._sessions.get()).http.connector
 
 
-async def pooled(transport: Transport) -> list[Handler]:
+async def pooled(transport: Transport) -> list[ConnectionProtocol]:
     """The idle connections of the running loop."""
     return [
         protocol for kept in (await connector(transport))._conns.values() for protocol, _ in kept
@@ -114,7 +126,7 @@ async def pooled(transport: Transport) -> list[Handler]:
 async def stands_still(transport: Transport) -> bool:
     """Whether no connection is in anybody's hands, and every idle one that lives could serve at once."""
     return not (await connector(transport))._acquired and all(
-        protocol.fit for protocol in await pooled(transport) if protocol.is_connected()
+        protocol.is_reusable for protocol in await pooled(transport) if protocol.is_connected()
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from faults import Connection, FaultServer, Request, Script, chunk, head, json_answer
-from faults.ways import BODIES, CREDENTIAL, connector, limits, opened, pooled, post, stands_still
+from faults.ways import BODIES, connector, limits, opened, pooled, post, request, stands_still
 
 from inferencekey import RequestTimeout, Timeouts
-from inferencekey._http.sessions import Handler
+from inferencekey._http.connections import ConnectionProtocol
 from inferencekey._http.transport import Transport
 
 GOOD = json_answer({"good": True})
@@ -64,7 +64,7 @@ def script(*steps: bytes | float, hold: bool = True) -> Script:
 
 async def drain(transport: Transport, way: str, timeouts: Timeouts) -> bytes:
     """Read a stream to its end."""
-    body = await transport.stream("POST", "/x", CREDENTIAL, timeouts, body=BODIES[way])
+    body = await transport.stream(request(BODIES[way], timeouts))
     found = b""
     try:
         while part := await body.read():
@@ -194,9 +194,7 @@ def test_a_slow_reader_is_no_silent_server(way: str, run: Run) -> None:
         piece = chunk(b"x" * 2**18)
         with FaultServer(script(CHUNKED, *[piece] * (FLOOD // 2**18), chunk(b""))) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream(
-                    "POST", "/x", CREDENTIAL, limits(read=0.3, total=None), body=BODIES[way]
-                )
+                body = await transport.stream(request(BODIES[way], limits(read=0.3, total=None)))
                 await asyncio.sleep(0.8)
                 found = 0
                 while part := await body.read():
@@ -223,9 +221,7 @@ def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(
     async def main() -> None:
         with FaultServer(script(MUCH[answer], hold=False)) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream(
-                    "POST", "/x", CREDENTIAL, limits(read=0.2, total=None), body=BODIES[way]
-                )
+                body = await transport.stream(request(BODIES[way], limits(read=0.2, total=None)))
                 found = pauses = 0
                 await asyncio.sleep(0.5)
                 while part := await body.read():
@@ -244,9 +240,7 @@ def test_after_a_slow_reader_the_silence_counts_again(way: str, run: Run) -> Non
         piece = chunk(b"x" * 2**18)
         with FaultServer(script(CHUNKED, *[piece] * (FLOOD // 2**18))) as server:
             async with opened(server.url) as transport:
-                body = await transport.stream(
-                    "POST", "/x", CREDENTIAL, limits(read=0.4, total=None), body=BODIES[way]
-                )
+                body = await transport.stream(request(BODIES[way], limits(read=0.4, total=None)))
                 await asyncio.sleep(0.6)
                 found = 0
                 with Clock() as clock, pytest.raises(RequestTimeout, match="silent"):
@@ -266,7 +260,7 @@ def test_what_arrived_before_the_deadline_is_read_after_it(run: Run) -> None:
             async with opened(server.url) as transport:
                 for deadline in ({"read": 0.2, "total": None}, {"read": 30, "total": 0.2}):
                     given = limits(**deadline)  # type: ignore[arg-type]
-                    body = await transport.stream("POST", "/x", CREDENTIAL, given, body=b"{}")
+                    body = await transport.stream(request(b"{}", given))
                     await asyncio.sleep(0.5)
                     assert await body.read() == b"early"
                     with pytest.raises(RequestTimeout):
@@ -280,7 +274,7 @@ def test_a_body_that_came_in_time_may_be_read_late(run: Run) -> None:
         with FaultServer(script(GOOD, hold=False)) as server:
             async with opened(server.url) as transport:
                 given = limits(read=0.2, total=0.2, first_byte=0.2)
-                body = await transport.stream("POST", "/x", CREDENTIAL, given, body=b"{}")
+                body = await transport.stream(request(b"{}", given))
                 await asyncio.sleep(0.5)
                 assert await body.read() == b'{"good": true}'
                 assert await body.read() == b""
@@ -308,7 +302,7 @@ def test_reads_set_no_timers(way: str) -> None:
         with FaultServer(script(*pieces)) as server:
             async with opened(server.url) as transport:
                 reads = 0
-                body = await transport.stream("POST", "/x", CREDENTIAL, limits(), body=BODIES[way])
+                body = await transport.stream(request(BODIES[way], limits()))
                 before = loop.timers
                 while await body.read():
                     reads += 1
@@ -345,6 +339,6 @@ def test_a_closed_connection_leaves_no_timer_and_is_forgotten() -> None:
                 assert not (await connector(transport))._acquired
             await asyncio.sleep(0.05)
             gc.collect()
-            assert not [each for each in gc.get_objects() if type(each) is Handler]
+            assert not [each for each in gc.get_objects() if type(each) is ConnectionProtocol]
 
     asyncio.run(main())

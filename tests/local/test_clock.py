@@ -1,4 +1,4 @@
-"""Clocks: the machine's, and one that is moved by hand."""
+"""The system clock and the manual clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 START = datetime(2025, 3, 5, 12, 0, tzinfo=timezone(timedelta(hours=2)))
 
 
-async def test_the_machines_clock_is_aware_and_goes_on() -> None:
+async def test_the_system_clock_is_aware_and_advances() -> None:
     clock = SystemClock()
     assert clock.now().tzinfo is UTC
     before = clock.monotonic()
@@ -27,7 +27,7 @@ async def test_the_machines_clock_is_aware_and_goes_on() -> None:
     assert not scope.cancelled_caught
 
 
-async def test_a_clock_moved_by_hand_stands_still_otherwise() -> None:
+async def test_a_manual_clock_stands_still_until_it_is_advanced() -> None:
     clock = ManualClock(START)
     assert clock.now() == START
     assert clock.now().tzinfo is UTC
@@ -36,7 +36,7 @@ async def test_a_clock_moved_by_hand_stands_still_otherwise() -> None:
     assert clock.monotonic() == 90
 
 
-async def test_limits_end_in_their_order_and_not_before() -> None:
+async def test_limits_are_applied_in_order_and_not_early() -> None:
     clock = ManualClock(START)
     ended: list[tuple[str, float]] = []
 
@@ -57,7 +57,7 @@ async def test_limits_end_in_their_order_and_not_before() -> None:
     await asyncio.wait(tasks)
 
 
-async def test_a_limit_that_was_not_needed_ends_nothing() -> None:
+async def test_a_limit_after_its_block_has_no_effect() -> None:
     clock: Clock = ManualClock(START)
     with clock.limit(10) as scope:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The platform as a whole: its start, its stop, and its sudden end."""
+"""The platform as a whole: how it starts, how it stops, and what happens if it is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from inferencekey.local.defaults import DEFAULT_PORT, default_data_dir
 from inferencekey.local.errors import PlatformError, StoreError
 from inferencekey.local.records import EngineRecord
 from inferencekey.local.status import platform_status
-from inferencekey.local.store.store import Store, open_store
+from inferencekey.local.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ PROGRAM = Path(__file__).parent / "programs" / "a_platform.py"
 
 @contextmanager
 def process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A platform in a process of its own, killed at the end at the latest."""
+    """Run a platform in its own process, which is killed at the end if it still runs."""
     child = subprocess.Popen(
         [sys.executable, str(PROGRAM), str(data_dir)], stdout=subprocess.PIPE, text=True
     )
@@ -51,9 +51,9 @@ def process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, s
 
 
 @asynccontextmanager
-async def client(said: dict[str, str]) -> AsyncIterator[Running]:
-    async with aiohttp.ClientSession(said["base_url"]) as http:
-        yield Running(LocalPlatform(), http, said["sdk"], said["live"])
+async def client(printed: dict[str, str]) -> AsyncIterator[Running]:
+    async with aiohttp.ClientSession(printed["base_url"]) as http:
+        yield Running(LocalPlatform(), http, printed["sdk"], printed["live"])
 
 
 async def gone(pids: list[int], within: float) -> None:
@@ -68,7 +68,7 @@ async def gone(pids: list[int], within: float) -> None:
 # Starting and stopping
 
 
-async def test_a_platform_answers_inside_its_block_and_not_after(tmp_path: Path) -> None:
+async def test_a_platform_serves_only_inside_its_block(tmp_path: Path) -> None:
     platform = LocalPlatform(data_dir=tmp_path / "data", port=0)
     with pytest.raises(PlatformError, match="not running"):
         _ = platform.base_url
@@ -98,14 +98,14 @@ async def test_a_platform_can_be_started_again(tmp_path: Path) -> None:
         await response.read()
 
 
-async def test_what_is_raised_inside_comes_out_as_it_is(tmp_path: Path) -> None:
+async def test_an_exception_of_the_block_is_raised_unchanged(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="mine"):
         async with LocalPlatform(data_dir=tmp_path / "data", port=0):
             raise LookupError("mine")
     assert not is_locked(tmp_path / "data")
 
 
-async def test_a_cancelled_platform_is_taken_down(tmp_path: Path) -> None:
+async def test_cancelling_stops_the_platform(tmp_path: Path) -> None:
     started = asyncio.Event()
 
     async def run() -> None:
@@ -121,7 +121,7 @@ async def test_a_cancelled_platform_is_taken_down(tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "data")
 
 
-async def test_minting_checks_its_arguments(tmp_path: Path) -> None:
+async def test_creating_tokens_checks_the_arguments(tmp_path: Path) -> None:
     async with LocalPlatform(data_dir=tmp_path / "data", port=0) as platform:
         for grants in ((), ("acme",), ("acme/",)):
             with pytest.raises(ValidationError, match="validation error: "):
@@ -134,14 +134,14 @@ async def test_minting_checks_its_arguments(tmp_path: Path) -> None:
         assert minted.startswith("ik_live_")
 
 
-async def test_two_platforms_live_side_by_side(tmp_path: Path) -> None:
+async def test_two_platforms_can_run_in_one_process(tmp_path: Path) -> None:
     async with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
         await one.create("bot")
         assert (await two.call("GET", "/api/projects/acme/workloads")).body == []
         assert (await two.call("GET", "/api/projects/acme/workloads", token=one.sdk)).status == 401
 
 
-async def test_a_directory_has_one_platform(tmp_path: Path) -> None:
+async def test_only_one_platform_can_use_a_directory(tmp_path: Path) -> None:
     async with LocalPlatform(data_dir=tmp_path / "data", port=0) as platform:
         with pytest.raises(PlatformError) as raised:
             await LocalPlatform(data_dir=tmp_path / "data", port=0).__aenter__()
@@ -150,7 +150,7 @@ async def test_a_directory_has_one_platform(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
 
 
-async def test_looking_at_a_directory_does_not_keep_a_platform_out(tmp_path: Path) -> None:
+async def test_checking_the_lock_does_not_prevent_a_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with LocalPlatform(data_dir=data, port=0):
         pass
@@ -170,34 +170,35 @@ async def test_looking_at_a_directory_does_not_keep_a_platform_out(tmp_path: Pat
         await watching
 
 
-async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+async def test_a_port_in_use_gets_a_message_of_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PlatformError) as raised:
             await LocalPlatform(data_dir=tmp_path / "data", port=port).__aenter__()
     assert str(raised.value) == (
-        f"cannot listen on 127.0.0.1 port {port}: something else listens there; stop it, or choose another port"
+        f"cannot listen on 127.0.0.1 port {port}: another program listens there; "
+        "stop it, or choose another port"
     )
     assert not is_locked(tmp_path / "data")
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"host": "203.0.113.7"}, "cannot listen on 203.0.113.7"),
         ({"host": "no-such-host.invalid"}, "choose another host"),
-        ({"port": 70000}, "a port is a number from 0 to 65535"),
+        ({"port": 70000}, "a port must be an integer from 0 to 65535"),
     ],
 )
-async def test_a_host_or_port_that_cannot_be_is_one_clear_line(
-    tmp_path: Path, options: dict[str, Any], said: str
+async def test_an_invalid_host_or_port_gets_a_message_of_one_line(
+    tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(PlatformError, match=said) as raised:
+    with pytest.raises(PlatformError, match=message) as raised:
         await LocalPlatform(**{"data_dir": tmp_path / "data", "port": 0, **options}).__aenter__()
     assert "\n" not in str(raised.value)
 
 
-async def test_a_data_directory_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+async def test_an_unusable_data_directory_gets_a_message_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for bad in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
         with pytest.raises(PlatformError, match="cannot use the data directory") as raised:
@@ -206,14 +207,14 @@ async def test_a_data_directory_that_cannot_be_is_one_clear_line(tmp_path: Path)
         assert "\n" not in str(raised.value)
 
 
-async def test_a_broken_store_is_one_clear_line(tmp_path: Path) -> None:
+async def test_a_broken_store_gets_a_message_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "platform.db").write_bytes(b"not a database " * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         await LocalPlatform(data_dir=tmp_path, port=0).__aenter__()
     assert not is_locked(tmp_path)
 
 
-async def test_everything_is_for_its_owner_only(tmp_path: Path) -> None:
+async def test_only_the_owner_can_read_the_data_directory(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         async with running(tmp_path / "data") as local:
@@ -224,7 +225,9 @@ async def test_everything_is_for_its_owner_only(tmp_path: Path) -> None:
         os.umask(before)
 
 
-def test_the_defaults_survive_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_port_and_directory_are_fixed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert LocalPlatform().data_dir == default_data_dir()
     assert default_data_dir().parts[-2:] == ("inferencekey", "local")
@@ -243,7 +246,7 @@ async def test_a_platform_on_another_loopback_address(tmp_path: Path, host: str,
         assert (await local.call("GET", "/healthz")).status == 200
 
 
-async def test_a_platform_for_the_network_says_so(tmp_path: Path) -> None:
+async def test_a_platform_on_all_addresses_is_exposed(tmp_path: Path) -> None:
     async with running(tmp_path / "data", host="0.0.0.0") as local:  # noqa: S104 - what is tested
         assert local.platform.exposed
         assert local.platform.base_url.startswith("http://127.0.0.1:")
@@ -251,14 +254,17 @@ async def test_a_platform_for_the_network_says_so(tmp_path: Path) -> None:
         assert (await local.call("GET", "/healthz", headers={"Host": "evil.example"})).status == 403
 
 
-async def test_importing_it_is_light() -> None:
-    code = "import sys, inferencekey.local; print({'aiohttp', 'sqlite3', 'anyio', 'psutil'} & set(sys.modules))"
+async def test_importing_the_package_loads_no_dependencies() -> None:
+    code = (
+        "import sys, inferencekey.local; "
+        "print({'aiohttp', 'sqlite3', 'anyio', 'psutil'} & set(sys.modules))"
+    )
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
-    said, _ = await child.communicate()
-    assert said.strip() == b"set()"
+    printed, _ = await child.communicate()
+    assert printed.strip() == b"set()"
 
 
-async def test_tokens_are_minted_beside_a_platform_and_before_there_is_one(tmp_path: Path) -> None:
+async def test_tokens_can_be_created_before_and_during_a_run(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
     with open_store(data) as store:
         early = store.mint_sdk_token("acme").text
@@ -270,7 +276,7 @@ async def test_tokens_are_minted_beside_a_platform_and_before_there_is_one(tmp_p
         assert (await local.call("GET", "/endpoint/acme/later/v1/models", token=late)).status == 404
 
 
-async def test_the_log_stays_private_and_bounded(
+async def test_the_log_is_private_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inferencekey.local.platform_log.LOG_BYTES", 2000)
@@ -290,7 +296,7 @@ async def test_the_log_stays_private_and_bounded(
 # Status
 
 
-async def test_status_is_read_from_the_directory_alone(tmp_path: Path) -> None:
+async def test_status_is_read_from_the_directory_only(tmp_path: Path) -> None:
     data = tmp_path / "data"
     nothing = platform_status(data)
     assert (nothing.running, nothing.pid, nothing.workloads, nothing.engines) == (
@@ -325,7 +331,7 @@ async def test_status_is_read_from_the_directory_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-async def test_status_says_who_really_answers(tmp_path: Path) -> None:
+async def test_status_names_the_model_that_answers(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as local:
         await local.serve("docs", "embedding")
         await asyncio.sleep(0.1)
@@ -342,10 +348,10 @@ async def test_status_says_who_really_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-async def test_kill_9_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_kill_9_loses_no_data_and_leaves_no_engine(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with process(data) as (child, said):
-        async with client(said) as local:
+    with process(data) as (child, printed):
+        async with client(printed) as local:
             made = [await local.create(f"bot-{n}") for n in range(5)]
             docs = await local.create("docs", task_type="embedding")
             assert (await local.ready("docs"))[-1]["phase"] == "ready"
@@ -361,23 +367,23 @@ async def test_kill_9_loses_nothing_and_leaves_nothing_running(tmp_path: Path) -
     status = platform_status(data)
     assert not status.running
     async with running(data) as local:
-        listed = await local.call("GET", "/api/projects/acme/workloads", token=said["sdk"])
+        listed = await local.call("GET", "/api/projects/acme/workloads", token=printed["sdk"])
         assert listed.body == [changed.body, *made[2:], docs]
         assert (await local.ready("docs"))[-1]["phase"] == "ready", "what was stored comes up again"
-        answer = await local.call(
-            "POST", "/endpoint/acme/docs/v1/embeddings", token=said["live"], json={"input": "x"}
+        response = await local.call(
+            "POST", "/endpoint/acme/docs/v1/embeddings", token=printed["live"], json={"input": "x"}
         )
-        assert answer.status == 200
+        assert response.status == 200
 
 
 @pytest.mark.engine
-async def test_engines_that_outlive_their_platform_are_ended_by_the_next(tmp_path: Path) -> None:
+async def test_the_next_platform_ends_engines_of_a_killed_one(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with process(data) as (child, said):
-        async with client(said) as local:
+    with process(data) as (child, printed):
+        async with client(printed) as local:
             await local.serve("docs", "embedding")
         engines = list(platform_status(data).engines)
-        # Stopped, they do not notice the death of their platform.
+        # Stopped processes do not notice that their platform has ended.
         for pid in engines:
             os.kill(pid, signal.SIGSTOP)
         child.send_signal(signal.SIGKILL)
@@ -389,7 +395,7 @@ async def test_engines_that_outlive_their_platform_are_ended_by_the_next(tmp_pat
         assert not set(engines) & set(platform_status(data).engines)
 
 
-async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path) -> None:
+async def test_does_not_end_another_process_with_the_pid_of_an_engine(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with running(data):
         pass
@@ -409,9 +415,9 @@ async def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(tmp_path: Path)
 
 
 @pytest.mark.engine
-async def test_a_stop_is_bounded_whatever_is_in_flight(tmp_path: Path) -> None:
-    with process(tmp_path / "data") as (child, said):
-        async with client(said) as local:
+async def test_running_calls_cannot_delay_a_stop_without_limit(tmp_path: Path) -> None:
+    with process(tmp_path / "data") as (child, printed):
+        async with client(printed) as local:
             await local.serve("bot", "text2text")
             engines = list(platform_status(tmp_path / "data").engines)
             body = {
@@ -437,7 +443,7 @@ async def test_a_stop_is_bounded_whatever_is_in_flight(tmp_path: Path) -> None:
     await gone(engines, 1)
 
 
-async def test_a_watcher_does_not_delay_the_stop(tmp_path: Path) -> None:
+async def test_an_idle_connection_does_not_delay_a_stop(tmp_path: Path) -> None:
     async with running(tmp_path / "data", close_seconds=30) as local:
         idle = await local.http.get("/healthz")
         await idle.read()
@@ -446,8 +452,8 @@ async def test_a_watcher_does_not_delay_the_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-async def test_a_cold_call_waits_and_then_says_when_to_come_again(tmp_path: Path) -> None:
-    """The cache of models is empty and cannot be filled: the workload never becomes ready."""
+async def test_a_call_before_readiness_waits_and_then_gets_503(tmp_path: Path) -> None:
+    """The second platform has enough time for the workload to become ready."""
     body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
     async with running(tmp_path / "data", hold=0.2) as local:
         await local.create("bot", task_type="text2text")
@@ -460,14 +466,14 @@ async def test_a_cold_call_waits_and_then_says_when_to_come_again(tmp_path: Path
         assert first.status == 200
 
 
-async def test_a_workload_whose_model_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+async def test_a_workload_whose_model_cannot_be_fetched_is_in_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no directory")
     async with running(tmp_path / "data", cache_dir=tmp_path / "cache") as local:
         await local.create("bot", task_type="text2text")
         last = (await local.ready("bot"))[-1]
         assert last["phase"] == "error"
         assert "model cache" in last["message"]
-        answer = await local.call("GET", "/endpoint/acme/bot/v1/models")
-        assert (answer.status, answer.body["error"]["code"]) == (503, "workload_error")
-        assert "model cache" in answer.body["error"]["message"]
-        assert "Retry-After" not in answer.headers
+        response = await local.call("GET", "/endpoint/acme/bot/v1/models")
+        assert (response.status, response.body["error"]["code"]) == (503, "workload_error")
+        assert "model cache" in response.body["error"]["message"]
+        assert "Retry-After" not in response.headers

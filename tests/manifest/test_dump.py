@@ -1,4 +1,4 @@
-"""Specs become manifests and come back; live workloads become specs that plan to no change."""
+"""From specs to manifests and back, and from live workloads to specs."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def loaded(text: str, format: str, **environ: str) -> tuple[WorkloadSpec, ...]:
 
 
 @given(specs())
-def test_a_spec_as_a_dict_and_as_toml(spec: WorkloadSpec) -> None:
+def test_a_spec_survives_a_dict_and_toml(spec: WorkloadSpec) -> None:
     assert WorkloadSpec.from_dict(spec.to_dict()) == spec
     assert WorkloadSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
     assert WorkloadSpec.from_toml(spec.to_toml()) == spec
 
 
 @given(st.lists(specs(), max_size=3), st.sampled_from(FORMATS))
-def test_what_is_dumped_loads_as_it_was(written: list[WorkloadSpec], format: Format) -> None:
+def test_a_dumped_manifest_loads_as_the_same_specs(
+    written: list[WorkloadSpec], format: Format
+) -> None:
     assume(len({(spec.project, canonical_slug(spec.slug)) for spec in written}) == len(written))
     assert loaded(dump_manifest(None, written, format), format) == tuple(written)
 
@@ -61,7 +63,7 @@ def test_the_manifests_project_is_written_once(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_manifest_of_nothing(format: Format) -> None:
+def test_a_manifest_without_workloads(format: Format) -> None:
     assert loaded(dump_manifest("acme", [], format), format) == ()
 
 
@@ -73,14 +75,14 @@ def test_long_commands_are_readable() -> None:
     )
 
 
-def test_yaml_means_the_same_by_the_rules_of_yaml_1_1() -> None:
+def test_dumped_yaml_reads_the_same_by_the_rules_of_yaml_1_1() -> None:
     spec = SPEC.evolve(config={"a": "on", "b": "0o14", "c": "22:00", "d": "1e3", "e": "2026-01-02"})
     assert (
         yaml.safe_load(dump_manifest(None, [spec], "yaml"))["workloads"][0]["config"] == spec.config
     )
 
 
-def test_what_cannot_be_written() -> None:
+def test_rejects_specs_that_a_format_cannot_carry() -> None:
     with pytest.raises(
         ValidationError,
         match="^validation error: format must be one of toml, yaml, json; got 'xml'$",
@@ -88,17 +90,19 @@ def test_what_cannot_be_written() -> None:
         dump_manifest(None, [], "xml")  # type: ignore[arg-type]
     with pytest.raises(
         ValidationError,
-        match="the workload 'bot': config.a.0 cannot be written as TOML: null; write it as",
+        match="the workload 'bot': config.a.0 cannot be written as TOML: null; use YAML",
     ):
         dump_manifest(None, [SPEC.evolve(config={"a": [None]})])
     with pytest.raises(
-        ValidationError, match="the workload 'bot' cannot be written down: model must not be empty"
+        ValidationError,
+        match="the workload 'bot' cannot be written to a manifest: model must not be empty",
     ):
         dump_manifest(None, [SPEC.evolve(model=" ")])
     with pytest.raises(ConfigurationError) as caught:
         dump_manifest(None, [SPEC.evolve(config={"env": {"KEY": KEY}})])
     assert str(caught.value) == (
-        "configuration error: the workload 'bot' cannot be written down: config.env.KEY holds a token; "
+        "configuration error: the workload 'bot' cannot be written to a manifest: "
+        "config.env.KEY contains a token; "
         "secrets must never go in specs"
     )
 
@@ -164,23 +168,27 @@ def test_the_spec_of_a_live_workload() -> None:
         ({"config": {"command": "vllm '"}}, "command cannot be split into words"),
     ],
 )
-def test_a_live_workload_that_no_spec_can_say(fields: dict[str, Any], text: str) -> None:
+def test_rejects_a_live_workload_that_no_spec_can_describe(
+    fields: dict[str, Any], text: str
+) -> None:
     with pytest.raises(
         ValidationError,
-        match=f"^validation error: the workload 'bot' cannot be written down: {text}",
+        match=f"^validation error: the workload 'bot' cannot be written to a manifest: {text}",
     ):
         spec_of(live(**fields))
 
 
-def test_a_live_secret_is_not_written() -> None:
+def test_rejects_a_live_workload_with_a_secret() -> None:
     with pytest.raises(ConfigurationError) as caught:
         spec_of(live(config={"command": f"vllm serve m --api-key {KEY}"}))
-    assert "the workload 'bot' cannot be written down: command holds a token" in str(caught.value)
+    assert "the workload 'bot' cannot be written to a manifest: command contains a token" in str(
+        caught.value
+    )
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_no_control_character_is_written_as_it_is(tmp_path: Path, format: Format) -> None:
+def test_control_characters_are_escaped(tmp_path: Path, format: Format) -> None:
     every = "".join(chr(code) for code in range(1, 0xA1))
     spec = WorkloadSpec(
         name="a", slug="a", model="m", backend="vllm", description=every, config={every: [every]}
@@ -192,14 +200,15 @@ def test_no_control_character_is_written_as_it_is(tmp_path: Path, format: Format
     assert load_manifest(path).specs == (spec.evolve(project="acme"),)
 
 
-def test_what_looks_like_a_token_is_not_written_down() -> None:
+def test_rejects_a_value_that_looks_like_a_token() -> None:
     with pytest.raises(
-        ConfigurationError, match="'bot' cannot be written down: description holds a token"
+        ConfigurationError,
+        match="'bot' cannot be written to a manifest: description contains a token",
     ):
         dump_manifest(None, [SPEC.evolve(description="it begins with ik_live_0a1b2c3d_5ec2")])
 
 
-def test_a_token_in_the_middle_of_a_text_is_not_written_down() -> None:
+def test_rejects_a_token_in_the_middle_of_a_string() -> None:
     told = WorkloadSpec(
         name="a",
         slug="a",
@@ -208,7 +217,8 @@ def test_a_token_in_the_middle_of_a_text_is_not_written_down() -> None:
         description="use ik_live_0a1b2c3d_" + "f" * 64,
     )
     with pytest.raises(
-        ConfigurationError, match="'a' cannot be written down: description holds a token"
+        ConfigurationError,
+        match="'a' cannot be written to a manifest: description contains a token",
     ) as caught:
         dump_manifest("acme", [told])
     assert "f" * 8 not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The lock file: what it holds, how it reads, and that it is written whole or not at all."""
+"""The lock file: its content, its text, and that it is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ def test_a_lock_file(tmp_path: Path) -> None:
     assert Lock.read(path) == Lock(path)
     lock = Lock(path)
     for platform, project, slug, id in (
-        (HOSTED, "acme", "support-bot", "5f0c"), (LOCAL, "acme", "bot", "1"), (HOSTED, "acme", "billing", "9b2f"),
-        (HOSTED, "a b", "bot", "2"), (HOSTED, "acme", "support-bot", "6f0c"),
-    ):  # fmt: skip
+        (HOSTED, "acme", "support-bot", "5f0c"),
+        (LOCAL, "acme", "bot", "1"),
+        (HOSTED, "acme", "billing", "9b2f"),
+        (HOSTED, "a b", "bot", "2"),
+        (HOSTED, "acme", "support-bot", "6f0c"),
+    ):
         lock = lock.record(platform, project, slug, id)
     lock.write()
     assert Lock.read(path) == lock
@@ -50,7 +53,7 @@ def test_a_lock_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["inferencekey.lock"]
 
 
-def test_only_what_is_its_own_and_not_wanted_is_prunable() -> None:
+def test_only_recorded_workloads_that_are_not_declared_are_prunable() -> None:
     lock = (
         Lock(Path("x"))
         .record(HOSTED, "acme", "a", "1")
@@ -72,7 +75,7 @@ names = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
 @given(st.sets(st.builds(LockEntry, names, names, names, names), max_size=6))
-def test_what_is_written_is_read(entries: set[LockEntry]) -> None:
+def test_a_written_lock_reads_as_the_same_lock(entries: set[LockEntry]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lock = Lock(Path(folder, "x.lock"))
         for entry in sorted(entries):
@@ -89,29 +92,44 @@ def test_what_is_written_is_read(entries: set[LockEntry]) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        ('version = 1\n<<<<<<< HEAD\n["a".b]\n', ":2", "holds a merge conflict; keep the lines of both sides and drop the marks"),
-        ("version = 1\n=======\n", ":2", "holds a merge conflict"),
-        ("version = 1\n[a.b]\n>>>>>>> branch\n", ":3", "holds a merge conflict"),
-        ("version = 1\n||||||| base\n", ":2", "holds a merge conflict"),
-        ("version = \n", "", "is not what apply wrote (Invalid value"),
-        ('version = 1\n[a.b]\nc = "1"\n"c" = "2"\n', "", "is not what apply wrote (Cannot overwrite a value"),
-        ('version = 1\nversion = 1\n', "", "is not what apply wrote (Cannot overwrite a value"),
-        ("", "", "is of version None, and this inferencekey reads version 1"),
-        ("version = 2\n", "", "is of version 2, and"),
-        ("version = 1\na = 2\n", "", "is not what apply wrote (a is no table)"),
-        ("version = 1\n[a]\nb = 2\n", "", "is not what apply wrote (a b is no table)"),
-        ("version = 1\n[a.b]\nc = 2\n", "", "is not what apply wrote (the id of c is no text)"),
-        ("version = \xff\n".encode("latin-1"), "", "is not a string in UTF-8"),
+        (
+            'version = 1\n<<<<<<< HEAD\n["a".b]\n',
+            ":2",
+            "has a merge conflict; keep the lines of both sides and remove the conflict markers",
+        ),
+        ("version = 1\n=======\n", ":2", "has a merge conflict"),
+        ("version = 1\n[a.b]\n>>>>>>> branch\n", ":3", "has a merge conflict"),
+        ("version = 1\n||||||| base\n", ":2", "has a merge conflict"),
+        ("version = \n", "", "is not a valid lock file (Invalid value"),
+        (
+            'version = 1\n[a.b]\nc = "1"\n"c" = "2"\n',
+            "",
+            "is not a valid lock file (Cannot overwrite a value",
+        ),
+        ("version = 1\nversion = 1\n", "", "is not a valid lock file (Cannot overwrite a value"),
+        ("", "", "has version None, but this inferencekey reads only version 1"),
+        ("version = 2\n", "", "has version 2, but"),
+        ("version = 1\na = 2\n", "", "is not a valid lock file (a must be a table)"),
+        ("version = 1\n[a]\nb = 2\n", "", "is not a valid lock file (a b must be a table)"),
+        (
+            "version = 1\n[a.b]\nc = 2\n",
+            "",
+            "is not a valid lock file (the id of c must be a string)",
+        ),
+        ("version = \xff\n".encode("latin-1"), "", "is not UTF-8 text"),
     ],
-)  # fmt: skip
-def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: str) -> None:
+)
+def test_rejects_broken_lock_files(
+    tmp_path: Path, text: str | bytes, place: str, what: str
+) -> None:
     path = tmp_path / "inferencekey.lock"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigurationError) as caught:
         Lock.read(path)
     assert str(caught.value).startswith(f"configuration error: {path}{place}: {what}")
     assert str(caught.value).endswith(
-        "Restore it from version control, or delete it: then --prune removes none of what was made so far."
+        "Restore it from version control. If you delete it, --prune no longer removes what was "
+        "created so far."
     )
 
 
@@ -119,18 +137,22 @@ def test_broken_lock_files(tmp_path: Path, text: str | bytes, place: str, what: 
     ("text", "line", "what"),
     [
         (
-            'version = 1\n["http://h".b]\na = "1"\nw = "2"\n\n[c.d]\nw = "2"\n["http://x".b]\nv = "1"\nw = "3"\nw = "4"\n',
+            'version = 1\n["http://h".b]\na = "1"\nw = "2"\n\n[c.d]\nw = "2"\n["http://x".b]\n'
+            'v = "1"\nw = "3"\nw = "4"\n',
             11,
-            'w stands here twice, as "3" and as "4"; keep the line whose id is live (`inferencekey get w --json` shows it).',
+            'w is there twice, with the ids "3" and "4"; keep the line with the id of the live '
+            "workload (`inferencekey get w --json` shows it).",
         ),
         (
             'version = 1\n[a.b]\nw = "1"\n\n[a.b]\nv = "2"\n',
             5,
-            "[a.b] stands here twice; put its lines under one.",
+            "[a.b] is there twice; put its lines under one of the two.",
         ),
     ],
 )
-def test_what_two_branches_made_both(tmp_path: Path, text: str, line: int, what: str) -> None:
+def test_rejects_a_workload_that_two_branches_created(
+    tmp_path: Path, text: str, line: int, what: str
+) -> None:
     path = tmp_path / "inferencekey.lock"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
@@ -152,7 +174,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         Lock(tmp_path / "none" / "x.lock").write()
 
 
-def test_it_is_a_file_like_any_other(tmp_path: Path) -> None:
+def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
     path, link = tmp_path / "real.lock", tmp_path / "inferencekey.lock"
     link.symlink_to(path)
     Lock(link).record(HOSTED, "acme", "a", "1").write()

@@ -1,4 +1,4 @@
-"""The JSON Schema: the published one is up to date, takes what loads, and refuses what does not."""
+"""The JSON Schema: it is up to date, accepts valid manifests, and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_the_published_schema_is_up_to_date() -> None:
     )
 
 
-def test_it_is_a_schema() -> None:
+def test_it_is_a_valid_json_schema() -> None:
     Draft202012Validator.check_schema(manifest_schema())
 
 
-def test_it_says_what_every_field_is() -> None:
+def test_every_field_has_a_description() -> None:
     fields = manifest_schema()["$defs"]["workload"]["properties"]
     assert list(fields) == [field.name for field in attrs.fields(WorkloadSpec)]
     assert all(field["description"] for field in fields.values())
@@ -59,25 +59,48 @@ def test_it_says_what_every_field_is() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {}, WHOLE, one(), {"$schema": "./manifest.schema.json", **one()}, one(description=None, config=None),
-        {"project": "p", **one(execution_policy="fixed")}, one(task_type="${TASK}", backend="${BACKEND}"), one(backend="my-own"),
-        {"workloads": [{"slug": "s"}]}, {"project": "p", "defaults": {"model": "m"}, "workloads": [{"slug": "s"}]},
-        scheduled(cron="0 2 * * *"), scheduled(window="Fri-Mon 22:00-06:00 Europe/Madrid"), scheduled(window="${WINDOW}"),
-        scaled(CLOUD, max_hourly_cost_usd=1), scaled({"source": "private", "private_worker_ids": ["w"]}),
-        one(execution_policy="autoscaling", execution_policy_config={"max_workers": 3}), one(execution_policy_config={"a": 1}),
+        {},
+        WHOLE,
+        one(),
+        {"$schema": "./manifest.schema.json", **one()},
+        one(description=None, config=None),
+        {"project": "p", **one(execution_policy="fixed")},
+        one(task_type="${TASK}", backend="${BACKEND}"),
+        one(backend="my-own"),
+        {"workloads": [{"slug": "s"}]},
+        {"project": "p", "defaults": {"model": "m"}, "workloads": [{"slug": "s"}]},
+        scheduled(cron="0 2 * * *"),
+        scheduled(window="Fri-Mon 22:00-06:00 Europe/Madrid"),
+        scheduled(window="${WINDOW}"),
+        scaled(CLOUD, max_hourly_cost_usd=1),
+        scaled({"source": "private", "private_worker_ids": ["w"]}),
+        one(execution_policy="autoscaling", execution_policy_config={"max_workers": 3}),
+        one(execution_policy_config={"a": 1}),
     ],
-)  # fmt: skip
-def test_good_manifests(values: Any) -> None:
+)
+def test_accepts_valid_manifests(values: Any) -> None:
     VALIDATOR.validate(values)
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        [], {"projekt": "p"}, {"project": ""}, {"workloads": {}}, {"workloads": [1]}, {"workloads": [{}]},
-        {"defaults": {"name": "x"}}, {"defaults": {"project": "x"}},
-        one(model=5), one(name=" "), one(colour="red"), one(task_type="text2txt"),
-        one(backend="My Own"),         one(command=["vllm"]), one(config=[]), one(execution_policy="often"),
+        [],
+        {"projekt": "p"},
+        {"project": ""},
+        {"workloads": {}},
+        {"workloads": [1]},
+        {"workloads": [{}]},
+        {"defaults": {"name": "x"}},
+        {"defaults": {"project": "x"}},
+        one(model=5),
+        one(name=" "),
+        one(colour="red"),
+        one(task_type="text2txt"),
+        one(backend="My Own"),
+        one(command=["vllm"]),
+        one(config=[]),
+        one(execution_policy="often"),
         {"project": "p", "workloads": [{"name": "x"}]},
         one(execution_policy="fixed", execution_policy_config={"replicas": 0}),
         {"project": "p", **one(execution_policy="fixed", execution_policy_config={})},
@@ -85,20 +108,26 @@ def test_good_manifests(values: Any) -> None:
         one(execution_policy="fixed", execution_policy_config={"replcias": 2}),
         one(execution_policy="fixed", execution_policy_config={"replicas": 2, "min_workers": 1}),
         scaled({**CLOUD, "cloud_pool": {**POOL, "gpus": []}}, max_hourly_cost_usd=1),
-        scheduled(), scheduled(cron="0 2 * *"), scheduled(window="08:00-20:00"),
+        scheduled(),
+        scheduled(cron="0 2 * *"),
+        scheduled(window="08:00-20:00"),
         scheduled(cron="0 2 * * *", window="Mon 08:00-20:00 UTC"),
-        scaled(CLOUD), scaled({"source": "cloud"}, max_hourly_cost_usd=1), scaled({"source": "moon"}), scaled({}), scaled(None),
-        scaled({"source": "private"}), scaled({"source": "private", "private_worker_ids": []}),
-        scaled({**CLOUD, "cloud_pool": {**POOL, "gpu_pool": []}}, max_hourly_cost_usd=1), scaled(CLOUD, max_hourly_cost_usd=0),
+        scaled(CLOUD),
+        scaled({"source": "cloud"}, max_hourly_cost_usd=1),
+        scaled({"source": "moon"}),
+        scaled({}),
+        scaled(None),
+        scaled({"source": "private"}),
+        scaled({"source": "private", "private_worker_ids": []}),
+        scaled({**CLOUD, "cloud_pool": {**POOL, "gpu_pool": []}}, max_hourly_cost_usd=1),
+        scaled(CLOUD, max_hourly_cost_usd=0),
     ],
-)  # fmt: skip
-def test_bad_manifests(values: Any) -> None:
+)
+def test_rejects_invalid_manifests(values: Any) -> None:
     assert not VALIDATOR.is_valid(values)
 
 
 @settings(max_examples=30)
 @given(st.lists(specs(null=True), max_size=2), st.sampled_from([None, "acme"]))
-def test_every_manifest_that_is_written_is_good(
-    written: list[WorkloadSpec], project: str | None
-) -> None:
+def test_accepts_every_dumped_manifest(written: list[WorkloadSpec], project: str | None) -> None:
     VALIDATOR.validate(json.loads(dump_manifest(project, written, "json")))

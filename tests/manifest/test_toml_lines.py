@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from inferencekey.manifest.toml_lines import toml_lines
 from inferencekey.models.toml import toml_key, toml_text
 
-HARD = r'''
+HARD = (
+    r'''
 # [not.a.table]
 a = 1 # b = 2
 "c # d" = "\" # = [x]"
@@ -23,10 +24,14 @@ j = 1
 \""" ""
 [k]
 """   # after
-l = ''' + "'''" + r'''
+l = '''
+    + "'''"
+    + r"""
 [[m]]
 ''
-''' + "''''" + r'''
+"""
+    + "''''"
+    + r"""
 
 [n]
 o = [ # p = 1
@@ -47,7 +52,8 @@ aa = 1
 aa = {}
 [w]
 bb = []
-'''  # fmt: skip
+"""
+)
 
 
 def leaves(value: Any, keys: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
@@ -64,7 +70,7 @@ def leaves(value: Any, keys: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]
     return found
 
 
-def test_a_hard_text() -> None:
+def test_a_file_with_every_kind_of_value() -> None:
     lines = toml_lines(HARD)
     assert lines.keys() == leaves(tomllib.loads(HARD)).keys()
     said = {keys: HARD.splitlines()[line - 1] for keys, line in lines.items() if keys}
@@ -87,7 +93,7 @@ def test_a_hard_text() -> None:
     "text",
     ["", "\n\n", "# only a comment", "[a]", "[[a]]\n[[a]]\n[a.b]", "a=1", "a=[]\nb={}", '""=1'],
 )
-def test_small_texts(text: str) -> None:
+def test_small_files(text: str) -> None:
     assert toml_lines(text).keys() == leaves(tomllib.loads(text)).keys() | {()}
 
 
@@ -114,7 +120,7 @@ tables = st.lists(documents, max_size=3)
 
 
 @given(documents, tables)
-def test_what_is_written_as_toml_reads_as_it_was(
+def test_written_toml_reads_as_the_same_values(
     document: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
     document.pop("rows", None)
@@ -124,7 +130,7 @@ def test_what_is_written_as_toml_reads_as_it_was(
 
 
 @given(documents, tables, st.sampled_from(["", "# [a]\n", "\n\n"]))
-def test_every_value_has_the_line_it_stands_on(
+def test_every_value_has_its_line(
     document: dict[str, Any], rows: list[dict[str, Any]], head: str
 ) -> None:
     document.pop("rows", None)
@@ -170,10 +176,10 @@ def test_lines_of_numbered_values_are_their_numbers(steps: list[int]) -> None:
         ({"a": [1, {"b": b"x"}]}, "a.1.b cannot be written as TOML: a bytes"),
         ({"a": [{1: 2}]}, "a.0.1 cannot be written as TOML: the key 1"),
         ({"a": {1: 2}}, "a.1 cannot be written as TOML: the key 1"),
-        ({"a": "\ud800"}, "a cannot be written as TOML: a character that is no character"),
+        ({"a": "\ud800"}, "a cannot be written as TOML: an unpaired surrogate"),
     ],
 )
-def test_what_toml_cannot_carry(values: Any, what: str) -> None:
+def test_rejects_values_that_toml_does_not_have(values: Any, what: str) -> None:
     from inferencekey.errors import ValidationError
 
     with pytest.raises(ValidationError) as caught:
@@ -181,7 +187,7 @@ def test_what_toml_cannot_carry(values: Any, what: str) -> None:
     assert str(caught.value).startswith(f"validation error: {what}")
 
 
-def test_a_person_can_read_it() -> None:
+def test_the_toml_is_readable() -> None:
     values = {
         "project": "acme",
         "day": date(2026, 1, 2),
@@ -194,6 +200,7 @@ def test_a_person_can_read_it() -> None:
         ],
     }
     assert toml_text(values, tables=("workloads",)) == (
-        "project = \"acme\"\nday = 2026-01-02\n\n[[workloads]]\nname = \"a\"\ncommand = '''\nvllm serve m \\\n  --port 1'''\n\n"
+        'project = "acme"\nday = 2026-01-02\n\n[[workloads]]\nname = "a"\ncommand = \'\'\'\n'
+        "vllm serve m \\\n  --port 1'''\n\n"
         '[workloads.config]\nb = [1, {}]\n\n[workloads.config.env]\nA = "1"\n'
     )

@@ -81,10 +81,35 @@ def one(**fields: Any) -> dict[str, Any]:
 
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=15) | st.sampled_from(
-    ["on", "no", "~", "null", "1.5", "0o14", "0x1f", "22:00", "1_000", "2026-01-02", "${HOME}", "$${A}",
-      "$$${", "a: b", "- a", "#",
-    "'", "a\r\nb", "a\n b\n", " a\n", "\\\n'''", "=", "<<", "!x", "\x85", "\ufeff"]
-)  # fmt: skip
+    [
+        "on",
+        "no",
+        "~",
+        "null",
+        "1.5",
+        "0o14",
+        "0x1f",
+        "22:00",
+        "1_000",
+        "2026-01-02",
+        "${HOME}",
+        "$${A}",
+        "$$${",
+        "a: b",
+        "- a",
+        "#",
+        "'",
+        "a\r\nb",
+        "a\n b\n",
+        " a\n",
+        "\\\n'''",
+        "=",
+        "<<",
+        "!x",
+        "\x85",
+        "\ufeff",
+    ]
+)
 _full = _texts.filter(lambda text: bool(text.strip()) and not text.lstrip().startswith("ik_"))
 _scalars = (
     _texts

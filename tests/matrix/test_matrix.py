@@ -1,5 +1,8 @@
 """The matrix: what a server does wrong, by call, and what the caller gets, async and sync alike.
 
+The table holds for our subclasses of aiohttp's classes. ``PLAIN`` has the cells in which plain aiohttp classes, which
+are used with an aiohttp that was not tested, come to something else.
+
 Every cell also makes the call once more, after the server was healed: the client is as good as before.
 """
 
@@ -54,6 +57,7 @@ class Outcome:
         attempts: of the error.
         requests: how many met the fault.
         reused: whether the connection serves the next call; ``None`` if that depends on what had arrived.
+        poisoned: whether the next call is answered with a response that was sent unasked.
     """
 
     error: type[Exception] | None = None
@@ -62,6 +66,7 @@ class Outcome:
     attempts: int | None = 1
     requests: int = 1
     reused: bool | None = False
+    poisoned: bool = False
 
 
 FINE = Outcome(reused=True)
@@ -183,16 +188,46 @@ for _status in (301, 302, 303, 307, 308):
             Outcome(ApiError, rf"^api error .status {_status}.: redirected to {_where}; ", _status, reused=True),
         ))  # fmt: skip
 
+RESENT = Outcome(TransportError, "^network error: ", attempts=3, requests=6)
+RESENT_STALE = Outcome(TransportError, "^network error: ", attempts=4, requests=8)
+POISONED = Outcome(reused=None, poisoned=True)
+
+PLAIN: dict[str, dict[str, Outcome]] = {
+    # aiohttp sends every GET and DELETE twice, unseen by the policy.
+    "closes": {"list_workloads": RESENT, "delete": RESENT_STALE},
+    "resets": {"list_workloads": RESENT, "delete": RESENT_STALE},
+    "half-closes": {"list_workloads": RESENT, "delete": RESENT_STALE},
+    # aiohttp does not tell the reader of a body that its framing broke: the limit on silence does.
+    "breaks its framing": dict.fromkeys(ANY, SILENT_LATE),
+    # aiohttp takes what an idle connection received for the response to the next request.
+    "speaks unasked": dict.fromkeys((*ANY, *WAIT), POISONED),
+}
+"""What differs on plain aiohttp classes, by fault and call."""
+
 CELLS = [
-    pytest.param(way, fault, call, outcome, id=f"{name}-{call}-{way}")
+    pytest.param(way, fault, call, outcome, False, id=f"{name}-{call}-{way}")
     for name, fault, calls, outcome in TABLE
     for call in calls
     for way in WAYS
 ]
+# One way is enough, because the other differs in what is above the transport. For the poisoned connection it is the sync
+# one: aiohttp leaves a cancelled task behind then, for one turn of the loop.
+CELLS += [
+    pytest.param(
+        "sync" if name == "speaks unasked" else "async",
+        fault,
+        call,
+        PLAIN.get(name, {}).get(call, outcome),
+        True,
+        id=f"{name}-{call}-plain",
+    )
+    for name, fault, calls, outcome in TABLE
+    for call in calls
+]
 
 
-@pytest.mark.parametrize(("way", "fault", "call", "outcome"), CELLS)
-def test_cell(way: str, fault: f.Fault, call: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("way", "fault", "call", "outcome", "plain"), CELLS, indirect=["plain"])
+def test_cell(way: str, fault: f.Fault, call: str, outcome: Outcome, plain: bool) -> None:
     before = 0
 
     with Lab(fault, to=to(call)) as lab:
@@ -231,6 +266,12 @@ def test_cell(way: str, fault: f.Fault, call: str, outcome: Outcome) -> None:
         assert len({hit.headers.get("idempotency-key") for hit in lab.hits}) == 1
 
         assert second is not None
+        if outcome.poisoned:
+            if call == "generate_text":
+                assert second.value.text == "poison"
+            else:
+                assert type(second.error) is ResponseFormatError
+            return
         assert second.error is None
         assert (second.value, [item.text for item in second.items]) == good(call, second)
         # How soon a stream's connection is back depends on when its last bytes come.
@@ -271,7 +312,10 @@ def test_a_refused_port(call: str, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", ANY)
 @pytest.mark.parametrize("how", ["closes", "resets"])
-def test_a_connection_that_is_accepted_and_dropped(how: str, call: str, way: str) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["", "plain"], indirect=True)
+def test_a_connection_that_is_accepted_and_dropped(
+    plain: bool, how: str, call: str, way: str
+) -> None:
     async def drop(connection: Connection) -> None:
         connection.close() if how == "closes" else connection.reset()
 
@@ -284,7 +328,11 @@ def test_a_connection_that_is_accepted_and_dropped(how: str, call: str, way: str
         error = first.error
         assert type(error) is TransportError
         assert error.attempts == 3
-        assert len(lab.connections) == 4  # three attempts, and the call that went well
+        if plain and call in ("list_workloads", "delete"):
+            # aiohttp adds one to each attempt, unless it notices the end before it writes.
+            assert 4 <= len(lab.connections) <= 7
+        else:
+            assert len(lab.connections) == 4  # three attempts, and the call that went well
         assert second is not None
         assert second.error is None
 
@@ -306,7 +354,10 @@ def test_a_redirect_to_another_server_is_never_followed(status: int, call: str, 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", ["generate_text", "generate_text_stream", "list_workloads"])
 @pytest.mark.parametrize("fault", ["closes", "resets"])
-def test_a_stale_pooled_connection_never_surfaces(fault: str, call: str, way: str) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["", "plain"], indirect=True)
+def test_a_stale_pooled_connection_never_surfaces(
+    plain: bool, fault: str, call: str, way: str
+) -> None:
     """The pool's connection dies while it is idle, and the server notices the next request before the client its end."""
     from faults import Request
 

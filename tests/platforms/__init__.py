@@ -1,4 +1,4 @@
-"""A running local platform and a plain HTTP client beside it, for tests of its wire."""
+"""A running local platform and a plain HTTP client, for tests of its HTTP interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["Answer", "Running", "running", "workload_body"]
 
 
 def workload_body(slug: str = "support-bot", **fields: Any) -> dict[str, Any]:
-    """What creates a workload. No stand-in serves forecasts: nothing is started unless the test says so."""
+    """Return the body of a create.
+
+    No stand-in serves forecasts, so no engine is started unless a test sets ``task_type``.
+    """
     required = {
         "name": slug,
         "slug": slug,
@@ -45,7 +48,7 @@ class Running:
     async def call(
         self, method: str, path: str, *, token: str | None = None, **options: Any
     ) -> Answer:
-        """One request; the body of the answer is JSON, or text where it is not."""
+        """Send one request. The body of the response is parsed as JSON if possible."""
         headers = {**options.pop("headers", {})}
         if token is None:
             token = self.live if path.startswith("/endpoint/") else self.sdk
@@ -69,7 +72,7 @@ class Running:
         return answer.body
 
     async def ready(self, slug: str, project: str = "acme") -> list[dict[str, Any]]:
-        """Follow the workload to the end of its readiness stream."""
+        """Return the readiness events of a workload, up to the last one."""
         path = f"/api/projects/{project}/workloads/{slug}/readiness-events"
         async with self.http.get(path, headers={"Authorization": f"Bearer {self.sdk}"}) as response:
             assert response.status == 200, await response.text()
@@ -81,7 +84,7 @@ class Running:
         ]
 
     async def serve(self, slug: str, task_type: str) -> None:
-        """Create a workload and wait until it answers."""
+        """Create a workload and wait until it is ready."""
         await self.create(slug, task_type=task_type)
         events = await self.ready(slug)
         assert events[-1]["phase"] == "ready", events
@@ -89,7 +92,7 @@ class Running:
 
 @asynccontextmanager
 async def running(data_dir: Path, **options: Any) -> AsyncIterator[Running]:
-    """A platform on a free port, tokens for the project ``acme``, and a client."""
+    """Run a platform on a free port, with tokens for the project ``acme`` and a client."""
     async with (
         LocalPlatform(data_dir=data_dir, port=0, **options) as platform,
         aiohttp.ClientSession(platform.base_url) as http,

@@ -1,4 +1,4 @@
-"""A local platform in a thread with a loop of its own, for tests that are not async themselves."""
+"""A local platform in a thread with its own event loop, for synchronous tests."""
 
 from __future__ import annotations
 

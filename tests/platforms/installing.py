@@ -1,4 +1,4 @@
-"""Puts small real programs on the `PATH`, under the names that the platform looks for."""
+"""Installs small real programs on the `PATH`, under the names of engine programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ PROGRAMS = Path(__file__).parents[1] / "local" / "programs"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, **programs: str) -> None:
-    """Make programs by name (`_` for `-`), each a script of `programs/` with its first arguments, and allow them."""
+    """Install programs and allow the platform to run them.
+
+    Args:
+        folder: where to put the programs; it is added to the `PATH`.
+        programs: for each program's name (with `_` for `-`), a script of `programs/` and its first
+            arguments.
+    """
     folder.mkdir(exist_ok=True)
     for name, line in programs.items():
         script, *arguments = shlex.split(line)

@@ -1,4 +1,4 @@
-"""The ``inferencekey`` command as a user runs it, in processes of its own."""
+"""The ``inferencekey`` command as a user runs it, in its own process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Up", "command", "environment"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment without any INFERENCEKEY_ setting but the cache."""
+    """Return this process's environment without INFERENCEKEY_ variables, except the cache."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -28,7 +28,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def command(
     *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``inferencekey ARGUMENTS`` to its end."""
+    """Run ``inferencekey ARGUMENTS`` and wait until it ends."""
     return subprocess.run(
         [sys.executable, "-m", "inferencekey", *arguments],
         env=environment(env),
@@ -40,10 +40,10 @@ def command(
 
 
 class Up:
-    """``inferencekey up --json`` on a data directory, from the first line of its output to its end.
+    """A process of ``inferencekey up --json`` that has printed its first line.
 
     Attributes:
-        base_url, project, sdk_token, api_key: what the first line said.
+        base_url, project, sdk_token, api_key: the values of the first line.
         env: the same as the environment that clients read.
     """
 
@@ -72,12 +72,12 @@ class Up:
         if not first:
             _, errors = self.process.communicate(timeout=30)
             raise AssertionError(f"up did not come up: {errors}")
-        said: dict[str, Any] = json.loads(first)
-        self.base_url: str = said["base_url"]
-        self.project: str = said["project"]
-        self.sdk_token: str = said["sdk_token"]
-        self.api_key: str = said["api_key"]
-        assert list(said) == ["base_url", "project", "sdk_token", "api_key"]
+        exports: dict[str, Any] = json.loads(first)
+        self.base_url: str = exports["base_url"]
+        self.project: str = exports["project"]
+        self.sdk_token: str = exports["sdk_token"]
+        self.api_key: str = exports["api_key"]
+        assert list(exports) == ["base_url", "project", "sdk_token", "api_key"]
 
     @property
     def env(self) -> dict[str, str]:
@@ -89,14 +89,14 @@ class Up:
         }
 
     def mint(self, *grants: str) -> str:
-        """Mint a data key with the command, beside the running platform."""
+        """Create a data key with the command, while the platform runs."""
         done = command("token", "live", *grants, "--data", str(self.data), "--json")
         assert done.returncode == 0, done.stderr
         token: str = json.loads(done.stdout)["token"]
         return token
 
     def stop(self, how: int = signal.SIGTERM, timeout: float = 20.0) -> tuple[int, str, str]:
-        """Signal it; return exit code, remaining output and errors."""
+        """Send a signal; return the exit code, the remaining output and the errors."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         out, errors = self.process.communicate(timeout=timeout)

@@ -22,7 +22,7 @@ OURS = frozenset(
     {
         "AsyncTextStream",
         "TextStream",
-        "ByteStream",
+        "ResponseStream",
         "EventReader",
         "ChatStream",
         "ClientResponse",

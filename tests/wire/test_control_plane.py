@@ -1,4 +1,4 @@
-"""The control plane's JSON, written by hand: what we send is exactly this, and exactly this is what we read."""
+"""The control plane's JSON, written by hand: the client sends and reads exactly these bodies."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ EVERYTHING = WorkloadSpec(
 @pytest.mark.parametrize(
     ("spec", "name"), [(SMALLEST, "create_body_smallest"), (EVERYTHING, "create_body")]
 )
-def test_what_creates_a_workload(spec: WorkloadSpec, name: str) -> None:
+def test_the_body_of_a_create(spec: WorkloadSpec, name: str) -> None:
     sent = json.loads(dumps(create_body(spec)))
     assert sent == golden(name)
     assert list(sent) == list(golden(name))
 
 
-def test_a_workload_as_the_server_tells_it() -> None:
-    told = golden("workload")
-    assert wire.workload(told) == Workload(
+def test_a_workload_of_a_response() -> None:
+    body = golden("workload")
+    assert wire.workload(body) == Workload(
         id="5f0c8a52-9a6e-4c1f-8c58-0d3f3f1f2a10",
         project_id="9b2f6d1e-3c55-4f0e-a1b5-7a4f6f0d1c22",
         name="support-bot",
@@ -94,10 +94,10 @@ def test_a_workload_as_the_server_tells_it() -> None:
         created_at=datetime(2026, 11, 21, 20, tzinfo=UTC),
         updated_at=datetime(2026, 11, 21, 20, 0, 1, 500000, tzinfo=UTC),
     )
-    assert wire.workload(told).raw == told
+    assert wire.workload(body).raw == body
 
 
-def test_what_updates_it_and_the_plan_of_it() -> None:
+def test_the_body_of_an_update_and_its_plan() -> None:
     spec = WorkloadSpec(
         name="Support Bot",
         slug="support-bot",
@@ -118,7 +118,7 @@ def test_what_updates_it_and_the_plan_of_it() -> None:
 @pytest.mark.parametrize(
     ("name", "slugs"), [("list_bare", 2), ("list_wrapped", 2), ("list_null", 0)]
 )
-def test_a_list_in_all_its_shapes(name: str, slugs: int) -> None:
+def test_every_form_of_a_list(name: str, slugs: int) -> None:
     raws = wire.workload_list(golden(name))
     assert [wire.workload(raw).slug for raw in raws] == ["billing", "support-bot"][:slugs]
     found = wire.find_workload(raws, "support-bot")
@@ -135,7 +135,7 @@ def test_readiness_events() -> None:
     ]
 
 
-def test_the_end_of_an_engines_log() -> None:
+def test_the_log_of_an_engine_in_a_response() -> None:
     lines = (
         "main: server is listening on 127.0.0.1:40123",
         "srv  update_slots: all slots are idle",

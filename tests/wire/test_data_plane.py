@@ -1,4 +1,4 @@
-"""The data plane's JSON, written by hand: what we send is exactly this, and exactly this is what we read."""
+"""The data plane's JSON, written by hand: exactly what we send, and exactly what we read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from inferencekey._core.data.chat import ChatStream, chat_body, text_result
+from inferencekey._core.data.chat_request import chat_body
+from inferencekey._core.data.chat_response import text_result
+from inferencekey._core.data.chat_stream import ChatStream
+from inferencekey._core.data.embeddings import embed_body, embedding_result
+from inferencekey._core.data.rerank import rerank_body, rerank_result
 from inferencekey._core.data.sse import SSEDecoder
-from inferencekey._core.data.vectors import embed_body, embedding_result, rerank_body, rerank_result
 from inferencekey._core.json import dumps
 from inferencekey.models import RerankItem, Usage
 
@@ -19,7 +22,7 @@ def golden(name: str) -> Any:
     return json.loads((HERE / f"{name}.json").read_text("utf-8"))
 
 
-def test_what_asks_for_a_text() -> None:
+def test_the_request_for_a_text() -> None:
     body = chat_body(
         model="support-bot",
         prompt="Hola, ¿cómo puedo cancelar mi pedido?",
@@ -30,7 +33,7 @@ def test_what_asks_for_a_text() -> None:
     assert json.loads(dumps(body)) == golden("chat_body")
 
 
-def test_what_asks_for_a_stream() -> None:
+def test_the_request_for_a_stream() -> None:
     body = chat_body(
         model="support-bot",
         prompt=None,

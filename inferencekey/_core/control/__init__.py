@@ -1,1 +1,1 @@
-"""The control plane's decisions: specs, policies, plans, and the steps of ``ensure`` and ``apply``."""
+"""The control plane: specs, policies, plans, and the steps of ``ensure`` and ``apply``."""

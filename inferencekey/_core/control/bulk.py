@@ -1,4 +1,4 @@
-"""Many workloads in one call: what is checked before anything is sent, and what is said when some fail."""
+"""Many workloads in one call: the checks before any request, and the error if some fail."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ from typing import Any, Final, cast
 
 import attrs
 
+from inferencekey._core.control.plans import check_plan
 from inferencekey._core.control.specs import SECRET, resolve_project, spec_problems
 from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey.errors import (
+    ApplyAllError,
     ConfigurationError,
     EnsureAllError,
     InferenceKeyError,
     ValidationError,
     WaitAllError,
 )
-from inferencekey.models import EndpointRef, ReadinessEvent, WorkloadSpec
+from inferencekey.models import EndpointRef, Plan, ReadinessEvent, WorkloadSpec
+from inferencekey.models.numbers import checked_integer
 
 __all__ = [
     "Target",
+    "apply_all_error",
     "check_all",
     "check_concurrency",
+    "check_plans",
     "check_slugs",
     "ensure_all_error",
     "wait_all_error",
 ]
 
 NAMED: Final = 8
-"""How many failed workloads a message names."""
+"""The largest number of failed workloads that a message names."""
 
 
 @attrs.frozen
 class Target:
-    """One spec that was checked.
+    """A spec that has passed its checks.
 
     Args:
         spec: the spec.
         slug: its canonical slug.
-        project: where it goes.
+        project: the project that its workload is in.
     """
 
     spec: WorkloadSpec
@@ -47,7 +52,7 @@ class Target:
 
 
 def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | None) -> list[Target]:
-    """Check every spec and find its place.
+    """Check every spec and resolve its project.
 
     Args:
         specs: the specs.
@@ -55,16 +60,22 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
         client: the project of the client.
 
     Raises:
-        ConfigurationError: a spec holds a credential; or all that is wrong is that there is no project, or two different.
-        ValidationError: anything else is wrong, or two specs are the same workload. The text has all of it.
+        ConfigurationError: a spec contains a credential; or the only problem is that the project is
+            missing, or is given twice with different values.
+        ValidationError: there is any other problem, or two specs describe the same workload. The
+            message lists every problem.
     """
     if isinstance(cast("object", specs), (WorkloadSpec, str)):
-        raise ValidationError.of(f"specs must be several specs; got one {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     if not isinstance(cast("object", specs), Iterable):
-        raise ValidationError.of(f"specs must be several specs; got {type(specs).__name__}")
+        raise ValidationError.of(
+            f"specs must be a list of WorkloadSpec; got {type(specs).__name__}"
+        )
     targets: list[Target] = []
     problems: list[_Problem] = []
-    places: dict[tuple[str, str], str] = {}
+    first_names: dict[tuple[str, str], str] = {}
     for number, spec in enumerate(specs):
         name = f"specs[{number}]"
         found = list(_problems(name, spec))
@@ -78,16 +89,47 @@ def check_all(specs: Iterable[WorkloadSpec], call: str | None, client: str | Non
             except ValidationError as error:
                 found = [_Problem(name, error.detail)]
             else:
-                twin = places.setdefault((target.project, target.slug), name)
-                if twin == name:
+                first = first_names.setdefault((target.project, target.slug), name)
+                if first == name:
                     targets.append(target)
                 else:
-                    where = f"{target.slug!r} in project {target.project!r}"
-                    found = [_Problem(name, f"is the same workload as {twin}: {where}")]
+                    workload = f"{target.slug!r} in project {target.project!r}"
+                    found = [_Problem(name, f"is the same workload as {first}: {workload}")]
         problems += found
     if problems:
-        raise _one_error(problems)
+        raise _one_error(problems, "specs")
     return targets
+
+
+def check_plans(plans: Iterable[Plan]) -> list[Plan]:
+    """Check every plan.
+
+    Raises:
+        ValidationError: one of them cannot be applied, or two are for the same workload. The
+            message lists every problem.
+    """
+    if isinstance(cast("object", plans), (Plan, str)):
+        raise ValidationError.of(f"plans must be a list of Plan; got {type(plans).__name__}")
+    if not isinstance(cast("object", plans), Iterable):
+        raise ValidationError.of(f"plans must be a list of Plan; got {type(plans).__name__}")
+    checked: list[Plan] = []
+    problems: list[_Problem] = []
+    first_names: dict[tuple[str, str], str] = {}
+    for number, plan in enumerate(plans):
+        name = f"plans[{number}]"
+        try:
+            check_plan(plan)
+        except ValidationError as error:
+            problems.append(_Problem(name, error.detail))
+            continue
+        checked.append(plan)
+        first = first_names.setdefault((plan.project_slug, plan.workload_slug), name)
+        if first != name:
+            workload = f"{plan.workload_slug!r} in project {plan.project_slug!r}"
+            problems.append(_Problem(name, f"is for the same workload as {first}: {workload}"))
+    if problems:
+        raise _one_error(problems, "plans")
+    return checked
 
 
 @attrs.frozen
@@ -109,7 +151,7 @@ def _problems(name: str, spec: object) -> Iterator[_Problem]:
         yield _Problem(named, problem.message)
 
 
-def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
+def _one_error(problems: Sequence[_Problem], argument: str) -> InferenceKeyError:
     kinds = {problem.kind for problem in problems}
     kind = kinds.pop() if len(kinds) == 1 else ValidationError
     if kind is ConfigurationError and len({problem.whole for problem in problems}) == 1:
@@ -118,8 +160,7 @@ def _one_error(problems: Sequence[_Problem]) -> InferenceKeyError:
     if len(texts) == 1:
         return kind.of(texts[0])
     return kind.of(
-        f"{len(texts)} things are wrong with the specs:"
-        + "".join(f"\n  - {text}" for text in texts)
+        f"{len(texts)} problems in the {argument}:" + "".join(f"\n  - {text}" for text in texts)
     )
 
 
@@ -127,24 +168,22 @@ def check_slugs(slugs: Iterable[str]) -> list[str]:
     """Return the canonical slugs.
 
     Raises:
-        ValidationError: one of them is none, or it is one text.
+        ValidationError: one of them is not a slug, or *slugs* is a single string.
     """
     if isinstance(cast("object", slugs), str):
-        raise ValidationError.of(f"slugs must be several slugs; got the string {slugs!r}")
+        raise ValidationError.of(f"slugs must be a list of strings; got the string {slugs!r}")
     if not isinstance(cast("object", slugs), Iterable):
-        raise ValidationError.of(f"slugs must be several slugs; got {type(slugs).__name__}")
+        raise ValidationError.of(f"slugs must be a list of strings; got {type(slugs).__name__}")
     return [checked_slug(slug) for slug in slugs]
 
 
 def check_concurrency(value: object) -> int:
-    """Return how many may be under way at once.
+    """Return the largest number of workloads that are handled at the same time.
 
     Raises:
-        ValidationError: it is no whole number of at least 1.
+        ValidationError: it is not an integer of at least 1.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError.of(f"max_concurrency must be an integer of at least 1; got {value!r}")
-    return value
+    return checked_integer(value, "max_concurrency", at_least=1)
 
 
 def ensure_all_error(
@@ -152,45 +191,74 @@ def ensure_all_error(
     errors: Sequence[Exception | None],
     results: Sequence[EndpointRef | None],
 ) -> EnsureAllError | None:
-    """Return the error of an ``ensure_all``, if anything failed.
+    """Return the error of ``ensure_all``, or ``None`` if nothing failed.
 
     Args:
-        targets: all of them, in order.
-        errors: what went wrong with each, or ``None``.
-        results: what became of each.
+        targets: every target, in order.
+        errors: the error of each target, or ``None``.
+        results: the result of each target, or ``None``.
     """
-    projects = {target.project for target in targets}
-    names = [
-        target.slug if len(projects) == 1 else f"{target.project}/{target.slug}"
-        for target in targets
-    ]
-    failed = _failed(zip(names, errors, strict=True))
+    failed = _failed(zip(_names([(one.project, one.slug) for one in targets]), errors, strict=True))
     if not failed:
         return None
-    left = len(targets) - len(failed)
-    done = f"{left} {'was' if left == 1 else 'were'} ensured"
-    message = f"{len(failed)} of {len(targets)} workloads failed: {_named(failed)} ({done})"
+    message = _message(failed, len(targets), "ensured")
     return EnsureAllError(message, list(failed.values()), results=results)
+
+
+def apply_all_error(
+    plans: Sequence[Plan],
+    errors: Sequence[Exception | None],
+    results: Sequence[EndpointRef | None],
+) -> ApplyAllError | None:
+    """Return the error of ``apply_all``, or ``None`` if nothing failed.
+
+    Args:
+        plans: every plan, in order.
+        errors: the error of each plan, or ``None``.
+        results: the result of each plan, or ``None``.
+    """
+    places = [(plan.project_slug, plan.workload_slug) for plan in plans]
+    failed = _failed(zip(_names(places), errors, strict=True))
+    if not failed:
+        return None
+    message = _message(failed, len(plans), "applied")
+    return ApplyAllError(message, list(failed.values()), results=results)
+
+
+def _names(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a name for each workload: its slug, after the project if there are several."""
+    projects = {project for project, _ in places}
+    if len(projects) == 1:
+        return [slug for _, slug in places]
+    return [f"{project}/{slug}" for project, slug in places]
+
+
+def _message(failed: Mapping[str, Exception], count: int, done: str) -> str:
+    left = count - len(failed)
+    were = "was" if left == 1 else "were"
+    return f"{len(failed)} of {count} workloads failed: {_named(failed)} ({left} {were} {done})"
 
 
 def wait_all_error(
     errors: Mapping[str, Exception | None], results: Sequence[ReadinessEvent | None]
 ) -> WaitAllError | None:
-    """Return the error of a ``wait_all``, if anything failed.
+    """Return the error of ``wait_all``, or ``None`` if nothing failed.
 
     Args:
-        errors: what went wrong with each slug, or ``None``.
-        results: the last event of each slug asked for.
+        errors: the error of each slug, or ``None``.
+        results: the last event of each requested slug, or ``None``.
     """
     failed = _failed(errors.items())
     if not failed:
         return None
     left = len(errors) - len(failed)
-    head = (
-        f"{len(failed)} of {len(errors)} workloads {'is' if len(failed) == 1 else 'are'} not ready"
-    )
-    message = f"{head}: {_named(failed)} ({left} {'is' if left == 1 else 'are'})"
+    head = f"{len(failed)} of {len(errors)} workloads {_are(len(failed))} not ready"
+    message = f"{head}: {_named(failed)} ({left} {_are(left)} ready)"
     return WaitAllError(message, list(failed.values()), results=results)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _failed(errors: Iterable[tuple[str, Exception | None]]) -> dict[str, Exception]:

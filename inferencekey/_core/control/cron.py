@@ -1,8 +1,9 @@
-"""The cron expressions of a ``scheduled`` policy: what is wrong with one, in words.
+"""The cron expressions of a ``scheduled`` policy, and the problems in one.
 
-Five fields, each a list of values, ranges and steps; months and days of the week also by name. Where both the day of the
-month and the day of the week are restricted, either is enough, as in Debian's cron: then a date that no month has does no
-harm, because the days of the week still come.
+An expression has five fields. Each field is a list of values, ranges and steps; months and days of
+the week may also be given by name. If both the day of the month and the day of the week are
+restricted, a moment that matches either of them matches, as in Debian's cron. A date that does not
+exist is then harmless, because the days of the week still match.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import attrs
 __all__ = ["LONGEST", "cron_problem"]
 
 LONGEST: Final = 1000
-"""Characters: room for every value of every field. A manager reads it again and again, in its event loop."""
+"""The longest expression, in characters: enough for every value of every field.
+
+There is a limit because a manager parses the expression repeatedly, in its event loop.
+"""
 
 
 @attrs.frozen
@@ -26,14 +30,15 @@ class _Field:
     names: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
     def number(self, text: str) -> int | None:
-        """Return the value that a text means; ``None`` where it means none."""
+        """Return the value of a text; ``None`` if it is not a value of this field."""
         value = int(text) if text.isascii() and text.isdigit() else self.names.get(text)
         return value if value is not None and self.low <= value <= self.high else None
 
     @property
     def range(self) -> str:
         named = list(self.names)
-        return f"{self.low} to {self.high}" + (f" or {named[0]} to {named[-1]}" if named else "")
+        numbers = f"{self.low} to {self.high}"
+        return f"{numbers} or {named[0]} to {named[-1]}" if named else numbers
 
 
 _MONTHS: Final = (
@@ -62,7 +67,7 @@ _LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def cron_problem(value: object) -> str | None:
-    """Return what is wrong with a cron expression, to be read after its field's name; ``None`` where nothing is."""
+    """Return what is wrong, to be read after the field's name; ``None`` if nothing is."""
     if not isinstance(value, str) or len(value.split()) != len(_FIELDS):
         return f"must be five fields like '0 2 * * *'; got {_short(value)}"
     if len(value) > LONGEST:
@@ -75,18 +80,18 @@ def cron_problem(value: object) -> str | None:
         except ValueError as error:
             return f"{error}; got {_short(value)}"
     _, _, days, months, _ = found
-    # Debian's cron asks whether a field begins with a star, and so does the local platform's.
+    # Debian's cron checks whether a field begins with a star, and the local platform does the same.
     either = not texts[2].startswith("*") and not texts[4].startswith("*")
     if not either and min(days) > max(_LENGTHS[month - 1] for month in months):
-        return f"never comes: no month that it names has a day {min(days)}; got {_short(value)}"
+        return f"never matches: none of its months has a day {min(days)}; got {_short(value)}"
     return None
 
 
 def _values(field: _Field, text: str) -> frozenset[int]:
-    """Return all values that a field's text means.
+    """Return every value that a field's text allows.
 
     Raises:
-        ValueError: it is none; the text says why.
+        ValueError: the text is not valid; the message gives the reason.
     """
     return frozenset(value for item in text.split(",") for value in _item(field, item))
 
@@ -99,14 +104,14 @@ def _item(field: _Field, item: str) -> range:
         )
     first, dash, last = ("", "", "") if span == "*" else span.partition("-")
     low = field.low if span == "*" else field.number(first)
-    # A single value with a step goes on to the highest.
+    # A single value with a step is a range to the highest value: `5/15` is `5-59/15`.
     high = (
         field.high if span == "*" or (slash and not dash) else field.number(last if dash else first)
     )
     if low is None or high is None:
         raise ValueError(f"must have {field.range} as its {field.what}, not {item!r}")
     if low > high:
-        raise ValueError(f"must have a range that goes upwards as its {field.what}, not {item!r}")
+        raise ValueError(f"must have a range from low to high as its {field.what}, not {item!r}")
     return range(low, high + 1, int(step) if slash else 1)
 
 

@@ -1,32 +1,41 @@
-"""Spec and live workload in, plan out.
+"""Plans: the difference between a spec and the live workload, and whether a plan still applies.
 
-Compared is what the spec declares, in the contract's order; a field the spec leaves out is never drift, and keys of a
-mapping that only the server knows are not drift either. ``task_type`` cannot be changed and is never compared.
+The fields that the spec declares are compared, in the contract's order. A field that the spec
+leaves out is never drift, and neither are keys of a mapping that only the server has. ``task_type``
+cannot be changed, so it is never compared.
 
-A plan remembers what it was made from: ``state_of`` is a digest of each field that can drift, so that whoever applies the
-plan later can say which of them has moved.
+A plan has a digest of the workload that it was made from: eight hex digits for each field that can
+drift. ``moved_error`` compares them with the live workload and names the fields that have changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import orjson
 
 from inferencekey._core.json import plain
-from inferencekey._core.slugs import canonical_slug
+from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
 from inferencekey.models.plan_text import same
+from inferencekey.models.workload_fields import (
+    CONFIG_FIELDS,
+    CREATE_FIELDS,
+    REQUIRED_FIELDS,
+    UPDATE_FIELDS,
+    WorkloadField,
+)
 
 __all__ = [
     "ORDER",
+    "check_plan",
     "create_body",
     "declared",
     "drift_error",
-    "holds",
+    "is_stored",
     "make_plan",
     "moved_error",
     "patch_body",
@@ -34,72 +43,77 @@ __all__ = [
     "state_of",
 ]
 
-ORDER: Final = (
-    "name",
-    "backend",
-    "model_name",
-    "description",
-    "config",
-    "worker_id",
-    "gpu_resource_id",
-    "execution_policy",
-    "execution_policy_config",
-)
+REQUIRED: Final = tuple(field.wire for field in REQUIRED_FIELDS)
+"""The wire names of the fields that a create must have."""
+
+ORDER: Final = tuple(field.wire for field in UPDATE_FIELDS)
+"""The wire names of the fields that can drift, in the order in which they are compared."""
 
 
 def declared(spec: WorkloadSpec) -> dict[str, Any]:
-    """Return the comparable wire fields that the spec declares, in order; mappings as JSON carries them.
+    """Return the fields of the spec that are compared, by wire name, with values as in JSON.
 
     Raises:
-        ValidationError: a mapping holds something JSON cannot carry.
+        ValidationError: a mapping contains a value that JSON does not have.
     """
-    config = cast("dict[str, Any] | None", plain(spec.config, "config"))
-    for key in ("command", "vllm_version"):
-        value = getattr(spec, key)
+    values: dict[str, Any] = {}
+    for field in UPDATE_FIELDS:
+        value = _sent(spec, field)
+        if field.name == "config":
+            value = _with_config_fields(value, spec)
         if value is not None:
-            config = {**(config or {}), key: value}
-    values: dict[str, Any] = {
-        "name": spec.name,
-        "backend": str(spec.backend),
-        "model_name": spec.model,
-        "description": spec.description,
-        "config": config,
-        "worker_id": spec.worker_id,
-        "gpu_resource_id": spec.gpu_resource_id,
-        "execution_policy": None if spec.execution_policy is None else str(spec.execution_policy),
-        "execution_policy_config": plain(spec.execution_policy_config, "execution_policy_config"),
-    }
-    return {field: values[field] for field in ORDER if values[field] is not None}
+            values[field.wire] = value
+    return values
+
+
+def _sent(spec: WorkloadSpec, field: WorkloadField) -> Any:
+    """Return the value of a field as it is in JSON; ``None`` if the spec leaves it out."""
+    value: object = getattr(spec, field.name)
+    if field.kind == "mapping":
+        return plain(value, field.name)
+    return None if value is None else str(value)
+
+
+def _with_config_fields(config: dict[str, Any] | None, spec: WorkloadSpec) -> dict[str, Any] | None:
+    """Return the config with the spec's command and the like, which replace keys of the config."""
+    given = {field.wire: getattr(spec, field.name) for field in CONFIG_FIELDS}
+    declared = {name: value for name, value in given.items() if value is not None}
+    return {**(config or {}), **declared} if declared else config
 
 
 def create_body(spec: WorkloadSpec) -> dict[str, Any]:
     """Return the body that creates the workload."""
-    fields = declared(spec)
-    head = {
-        "name": fields.pop("name"),
-        "slug": canonical_slug(spec.slug),
-        "task_type": str(spec.task_type),
-    }
-    return {**head, **fields}
+    values = declared(spec)
+    for field in CREATE_FIELDS:
+        if not field.updatable:
+            values[field.wire] = _sent(spec, field)
+    values["slug"] = canonical_slug(spec.slug)
+    return {field.wire: values[field.wire] for field in CREATE_FIELDS if field.wire in values}
 
 
 def patch_body(plan: Plan) -> dict[str, Any]:
-    """Return the body that carries out an update: exactly the drifted fields."""
+    """Return the body of the request that carries out a plan."""
     return {change.field: change.after for change in plan.changes}
 
 
 def make_plan(spec: WorkloadSpec, live: Workload | None, *, project: str) -> Plan:
-    """Return what would bring *live* (``None``: absent) to *spec*.
+    """Return the plan that makes the live workload match the spec.
+
+    Args:
+        spec: a checked spec.
+        live: the workload; ``None`` if there is none.
+        project: the resolved project.
 
     Raises:
-        ValidationError: the workload is absent and cannot be created: its policy has settings and no kind.
+        ValidationError: the workload does not exist and cannot be created, because its policy has
+            settings but no kind.
     """
     slug = canonical_slug(spec.slug)
     if live is None:
         if spec.execution_policy is None and spec.execution_policy_config is not None:
             raise ValidationError.of(
-                f"the workload {slug!r} does not exist yet, and its execution_policy_config needs "
-                "execution_policy; add it"
+                f"workload {slug!r} does not exist yet, so its execution_policy_config needs "
+                "an execution_policy; add one"
             )
         changes = tuple(FieldDiff(field, None, value) for field, value in create_body(spec).items())
         return Plan("create", changes, project, slug)
@@ -107,21 +121,20 @@ def make_plan(spec: WorkloadSpec, live: Workload | None, *, project: str) -> Pla
 
 
 def plan_warnings(spec: WorkloadSpec, live: Workload | None) -> tuple[str, ...]:
-    """Return what the spec says otherwise than *live* and no plan can change: one text for each."""
+    """Return one message for each difference that no plan can remove."""
     wanted = str(spec.task_type)
     if live is None or str(live.task_type) == wanted:
         return ()
     return (
-        f"workload {live.slug!r}: task_type is {str(live.task_type)!r} live, and the spec says {wanted!r}; it cannot be "
-        "changed: delete the workload, or use another slug",
+        f"workload {live.slug!r} has the task_type {str(live.task_type)!r}, but the spec has "
+        f"{wanted!r}; task_type cannot be changed: delete the workload, or use another slug",
     )
 
 
 def _plan(wanted: Mapping[str, Any], live: Workload, project: str) -> Plan:
     changes = _changes(wanted, live)
-    return Plan(
-        "update" if changes else "none", changes, project, live.slug, live.id, state_of(live)
-    )
+    action: Literal["update", "none"] = "update" if changes else "none"
+    return Plan(action, changes, project, live.slug, live.id, state_of(live))
 
 
 def drift_error(plan: Plan) -> DriftError:
@@ -132,43 +145,51 @@ def drift_error(plan: Plan) -> DriftError:
 
 
 _DIGITS: Final = 8
+_DIGESTED: Final = ("id", *ORDER)
 
 
 def state_of(live: Workload) -> str:
-    """Return a digest of the workload's id and of every field that can drift, eight hex digits each."""
-    return "".join(sha256(_written(live, field)).hexdigest()[:_DIGITS] for field in ("id", *ORDER))
+    """Return a digest of the workload: eight hex digits for its id and for each field."""
+    digests = (sha256(_live_json(live, field)).hexdigest() for field in _DIGESTED)
+    return "".join(digest[:_DIGITS] for digest in digests)
 
 
 def moved_error(plan: Plan, live: Workload | None) -> DriftError | None:
-    """Return why a plan can no longer be applied to what is *live* now; ``None`` if it can."""
-    if plan.state is None:
-        why = None if live is None else "exists now"
-    elif live is None:
-        why = "does not exist any more"
-    elif live.id != plan.workload_id:
-        why = "was deleted and created again since"
-    else:
-        now = state_of(live)
-        places = (
-            (field, slice(_DIGITS * n, _DIGITS * n + _DIGITS))
-            for n, field in enumerate(("id", *ORDER))
-        )
-        fields = [field for field, place in places if now[place] != plan.state[place]]
-        why = None if now == plan.state else f"was changed since: {', '.join(fields)}"
-    if why is None:
+    """Return why a plan can no longer be applied to the live workload; ``None`` if it can."""
+    change = _change_since(plan, live)
+    if change is None:
         return None
-    fresh = (
-        _plan(_wanted(plan), live, plan.project_slug) if live is not None and plan.changes else None
-    )
+    new_plan = None
+    if live is not None and plan.changes:
+        new_plan = _plan(_wanted(plan), live, plan.project_slug)
     return DriftError.of(
-        f"{plan.workload_slug!r} {why}. Plan again.",
+        f"{plan.workload_slug!r} {change}. Plan again.",
         prefix="workload drifted from plan",
-        plan=fresh,
+        plan=new_plan,
     )
 
 
-def holds(plan: Plan, live: Workload) -> bool:
-    """Whether everything that the plan would store is stored."""
+def _change_since(plan: Plan, live: Workload | None) -> str | None:
+    """Return what has happened to the workload since the plan was made; ``None`` for nothing."""
+    if plan.state is None:
+        return None if live is None else "exists now"
+    if live is None:
+        return "does not exist any more"
+    if live.id != plan.workload_id:
+        return "was deleted and created again"
+    state = state_of(live)
+    if state == plan.state:
+        return None
+    changed: list[str] = []
+    for index, field in enumerate(_DIGESTED):
+        digits = slice(_DIGITS * index, _DIGITS * (index + 1))
+        if state[digits] != plan.state[digits]:
+            changed.append(field)
+    return f"was changed since: {', '.join(changed)}"
+
+
+def is_stored(plan: Plan, live: Workload) -> bool:
+    """Whether the live workload already has every value that the plan would store."""
     return not _changes(_wanted(plan), live)
 
 
@@ -180,10 +201,11 @@ def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]
     found: list[FieldDiff] = []
     kind_changes = False
     for field, value in wanted.items():
-        before = orjson.loads(_written(live, field))
+        before = orjson.loads(_live_json(live, field))
         after: Any
         if field == "execution_policy_config" and kind_changes:
-            # The old kind's settings mean nothing to the new kind: as declared, and sent even if equal.
+            # The settings of the old kind do not apply to the new kind. They are not merged, and
+            # the declared ones are sent even if they are equal, as the contract requires.
             after = value
         elif isinstance(value, dict):
             after = _merged(before, cast("dict[str, Any]", value))
@@ -199,18 +221,21 @@ def _changes(wanted: Mapping[str, Any], live: Workload) -> tuple[FieldDiff, ...]
     return tuple(found)
 
 
-def _written(live: Workload, field: str) -> bytes:
-    """Return what the server has in a field, as JSON."""
+def _live_json(live: Workload, field: str) -> bytes:
+    """Return the live value of a field, as JSON."""
     try:
         return orjson.dumps(getattr(live, field), option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # it can be read, but not written: writers nest less deeply than readers
+    except TypeError:  # orjson reads deeper nesting than it writes
         raise ResponseFormatError.of(
             f"the {field} of workload {live.slug!r} is nested too deeply to be compared"
         ) from None
 
 
 def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *live* with the declared keys over it, mapping by mapping: the server replaces a config whole."""
+    """Return the live mapping with the declared keys in it.
+
+    A PATCH replaces a mapping whole, so keys that only the server has must be sent along.
+    """
     if not isinstance(live, dict):
         return dict(wanted)
     merged = dict(cast("dict[str, Any]", live))
@@ -221,3 +246,46 @@ def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             else value
         )
     return merged
+
+
+def check_plan(plan: Plan) -> None:
+    """Check that a plan has the form of those that ``plan`` makes.
+
+    Raises:
+        ValidationError: it is not a create of a whole workload, an update of a known one, or a plan
+            without changes.
+    """
+    if not isinstance(cast("object", plan), Plan):
+        raise ValidationError.of(f"plan must be a Plan; got {type(plan).__name__}")
+    problem = _plan_problem(plan)
+    if problem is not None:
+        raise ValidationError.of(
+            f"cannot apply this plan: {problem}; make a new one with plan(spec)"
+        )
+    checked_project(plan.project_slug)
+
+
+def _plan_problem(plan: Plan) -> str | None:
+    fields = [change.field for change in plan.changes]
+    if not plan.workload_slug or canonical_slug(plan.workload_slug) != plan.workload_slug:
+        return f"{plan.workload_slug!r} is not a slug in canonical form"
+    if plan.action == "create":
+        body = {change.field: change.after for change in plan.changes}
+        missing = [field for field in REQUIRED if not body.get(field)]
+        if missing:
+            return f"it creates a workload without {', '.join(missing)}"
+        if body["slug"] != plan.workload_slug:
+            return f"it creates {body['slug']!r} but was made for {plan.workload_slug!r}"
+        consistent = plan.workload_id is None and plan.state is None
+        allowed: tuple[str, ...] = (*REQUIRED, *ORDER)
+    else:
+        consistent = bool(plan.workload_id and plan.state)
+        allowed = ORDER if plan.action == "update" else ()
+    if not consistent:
+        return "its action does not fit its workload_id and state"
+    if plan.action == "update" and not fields:
+        return "it is an update without changes"
+    strange = [field for field in fields if field not in allowed]
+    if strange or len(set(fields)) < len(fields):
+        return f"it changes a field twice, or one that cannot be changed: {', '.join(fields)}"
+    return None

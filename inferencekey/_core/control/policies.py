@@ -1,4 +1,4 @@
-"""Execution policies: what each kind must be given. The rules are the platform contract's."""
+"""Execution policies: the settings of each kind, by the rules of the platform contract."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from inferencekey._core.control.windows import window_problem
 from inferencekey.errors import ValidationError
 from inferencekey.models import ExecutionPolicy, member
 from inferencekey.models.nearest import one_of_these
+from inferencekey.models.numbers import integer_problem, is_number
 
 __all__ = ["check_policy", "known_settings", "policy_problems"]
 
@@ -17,11 +18,11 @@ Config = Mapping[str, Any]
 Path = tuple[str, ...]
 Problem = tuple[Path, str]
 
-_WHERE: Final = "execution_policy_config"
+_FIELD: Final = "execution_policy_config"
 _POOL: Final = ("gpu_pool", "max_hourly_cost_usd", "max_instances", "allowed_cuda_versions")
 _WORKERS: Final = ("source", "private_worker_ids", "cloud_pool")
 _SCALING: Final = ("min_workers", "max_workers", "max_hourly_cost_usd", "workers")
-# What each kind has, by the way to the mapping that has it.
+# The settings of each kind, by the path of the mapping that has them.
 _SETTINGS: Final[Mapping[ExecutionPolicy, Mapping[Path, tuple[str, ...]]]] = {
     ExecutionPolicy.FIXED: {(): ("replicas",)},
     ExecutionPolicy.SCHEDULED: {(): ("cron", "window")},
@@ -37,11 +38,12 @@ def check_policy(kind: str | None, config: Config | None) -> None:
     """Check a policy and its config together, as they will be stored.
 
     Raises:
-        ValidationError: the kind is unknown, or its config lacks something or has it wrong; the message names it.
+        ValidationError: the kind is unknown, or a setting is missing or wrong. The message names
+            it.
     """
     if kind is None:
         if config is not None:
-            raise ValidationError(f"{_WHERE} needs execution_policy")
+            raise ValidationError(f"{_FIELD} needs execution_policy")
         return
     policy = member(ExecutionPolicy, kind, "execution_policy")
     for _, message in policy_problems(policy, config):
@@ -49,18 +51,18 @@ def check_policy(kind: str | None, config: Config | None) -> None:
 
 
 def policy_problems(kind: ExecutionPolicy, config: Config | None) -> Iterator[Problem]:
-    """Yield everything wrong with a config of this kind: the path of the field, and the message, which names it."""
+    """Yield every problem of a config of this kind: its path, and a message that names it."""
     if config is None:
-        # One replica is what everybody means by `fixed`; the other kinds mean nothing without their numbers.
+        # `fixed` without a number is one replica; the other kinds have no sensible default.
         if kind is not ExecutionPolicy.FIXED:
-            yield (_WHERE,), f"{_WHERE} is required for execution_policy {str(kind)!r}"
+            yield (_FIELD,), f"{_FIELD} is required for execution_policy {str(kind)!r}"
         return
     yield from _unknown(kind, config)
     yield from _CHECKS[kind](config)
 
 
 def known_settings(kind: ExecutionPolicy, config: Config) -> dict[str, Any]:
-    """Return a config without the settings that only its server knows."""
+    """Return a config without the settings that this version does not know."""
     return _known(_SETTINGS[kind], config, ())
 
 
@@ -80,14 +82,14 @@ def _known(
 
 def _unknown(kind: ExecutionPolicy, config: Config) -> Iterator[Problem]:
     for inside, names in _SETTINGS[kind].items():
-        for name in _at(config, inside):
+        for name in _mapping_at(config, inside):
             if name not in names:
                 text = f"is not a setting of {str(kind)!r}{one_of_these(name, names)}"
                 yield _problem((*inside, name), text)
 
 
-def _at(config: Config, path: Path) -> Config:
-    """Return the mapping in there; an empty one where there is none."""
+def _mapping_at(config: Config, path: Path) -> Config:
+    """Return the mapping at a path; an empty one if there is none."""
     for name in path:
         value: object = config.get(name)
         config = cast("Config", value) if isinstance(value, Mapping) else {}
@@ -95,12 +97,12 @@ def _at(config: Config, path: Path) -> Config:
 
 
 def _fixed(config: Config) -> Iterator[Problem]:
-    yield from _whole(config, ("replicas",), at_least=1)
+    yield from _integer(config, ("replicas",), at_least=1)
 
 
 def _scheduled(config: Config) -> Iterator[Problem]:
     if ("cron" in config) == ("window" in config):
-        yield (_WHERE,), f"{_WHERE} must have exactly one of cron and window"
+        yield (_FIELD,), f"{_FIELD} must have exactly one of cron and window"
         return
     name, check = ("cron", cron_problem) if "cron" in config else ("window", window_problem)
     problem = check(config[name])
@@ -109,14 +111,14 @@ def _scheduled(config: Config) -> Iterator[Problem]:
 
 
 def _autoscaling(config: Config) -> Iterator[Problem]:
-    low = tuple(_whole(config, ("min_workers",), at_least=0))
-    high = tuple(_whole(config, ("max_workers",), at_least=1))
+    low = tuple(_integer(config, ("min_workers",), at_least=0))
+    high = tuple(_integer(config, ("max_workers",), at_least=1))
     yield from (*low, *high)
     if not low and not high and config["max_workers"] < config["min_workers"]:
         yield _problem(("max_workers",), "must not be less than min_workers")
     workers = config.get("workers")
     if not isinstance(workers, Mapping):
-        yield _problem(("workers",), _wanted("an object", workers))
+        yield _problem(("workers",), _expected("an object", workers))
         return
     workers = cast("Config", workers)
     source = workers.get("source")
@@ -124,22 +126,22 @@ def _autoscaling(config: Config) -> Iterator[Problem]:
         yield from _above_zero(config, ("max_hourly_cost_usd",))
         yield from _cloud_pool(workers.get("cloud_pool"))
     elif source == "private":
-        yield from _texts(workers, ("workers", "private_worker_ids"))
+        yield from _strings(workers, ("workers", "private_worker_ids"))
     else:
-        yield _problem(("workers", "source"), _wanted("'cloud' or 'private'", source))
+        yield _problem(("workers", "source"), _expected("'cloud' or 'private'", source))
 
 
 def _cloud_pool(pool: object) -> Iterator[Problem]:
     inside = ("workers", "cloud_pool")
     if not isinstance(pool, Mapping):
-        yield _problem(inside, _wanted("an object", pool))
+        yield _problem(inside, _expected("an object", pool))
         return
     pool = cast("Config", pool)
-    yield from _texts(pool, (*inside, "gpu_pool"))
+    yield from _strings(pool, (*inside, "gpu_pool"))
     yield from _above_zero(pool, (*inside, "max_hourly_cost_usd"))
-    yield from _whole(pool, (*inside, "max_instances"), at_least=1)
+    yield from _integer(pool, (*inside, "max_instances"), at_least=1)
     if pool.get("allowed_cuda_versions") is not None:
-        yield from _texts(pool, (*inside, "allowed_cuda_versions"))
+        yield from _strings(pool, (*inside, "allowed_cuda_versions"))
 
 
 _CHECKS: Final[dict[ExecutionPolicy, Callable[[Config], Iterator[Problem]]]] = {
@@ -150,27 +152,27 @@ _CHECKS: Final[dict[ExecutionPolicy, Callable[[Config], Iterator[Problem]]]] = {
 
 
 def _problem(path: Path, text: str) -> Problem:
-    return (_WHERE, *path), f"{'.'.join((_WHERE, *path))} {text}"
+    return (_FIELD, *path), f"{'.'.join((_FIELD, *path))} {text}"
 
 
-def _wanted(what: str, value: object) -> str:
+def _expected(what: str, value: object) -> str:
     return f"is required: {what}" if value is None else f"must be {what}; got {value!r}"
 
 
-def _whole(config: Config, path: Path, *, at_least: int) -> Iterator[Problem]:
+def _integer(config: Config, path: Path, *, at_least: int) -> Iterator[Problem]:
     value = config.get(path[-1])
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        yield _problem(path, _wanted(f"an integer of at least {at_least}", value))
+    if integer_problem(value, at_least=at_least) is not None:
+        yield _problem(path, _expected(f"an integer of at least {at_least}", value))
 
 
 def _above_zero(config: Config, path: Path) -> Iterator[Problem]:
     value = config.get(path[-1])
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        yield _problem(path, _wanted("a number above 0", value))
+    if not is_number(value) or not value > 0:
+        yield _problem(path, _expected("a number above 0", value))
 
 
-def _texts(config: Config, path: Path) -> Iterator[Problem]:
+def _strings(config: Config, path: Path) -> Iterator[Problem]:
     value: object = config.get(path[-1])
     items = cast("list[object]", value) if isinstance(value, list) else []
     if not items or not all(isinstance(item, str) and item.strip() for item in items):
-        yield _problem(path, _wanted("a list of at least one text", cast("object", value)))
+        yield _problem(path, _expected("a list of at least one string", cast("object", value)))

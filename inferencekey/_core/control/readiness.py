@@ -1,20 +1,20 @@
-"""How a readiness stream is followed: what ends it, what is a drop, how long to wait before the next connection, and
-what is said when it ends badly.
+"""How a readiness stream is followed: what ends it, when to connect again, and its errors.
 
-The waits are the contract's: 1 s, 2 s, 4 s, then 5 s each, starting over after any event.
+The waits before a new connection are the contract's: 1 s, 2 s, 4 s, then 5 s each, and from the
+start again after any event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
-from inferencekey.errors import ReadinessError, ReadinessTimeout, ValidationError
+from inferencekey.errors import LOG_HEADING, ReadinessError, ReadinessTimeout, ValidationError
 from inferencekey.models import Phase, ReadinessEvent
+from inferencekey.models.numbers import checked_integer, integer_problem
 
 __all__ = [
     "DROPS",
-    "LOG_HEAD",
     "LOG_LINES",
     "check_log_range",
     "describe",
@@ -25,18 +25,15 @@ __all__ = [
 ]
 
 DROPS: Final = frozenset({502, 503, 504})
-"""Answers that are a drop of the stream, not its end."""
+"""Statuses that count as a dropped connection, after which the client connects again."""
 
 LOG_LINES: Final = 20
-"""Lines of the engine's log that an error carries."""
-
-LOG_HEAD: Final = "\nThe end of its engine's log:"
-"""Where in an error's text the log begins."""
+"""How many lines of the engine's log an error has."""
 
 _WAITS: Final = (1.0, 2.0, 4.0)
 
 _LINE: Final = 200
-"""Characters of one of the log's lines in a message."""
+"""The longest line of the log in a message, in characters."""
 
 
 def is_final(event: ReadinessEvent) -> bool:
@@ -48,13 +45,13 @@ def reconnect_wait(drops: int) -> float:
     """Return the seconds before the next connection.
 
     Args:
-        drops: drops in a row without an event between, from 1.
+        drops: the number of drops since the last event, at least 1.
     """
     return _WAITS[drops - 1] if drops <= len(_WAITS) else 5.0
 
 
 def describe(event: ReadinessEvent) -> str:
-    """Return the event as one line for people."""
+    """Return the event as one line of text."""
     parts = [str(event.phase)]
     if event.step:
         parts.append(f"[{event.step}]")
@@ -64,7 +61,7 @@ def describe(event: ReadinessEvent) -> str:
 
 
 def not_ready(slug: str, events: Sequence[ReadinessEvent], log: Sequence[str]) -> ReadinessError:
-    """Return the error of a workload whose last event is of the phase ``error``."""
+    """Return the error of a workload whose last event has the phase ``error``."""
     message = f"workload {slug!r} failed to become ready: {events[-1].message}"
     return ReadinessError.of(message + _log(log), events=events, log=log)
 
@@ -76,17 +73,19 @@ def not_in_time(
     trouble: Exception | None,
     log: Sequence[str],
 ) -> ReadinessTimeout:
-    """Return the error of a workload that was waited for in vain.
+    """Return the error of a workload that was not ready before the timeout.
 
     Args:
-        slug: which.
-        seconds: how long.
-        events: what was heard of it.
-        trouble: why there was no connection at the end.
+        slug: the workload.
+        seconds: the timeout; ``None`` if another deadline ended the wait.
+        events: the events that were received.
+        trouble: the error of the last connection, if there was none at the end.
         log: the last lines of its engine's log.
     """
     state = (
-        f"it is {events[-1].phase}: {events[-1].message}" if events else "nothing was heard of it"
+        f"it is {events[-1].phase}: {events[-1].message}"
+        if events
+        else "the platform has sent no event"
     )
     if trouble is not None:
         state += f"; the last connection failed: {trouble}"
@@ -98,26 +97,22 @@ def not_in_time(
 def _log(lines: Sequence[str]) -> str:
     if not lines:
         return ""
-    return LOG_HEAD + "".join(f"\n  | {_shown(line)}" for line in lines[-LOG_LINES:])
+    return LOG_HEADING + "".join(f"\n  | {_shown(line)}" for line in lines[-LOG_LINES:])
 
 
 def _shown(line: str) -> str:
-    # Engines colour their lines: what moves a cursor has no place in a message.
+    # Engines colour their output: escape sequences would move the cursor of a terminal.
     line = "".join(c if c.isprintable() else " " for c in line).rstrip()
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
 
 def check_log_range(lines: object, after: object) -> None:
-    """Check what of a log is asked for.
+    """Check which part of a log is requested.
 
     Raises:
-        ValidationError: *lines* is no whole number from 1 to 1000, or *after* none from 0.
+        ValidationError: *lines* is not an integer from 1 to 1000, or *after* is not an integer of
+            at least 0.
     """
-    if not _whole(lines) or not 1 <= lines <= 1000:
-        raise ValidationError.of(f"lines must be an integer from 1 to 1000; got {lines!r}")
-    if after is not None and (not _whole(after) or after < 0):
-        raise ValidationError.of(f"after must be what an earlier log gave as next; got {after!r}")
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    checked_integer(lines, "lines", at_least=1, at_most=1000)
+    if after is not None and integer_problem(after, at_least=0) is not None:
+        raise ValidationError.of(f"after must be the next of an earlier log; got {after!r}")

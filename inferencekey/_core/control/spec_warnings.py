@@ -1,40 +1,27 @@
-"""What a spec may say but probably does not mean."""
+"""Warnings about a spec: what is valid in it but probably a mistake."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final
 
 import attrs
 
+from inferencekey._core.control.commands import (
+    module_at,
+    program_backends,
+    program_name,
+    split_command,
+    split_variables,
+)
 from inferencekey._core.control.foreign_secrets import foreign_secrets
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.models import Backend, WorkloadSpec
 from inferencekey.models.nearest import nearest
 
 __all__ = ["SpecAdvice", "spec_advice", "spec_warnings"]
 
-# Whose program is it? What is not in here (wrappers, shells, containers, one's own scripts) may run anything.
-_PROGRAMS: Final = {
-    "vllm": (Backend.VLLM, Backend.VLLM_OMNI),
-    "vllm-omni": (Backend.VLLM_OMNI,),
-    "sglang": (Backend.SGLANG,),
-    "ollama": (Backend.OLLAMA,),
-    "llama-server": (Backend.LLAMACPP,),
-    "llama-cli": (Backend.LLAMACPP,),
-    "sd-server": (Backend.STABLE_DIFFUSION_CPP,),
-}
-_MODULES: Final = {
-    "vllm": (Backend.VLLM, Backend.VLLM_OMNI),
-    "vllm_omni": (Backend.VLLM_OMNI,),
-    "sglang": (Backend.SGLANG,),
-    "llama_cpp": (Backend.LLAMACPP,),
-}
-_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_PYTHON: Final = re.compile(r"python[0-9.]*")
-# At 0.8, `vlm` and `llama-cpp` are mistakes, `vllm-fork` and `my-vllm` are not.
+# With 0.8, `vlm` and `llama-cpp` are taken for typing errors, `vllm-fork` and `my-vllm` are not.
 _MISTYPED: Final = 0.8
 
 
@@ -43,11 +30,11 @@ Path = tuple[str | int, ...]
 
 @attrs.frozen
 class SpecAdvice:
-    """One thing that is allowed but probably not meant.
+    """One thing that is valid but probably a mistake.
 
     Args:
         path: the field, and inside a mapping the keys and indices to it.
-        message: what it is; holds no credential.
+        message: what it is; it contains no credential.
     """
 
     path: Path
@@ -55,19 +42,19 @@ class SpecAdvice:
 
 
 def spec_warnings(spec: WorkloadSpec) -> tuple[str, ...]:
-    """Return what is allowed but probably not meant: one text for each.
+    """Return one message for each thing that is probably a mistake.
 
     Args:
-        spec: a spec that :func:`check_spec` lets pass.
+        spec: a spec that :func:`check_spec` accepts.
     """
     return tuple(advice.message for advice in spec_advice(spec))
 
 
 def spec_advice(spec: WorkloadSpec) -> tuple[SpecAdvice, ...]:
-    """Return the same, each with its place in the spec.
+    """Return the same, each with its path in the spec.
 
     Args:
-        spec: a spec that :func:`check_spec` lets pass.
+        spec: a spec that :func:`check_spec` accepts.
     """
     return (*_backend(spec.backend), *_command(spec), *_secrets(spec))
 
@@ -77,8 +64,8 @@ def _secrets(spec: WorkloadSpec) -> Iterator[SpecAdvice]:
         for path, kind in foreign_secrets(getattr(spec, field), (field,)):
             yield SpecAdvice(
                 path,
-                f"{'.'.join(map(str, path))} seems to hold {kind}; a spec is stored and shown in plans: "
-                "put the credential where the engine runs",
+                f"{'.'.join(map(str, path))} seems to contain {kind}; a spec is stored and shown "
+                "in plans: put the credential into the engine's environment",
             )
 
 
@@ -97,19 +84,18 @@ def _command(spec: WorkloadSpec) -> Iterator[SpecAdvice]:
         command, path = spec.config.get("command"), ("config", "command")
     if not isinstance(command, str):
         return
-    program, backends = _whose(shlex.split(command))
+    program, backends = _program(split_command(command))
     if isinstance(spec.backend, Backend) and backends and spec.backend not in backends:
-        theirs = " or ".join(map(repr, map(str, backends)))
-        text = f"command runs {program}, which serves the backend {theirs}, but backend is {str(spec.backend)!r}"
-        yield SpecAdvice(path, text)
+        served = " or ".join(map(repr, map(str, backends)))
+        text = f"command runs {program}, which serves the backend {served}"
+        yield SpecAdvice(path, f"{text}, but backend is {str(spec.backend)!r}")
 
 
-def _whose(words: list[str]) -> tuple[str, tuple[Backend, ...]]:
-    """Return the program that a command runs, and the backends it is of; none where that is not known."""
-    while words and _ASSIGNMENT.match(words[0]):
-        words = words[1:]
-    name = re.split(r"[/\\]", words[0])[-1].removesuffix(".exe") if words else ""
-    if _PYTHON.fullmatch(name) and "-m" in words[1:-1]:
-        module = words[words.index("-m") + 1]
-        return f"python -m {module}", _MODULES.get(module.partition(".")[0], ())
-    return name, cast("tuple[Backend, ...]", _PROGRAMS.get(name, ()))
+def _program(command: list[str]) -> tuple[str, tuple[Backend, ...]]:
+    """Return the program that a command runs, and its backends; no backends if it may serve any."""
+    _, words = split_variables(command)
+    module = module_at(words)
+    if module:
+        return f"python -m {module}", program_backends(module=module)
+    name = program_name(words[0]) if words else ""
+    return name, program_backends(name)

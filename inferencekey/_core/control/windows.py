@@ -1,12 +1,13 @@
 """The windows of a ``scheduled`` policy: ``Mon-Fri 08:00-20:00 Europe/Madrid``.
 
-What holds for every window:
+Rules for every window:
 
-* it opens on each of its days at its start and closes at the next end after that; where the end is not later than the
-  start, that is on the following day (``Fri 22:00-06:00`` closes on Saturday);
-* a range of days may go round the week (``Fri-Mon``);
-* the times are those on the wall in its zone: one that the clocks jump over is the moment of the jump (so a window that
-  lies inside a jump does not open that day), one that comes twice is the first of the two.
+* It opens on each of its days at its start, and closes at the first end after that. If the end is
+  not later than the start, it closes on the following day: ``Fri 22:00-06:00`` closes on Saturday.
+* A range of days may continue into the next week: ``Fri-Mon`` has four days.
+* The times are local times in the window's time zone. When the clocks are changed, a time that does
+  not exist is the moment of the change, so a window that lies inside the missing hour does not open
+  on that day; a time that exists twice is the first of the two.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ __all__ = ["Window", "parse_window", "window_next_change", "window_open", "windo
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = "|".join(_DAYS)
-# Days and zone are required: that is the only form that the contract is known to take. Every day is `Mon-Sun`.
+_TIME: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+# The days and the zone are required: the contract shows no other form. Every day is `Mon-Sun`.
 _WINDOW: Final = re.compile(
     rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))?\s+"
-    r"(?P<start>[01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9])-(?P<end>[01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9])\s+"
+    rf"(?P<start>{_TIME})-(?P<end>{_TIME})\s+"
     r"(?P<zone>[A-Za-z0-9_+\-/]+)"
 )
 _DAY_LONG: Final = timedelta(days=1)
@@ -42,9 +44,9 @@ class Window:
     """When a scheduled workload runs.
 
     Args:
-        days: the days on which it opens, Monday is 0.
+        days: the days on which it opens; Monday is 0.
         start: when it opens, in the zone's wall time.
-        end: when it closes; not later than *start* means on the following day.
+        end: when it closes; on the following day if it is not later than *start*.
         zone: an IANA time zone, e.g. ``Europe/Madrid``.
     """
 
@@ -55,16 +57,17 @@ class Window:
 
 
 def window_problem(text: object) -> str | None:
-    """Return what is wrong with the text of a window, to be read after its field's name; ``None`` where nothing is."""
+    """Return what is wrong, to be read after the field's name; ``None`` if nothing is."""
     match = _WINDOW.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         return f"must be like 'Mon-Fri 08:00-20:00 Europe/Madrid'; got {text!r}"
     if match["start"] == match["end"]:
         return f"must not end at the minute at which it starts; got {text!r}"
     known = _zones()
-    # A machine without a time zone database knows none; that is not the caller's mistake.
+    # A computer without a time zone database knows no zone, which is not the caller's mistake.
     if known and match["zone"] not in known:
-        return f"has the time zone {match['zone']!r}, which is not known{did_you_mean(match['zone'], known)}"
+        meant = did_you_mean(match["zone"], known)
+        return f"has the time zone {match['zone']!r}, which is not known{meant}"
     return None
 
 
@@ -72,7 +75,7 @@ def parse_window(text: str) -> Window:
     """Return the window that a text describes.
 
     Raises:
-        ValidationError: it is not like ``Mon-Fri 08:00-20:00 Europe/Madrid``.
+        ValidationError: it is not of the form ``Mon-Fri 08:00-20:00 Europe/Madrid``.
     """
     match = _WINDOW.fullmatch(text.strip())
     problem = window_problem(text)
@@ -87,30 +90,34 @@ def parse_window(text: str) -> Window:
 
 
 def window_open(window: Window, now: datetime) -> bool:
-    """Say whether the window is open at *now*, which carries its time zone.
+    """Whether the window is open at *now*, which has a time zone.
 
     Raises:
-        ValidationError: this machine does not know the window's zone.
+        ValidationError: this computer does not know the window's zone.
     """
     return any(opens <= now < closes for opens, closes in _spans(window, now))
 
 
 def window_next_change(window: Window, now: datetime) -> datetime:
-    """Return the first moment after *now* (which carries its time zone) at which the window opens or closes, in UTC.
+    """Return when the window opens or closes next after *now*, which has a time zone, in UTC.
 
     Raises:
-        ValidationError: this machine does not know the window's zone.
+        ValidationError: this computer does not know the window's zone.
     """
     changes = (moment for span in _spans(window, now) for moment in span if moment > now)
     return next(changes)
 
 
 def _spans(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when the window is open, from a span that began before *now* on, in order and apart from each other."""
+    """Yield the spans in which the window is open, beginning with one that started before *now*.
+
+    They are in order, and two that touch are one.
+    """
     zone = _zone(window.zone)
     day = now.astimezone(zone).date() - 2 * _DAY_LONG
     held: tuple[datetime, datetime] | None = None
-    # Three weeks: one of a window's days comes every week, and a jump of the clocks takes one of them at most.
+    # Three weeks are enough: every week has one of the days, and a clock change removes at most
+    # one of them.
     for _ in range(21):
         if day.weekday() in window.days:
             opens = _moment(day, window.start, zone)
@@ -133,8 +140,9 @@ def _moment(day: date, at: time, zone: zoneinfo.ZoneInfo) -> datetime:
     after = local.astimezone(UTC)
     if after.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return after
-    # The clocks jump over this time. With the offset from after the jump it is a moment before the jump, with the
-    # offset from before it is one after: the jump lies between the two, and jumps are on whole seconds.
+    # The clocks skip this time (PEP 495 calls it a gap). With the offset from after the change it
+    # is a moment before the change, and with the offset from before it is a moment after. So the
+    # change lies between the two, and a binary search finds it: changes are on whole seconds.
     before = local.replace(fold=1).astimezone(UTC)
     offset = after.astimezone(zone).utcoffset()
     while after - before > _SECOND:
@@ -156,6 +164,6 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValidationError.of(
-            f"this machine does not know the time zone {name!r}; "
-            "where it has no time zone database, install one: pip install tzdata"
+            f"this computer does not know the time zone {name!r}; "
+            "if it has no time zone database, install one: pip install tzdata"
         ) from None

@@ -1,7 +1,8 @@
-"""The converters between models and the control plane's JSON.
+"""The control plane's JSON becomes models.
 
-cattrs carries the values: unknown fields stay in ``raw``, unknown enum strings stay strings, a missing or mistyped
-required field is a typed error that names it.
+cattrs structures the values. Unknown fields stay in ``raw``, and unknown strings of enums stay
+strings, so that a newer server can be read. A missing field or one of the wrong type is a typed
+error that names it.
 """
 
 from __future__ import annotations
@@ -17,18 +18,16 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 from cattrs.v import format_exception
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.json import as_integer, as_mapping, as_string, loads, preview
 from inferencekey.errors import ResponseFormatError
 from inferencekey.models import (
-    Backend,
     EngineLog,
-    ExecutionPolicy,
     Phase,
     ReadinessEvent,
-    TaskType,
     Workload,
     known_or_text,
 )
+from inferencekey.models.workload_fields import WORKLOAD_FIELDS
 
 __all__ = [
     "engine_log",
@@ -46,14 +45,10 @@ def converter() -> Converter:
     """Return the one converter of the control plane."""
     made = Converter(detailed_validation=True)
     made.register_structure_hook(str, _text)
-    for kind in (Backend, ExecutionPolicy, Phase, TaskType):
-        made.register_structure_hook(cast("Any", kind | str), partial(_known_or_text, kind))
-    made.register_structure_hook(
-        cast("Any", ExecutionPolicy | str | None),
-        lambda value, _: (
-            None if value is None else known_or_text(ExecutionPolicy, _text(value, str))
-        ),
-    )
+    for kind in (field.values for field in WORKLOAD_FIELDS if field.values is not None):
+        structure = partial(_known_or_text, kind)
+        made.register_structure_hook(cast("Any", kind | str), structure)
+        made.register_structure_hook(cast("Any", kind | str | None), structure)
     made.register_structure_hook(datetime, lambda value, _: _moment(value))
     made.register_structure_hook_func(
         lambda kind: kind == Mapping[str, Any], lambda value, _: _object(value)
@@ -75,7 +70,7 @@ def _known_or_text(kind: type[StrEnum], value: Any, _: Any) -> str:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    found = jsonval.as_mapping(value)
+    found = as_mapping(value)
     if found is None:
         raise TypeError(f"must be an object, not {type(value).__name__}")
     return found
@@ -86,18 +81,17 @@ def _moment(value: Any) -> datetime:
     try:
         return datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
     except ValueError:
-        raise ValueError(
-            f"must be a date and time, not {jsonval.preview(text.encode(), 40)}"
-        ) from None
+        raise ValueError(f"must be a date and time, not {preview(text.encode(), 40)}") from None
 
 
 def workload(raw: Any) -> Workload:
     """Return a workload from its JSON.
 
     Raises:
-        ResponseFormatError: it is no object, or a field is missing or of the wrong type; the message names it.
+        ResponseFormatError: it is not an object, or a field is missing or of the wrong type. The
+            message names it.
     """
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is None:
         raise ResponseFormatError.of("a workload is not a JSON object")
     known = {name: body[name] for name in _FIELDS if body.get(name) is not None}
@@ -105,7 +99,7 @@ def workload(raw: Any) -> Workload:
         known["slug"] = body["workload_slug"]
     try:
         found = converter().structure(known, Workload)
-    except Exception as error:  # cattrs raises groups of any kind
+    except Exception as error:  # cattrs raises groups of any exceptions
         raise ResponseFormatError.of(f"a workload: {_reasons(error)}") from None
     return attrs.evolve(found, raw=body)
 
@@ -122,7 +116,7 @@ def _reasons(error: Exception) -> str:
 
 
 def _reason(error: BaseException, kind: type | None) -> str:
-    # The hooks above raise in words of their own; cattrs would put Python's names of types in their place.
+    # The hooks above have messages of their own; cattrs would replace them by Python's type names.
     return (
         str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
     )
@@ -134,7 +128,7 @@ def workload_list(raw: Any) -> list[Any]:
     Raises:
         ResponseFormatError: it is none of the three.
     """
-    body = jsonval.as_mapping(raw)
+    body = as_mapping(raw)
     if body is not None and "workloads" in body:
         raw = body["workloads"]
     if raw is None:
@@ -149,7 +143,8 @@ def workload_list(raw: Any) -> list[Any]:
 def find_workload(raws: list[Any], slug: str) -> Workload | None:
     """Return the workload with this canonical slug.
 
-    Only the one that matches is structured: structuring thousands to find one costs three times their parsing.
+    Only the workload that matches is structured: structuring thousands of them to find one costs
+    three times as much as parsing them.
     """
     for raw in raws:
         if _slug(raw) == slug:
@@ -158,7 +153,7 @@ def find_workload(raws: list[Any], slug: str) -> Workload | None:
 
 
 def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
-    """Return the raw workloads by their slugs, the first of each: for finding many in one list."""
+    """Return the raw workloads by slug, for finding many of them in one list."""
     found: dict[str, Any] = {}
     for raw in raws:
         slug = _slug(raw)
@@ -168,7 +163,7 @@ def workloads_by_slug(raws: list[Any]) -> dict[str, Any]:
 
 
 def _slug(raw: Any) -> Any:
-    # The loop over everything a project has: a dict is asked directly.
+    # This runs for every workload of a project, so it tries the usual case without checks.
     try:
         return raw["slug"] or raw.get("workload_slug")
     except KeyError:
@@ -178,8 +173,8 @@ def _slug(raw: Any) -> Any:
 
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:
-    """Yield the slugs of the raw workloads that have one, when they are asked for: most callers never do."""
-    bodies = (jsonval.as_mapping(raw) or {} for raw in raws)
+    """Return an iterator over the slugs. It is lazy, because most callers never use it."""
+    bodies = (as_mapping(raw) or {} for raw in raws)
     return (
         slug
         for body in bodies
@@ -193,15 +188,15 @@ def readiness_event(data: bytes) -> ReadinessEvent:
     Raises:
         ResponseFormatError: it is not JSON, or has no phase.
     """
-    body = jsonval.as_mapping(jsonval.loads(data, "a readiness event"))
+    body = as_mapping(loads(data, "a readiness event"))
     phase = None if body is None else body.get("phase")
     if body is None or not isinstance(phase, str) or not phase:
-        raise ResponseFormatError.of(f"a readiness event has no phase: {jsonval.preview(data)}")
+        raise ResponseFormatError.of(f"a readiness event has no phase: {preview(data)}")
     step = body.get("step")
     return ReadinessEvent(
         known_or_text(Phase, phase),
-        jsonval.text_or_none(body.get("message")) or "",
-        jsonval.integer(body.get("elapsed_ms")),
+        as_string(body.get("message")) or "",
+        as_integer(body.get("elapsed_ms")),
         None if step is None else str(step),
     )
 
@@ -210,16 +205,14 @@ def engine_log(raw: Any) -> EngineLog:
     """Return the end of an engine's log from its JSON.
 
     Raises:
-        ResponseFormatError: it has no lines or no position, or they are something else.
+        ResponseFormatError: its lines or its position are missing or of the wrong type.
     """
-    body = jsonval.as_mapping(raw) or {}
-    lines, position = body.get("lines"), jsonval.integer(body.get("next"))
+    body = as_mapping(raw) or {}
+    lines, position = body.get("lines"), as_integer(body.get("next"))
     if not isinstance(lines, list) or not all(
         isinstance(line, str) for line in cast("list[Any]", lines)
     ):
         raise ResponseFormatError.of("an engine's log: lines must be a list of strings")
     if position is None:
         raise ResponseFormatError.of("an engine's log: next must be an integer")
-    return EngineLog(
-        tuple(cast("list[str]", lines)), position, jsonval.text_or_none(body.get("engine"))
-    )
+    return EngineLog(tuple(cast("list[str]", lines)), position, as_string(body.get("engine")))

@@ -1,1 +1,1 @@
-"""The data plane's decisions: request bodies out, responses and streams in."""
+"""The data plane: the bodies of requests, and what responses and streams mean."""

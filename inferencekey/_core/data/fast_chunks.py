@@ -1,9 +1,10 @@
-"""Reading a chat chunk that is like one before it, without parsing it again.
+"""A chat chunk that is like an earlier one is read without parsing its JSON.
 
-The chunks of one stream are, byte for byte, the same JSON around another text. Of a chunk that was parsed, the bytes before
-and after its text are kept. A later chunk that has the same bytes around a plain text is therefore JSON, of the same shape
-and with the same values, but for the text: nothing is guessed. A plain text is what stands in JSON as it is, without a
-quote, a backslash or a control character. Everything else is parsed.
+The chunks of one stream are the same JSON, byte for byte, around different texts. Of a chunk that
+was parsed, the bytes before and after its text are kept. A later chunk with the same bytes around a
+plain text is therefore valid JSON with the same values, except for the text, so nothing is guessed.
+A plain text has the same bytes in JSON and outside of it: it has no quote, no backslash and no
+control character. Every other chunk is parsed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 __all__ = ["UNKNOWN", "ChunkPattern", "not_plain"]
 
 not_plain: Final = re.compile(rb'["\\\x00-\x1f]').search
-"""Finds what stands in a JSON text otherwise than as itself."""
+"""Finds a byte that JSON has to escape."""
 
 _KEY: Final = re.compile(rb'"content"[ ]?:[ ]?"')
 
@@ -25,21 +26,21 @@ class ChunkPattern(NamedTuple):
     head: bytes
     tail: bytes
     start: int
-    """Where the text of a chunk begins."""
+    """The index at which the text of a chunk begins."""
     end: int
-    """Where it ends, from the end."""
+    """The index at which it ends, counted from the end."""
     size: int
-    """How long head and tail are."""
+    """The length of head and tail together."""
 
     @classmethod
     def of(cls, data: bytes, text: str) -> ChunkPattern | None:
-        """Return the pattern of a chunk, or ``None`` where it cannot be told for certain which of its bytes are the text.
+        """Return the pattern of a chunk, or ``None`` if the place of its text is not certain.
 
         Args:
             data: the chunk; valid JSON.
             text: its ``choices[0].delta.content``.
         """
-        # Without a backslash no key is written in another way, and with one "content" that is the one.
+        # Without a backslash, no key is spelled with escapes, so one "content" is the right one.
         if b"\\" in data or data.count(b'"content"') != 1 or (key := _KEY.search(data)) is None:
             return None
         start = key.end()
@@ -48,4 +49,4 @@ class ChunkPattern(NamedTuple):
 
 
 UNKNOWN: Final = ChunkPattern(b"\n", b"", 0, 0, 0)
-"""What no chunk is like: one line has no line end."""
+"""A pattern that no chunk matches: the data of a one-line event has no line end."""

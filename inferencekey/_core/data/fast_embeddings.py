@@ -1,8 +1,9 @@
-"""Parsing a long answer of embeddings one vector at a time.
+"""A long embeddings response is parsed one vector at a time, to save memory.
 
-A JSON parser takes memory of its own while it works: more than a long answer and its floats together. Here the vectors are cut
-out of the text, the rest is parsed with a number in the place of each, and then each vector by itself. Where that does not
-come out even, which is for the parser of the whole to say, nothing is returned.
+While it works, a JSON parser needs more memory than a long response and its floats together. Here
+the vectors are cut out of the bytes, the rest is parsed with a number in the place of each vector,
+and then each vector is parsed alone. If the parts do not fit together, nothing is returned, and the
+caller parses the response as a whole.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from typing import Any, Final, cast
 
 import orjson
 
-__all__ = ["LONG", "parsed"]
+__all__ = ["LONG", "parse_vectors"]
 
 LONG: Final = 256 * 1024
-"""Bytes from which it is worth it."""
+"""The length in bytes from which this is worth its cost."""
 
-# Without a backslash, a quote within a text cannot be: this is a key.
+# Without a backslash in the body, no string contains a quote, so this always matches a key.
 _VECTOR: Final = re.compile(rb'"embedding"\s*:\s*\[')
 
 
-def parsed(body: bytes) -> dict[str, Any] | None:
-    """Return what a JSON parser would make of *body*, or ``None`` where it is not an answer with vectors as expected."""
+def parse_vectors(body: bytes) -> dict[str, Any] | None:
+    """Return what a JSON parser would, or ``None`` if the body does not have the usual form."""
     if b"\\" in body:
-        return None  # a key may be written in another way
+        return None  # a key may be spelled with escapes
     rest: list[bytes] = []
     vectors: list[Any] = []
     at = 0
@@ -36,12 +37,12 @@ def parsed(body: bytes) -> dict[str, Any] | None:
             rest += (body[at : key.end()], b"%d" % len(rest))
             at = end
         rest.append(body[at:])
-        answer = orjson.loads(b"".join(rest))
-        items = answer["data"]
+        parsed = orjson.loads(b"".join(rest))
+        items = parsed["data"]
         for number, (item, vector) in enumerate(zip(items, vectors, strict=True)):
             if item["embedding"] != [2 * number]:
                 return None
             item["embedding"] = vector
     except (ValueError, LookupError, TypeError):
         return None
-    return cast("dict[str, Any]", answer)
+    return cast("dict[str, Any]", parsed)

@@ -1,11 +1,13 @@
-"""Server-sent events: bytes in, events out.
+"""Server-sent events: a decoder from bytes to events.
 
-The rules are the WHATWG HTML standard's, section "Interpreting an event stream": lines end in LF, CRLF or CR; one
-leading BOM is dropped; a line that starts with a colon is a comment; several ``data`` lines are joined by LF; a blank
-line dispatches; an event without data is not dispatched; unknown fields are ignored; ``retry`` counts only when it is
-all digits, ``id`` only without NUL. What is left when the bytes end is not an event.
+The rules are those of the WHATWG HTML standard, section "Interpreting an event stream"
+(https://html.spec.whatwg.org/multipage/server-sent-events.html): lines end in LF, CRLF or CR; one
+leading BOM is dropped; a line that starts with a colon is a comment; several ``data`` lines are
+joined by LF; a blank line dispatches the event; an event without data is not dispatched; unknown
+fields are ignored; ``retry`` must be all digits, and ``id`` must not contain NUL. Bytes without a
+blank line after them are not an event.
 
-Data stays bytes: what is in it is the reader's business, and JSON decoders take bytes.
+The data of an event stays bytes, because JSON decoders take bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
-    """One event is longer than the cap."""
+    """One event is longer than the limit."""
 
 
 class Event:
@@ -28,7 +30,7 @@ class Event:
 
     Args:
         data: the joined ``data`` lines.
-        event: the event's type; ``"message"`` unless the stream says otherwise.
+        event: the event's type; ``"message"`` if the stream gives none.
         id: the last event id as of this event.
     """
 
@@ -49,10 +51,10 @@ class Event:
 
 
 class SSEDecoder:
-    """Incremental decoder: the events do not depend on how the bytes are split.
+    """An incremental decoder: the events do not depend on how the bytes are split.
 
     Args:
-        max_event_size: bytes; the longest event, comments between two blank lines included.
+        max_event_size: the longest event in bytes, with the comments between two blank lines.
     """
 
     __slots__ = (
@@ -69,29 +71,33 @@ class SSEDecoder:
     def __init__(self, max_event_size: int = MAX_EVENT_SIZE) -> None:
         self._max = max_event_size
         self._pending = bytearray()  # an unfinished event, line ends already LF
-        self._scanned = 0  # how far _pending is known to hold no blank line
-        self._skip_lf = False  # the last byte was CR: a LF now belongs to it
+        self._scanned = 0  # the length of _pending that is known to contain no blank line
+        self._skip_lf = False  # the last byte was CR, so a LF that follows belongs to it
         self._at_start = True
-        self._too_large = False  # said only once the events before it were returned
+        self._too_large = False  # raised only after the events before it were returned
         self._id = ""
         self.retry: int | None = None
         """The reconnection time in milliseconds that the server asked for."""
 
     @property
     def pending(self) -> bool:
-        """Whether an event has begun and is not finished."""
+        """Whether an event has begun and has not ended."""
         return bool(self._pending.strip(b"\n"))
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes and return the events they complete, in order.
+        """Take the next bytes and return the events that end in them, in order.
 
         Raises:
-            EventTooLarge: an event passes the cap; the events before it were returned, nothing more can be decoded.
+            EventTooLarge: an event is longer than the limit. The events before it were returned,
+                and nothing more can be decoded.
         """
         return [Event(one) if isinstance(one, bytes) else one for one in self.feed_plain(data)]
 
     def feed_plain(self, data: bytes) -> list[bytes] | list[bytes | Event]:
-        """The same as ``feed``, but an event that has data and nothing else is its data alone: an object less for each."""
+        """Return the same as ``feed``, with an event that has nothing but data as its bytes.
+
+        That saves one object per event.
+        """
         if self._too_large:
             raise self._refusal()
         if self._at_start:
@@ -130,10 +136,10 @@ class SSEDecoder:
         return events
 
     def finish(self) -> Event | None:
-        """Say that the bytes have ended: return the unfinished event, which the standard does not count as one.
+        """Report that the bytes have ended, and return the unfinished event, if there is one.
 
-        A caller that knows what a last event looks like (``[DONE]``) may accept it; anyone else knows from it that
-        something was cut.
+        To the standard it is not an event. A caller that recognises it as the last one (``[DONE]``)
+        may accept it; for any other caller it means that the stream was cut.
         """
         rest = bytes(self._pending)
         self._pending.clear()
@@ -150,15 +156,16 @@ class SSEDecoder:
         return head.removeprefix(_BOM)
 
     def _passes_cap(self, block: bytes | bytearray) -> bool:
-        # The blank line's own bytes do not count, so that the cap falls at the same byte however the stream was split.
+        # The bytes of the blank line do not count. With them, it would depend on how the bytes were
+        # split whether an event passes the limit.
         return len(block) > self._max and len(block.strip(b"\n")) > self._max
 
     def _refusal(self) -> EventTooLarge:
         return EventTooLarge(f"an event is longer than {self._max} bytes")
 
     def _whole_events(self, whole: bytes) -> list[bytes] | list[bytes | Event]:
-        # What real models send, nearly always: one data line in each event and nothing else. Then there are no line ends
-        # but the blank lines between them, and taking them apart is one step.
+        # Nearly all streams of real models have one data line in each event and nothing else. Then
+        # the only line ends are the blank lines between the events, and one split separates them.
         if whole.startswith(b"data: ") and not self._id and len(whole) <= self._max:
             plain = whole[6:].split(b"\n\ndata: ")
             if whole.count(b"\n") == 2 * len(plain) - 2:
@@ -167,7 +174,7 @@ class SSEDecoder:
         for block in whole.split(b"\n\n"):
             if self._passes_cap(block):
                 self._too_large = True
-                self._pending[:] = block  # finish() is to tell that something was left
+                self._pending[:] = block  # so that finish() returns an unfinished event
                 break
             if (event := self._event(block)) is not None:
                 events.append(event)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferencekey._core import json as jsonval
+from inferencekey._core.json import as_integer, as_mapping
 from inferencekey.models import Usage
 
 __all__ = ["usage_of"]
 
 
 def usage_of(value: Any) -> Usage | None:
-    """Return the counts, or ``None`` where there are none. A count that is not a number is left out, not an error."""
-    counts = jsonval.as_mapping(value)
+    """Return the counts; ``None`` if there are none. A count that is not an integer is ``None``."""
+    counts = as_mapping(value)
     if not counts:
         return None
     return Usage(
-        jsonval.integer(counts.get("prompt_tokens")),
-        jsonval.integer(counts.get("completion_tokens")),
-        jsonval.integer(counts.get("total_tokens")),
+        as_integer(counts.get("prompt_tokens")),
+        as_integer(counts.get("completion_tokens")),
+        as_integer(counts.get("total_tokens")),
     )

@@ -1,7 +1,8 @@
-"""``inferencekey apply``: make the platform match a manifest, or carry out a saved plan."""
+"""``inferencekey apply``: make the platform match a manifest, or apply a saved plan."""
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Prune, Yes
 
 if TYPE_CHECKING:
-    from inferencekey.deploy.apply import Report
-    from inferencekey.deploy.plan import Survey
+    from inferencekey.cli.session import Session
+    from inferencekey.deploy import ManifestPlan, Report
+    from inferencekey.manifest import Manifest
 
 __all__ = ["apply"]
 
@@ -43,127 +45,125 @@ def apply(
     on_drift: Annotated[
         Drift,
         typer.Option(
-            help="What to do about live workloads that differ: update them; fail and change nothing at all; leave them "
-            "with a warning; leave them silently."
+            help="What to do about live workloads that differ: update them; fail and change "
+            "nothing at all; leave them as they are, with or without a warning."
         ),
     ] = Drift.RECONCILE,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until all of its workloads are ready.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="The ceiling of --wait.")
+        float, typer.Option(metavar="SECONDS", help="How long --wait waits at most.")
     ] = 600.0,
     allow_empty: Annotated[
         bool,
         typer.Option(
             "--allow-empty",
-            help="Let --prune remove everything that a manifest without workloads made.",
+            help="Let --prune remove everything, if the manifest declares no workload.",
         ),
     ] = False,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Make the platform match a manifest: show the plan, ask, and do exactly what was shown.
+    """Make the platform match a manifest: show the plan, ask, and apply exactly this plan.
 
-    What it creates is recorded in inferencekey.lock beside the manifest, to be committed: --prune and `destroy` remove
-    only what is recorded there. After a failure the other workloads are carried to their end, the exit code is 1, and
-    running it again goes on. A saved plan is refused, and nothing is changed, if what is live has moved since.
+    Workloads that it creates are recorded in inferencekey.lock beside the manifest. Commit that
+    file: --prune and `destroy` remove only what it records. One workload that fails does not stop
+    the others; the exit code is 1 then, and the same command goes on where this one stopped. A
+    saved plan is refused, and nothing is changed, if a workload has changed since it was made.
 
-    With --json the first line is what became of everything; --wait adds a line for each event, and a last one with the
-    error where something is not ready.
+    With --json the first line is the report. --wait adds a line for each event, and a last one
+    with the error if a workload is not ready.
     """
-    import anyio
-
-    from inferencekey._core.deadlines import for_unary
     from inferencekey.cli.confirm import confirm
-    from inferencekey.cli.connect import connect
+    from inferencekey.cli.deployment import apply_plan, show_warnings
     from inferencekey.cli.output import console, print_json, print_text
-    from inferencekey.cli.plan_view import show_survey, summary
-    from inferencekey.deploy.plan import load, survey
+    from inferencekey.cli.plan_view import counts, show_plan
+    from inferencekey.cli.session import Session
+    from inferencekey.cli.waiting import wait_for
+    from inferencekey.manifest import load_manifest
 
-    if saved is not None and saved_option is not None:
-        raise CommandError("the plan was given twice")
-    saved = saved or saved_option
-    if saved is not None and (file is not None or prune or project is not None):
+    path = _saved_plan(saved, saved_option)
+    if path is not None and (file is not None or prune or project is not None):
         raise CommandError(
-            "a saved plan says by itself what -f, --prune and --project would say; leave them out"
+            "a saved plan contains its manifest, its project and --prune; leave out -f, --project "
+            "and --prune"
         )
-    for_unary(timeout, None)  # a wrong one is not to be found out after the work
-    manifest = load(file) if saved is None else None
-
-    async def read() -> Survey:
-        async with connect(base_url) as mgmt:
-            if manifest is not None:
-                return await survey(mgmt, manifest, project=project, prune=prune)
-            from inferencekey.deploy.saved import check_still, read_plan
-
-            assert saved is not None
-            found = read_plan(saved, mgmt.base_url)
-            await check_still(mgmt, found)
-            return found
-
-    async def carry_out(found: Survey) -> Report:
-        from inferencekey.deploy.apply import CarryOut
-
-        async with connect(base_url) as mgmt:
-            return await CarryOut(mgmt, found, quiet=json).run()
-
-    async def until_ready(found: Survey) -> None:
-        from inferencekey.cli.waiting import wait_for
-
-        workloads: dict[str, list[str]] = {}
-        for plan in found.plans:
-            workloads.setdefault(plan.project_slug, []).append(plan.workload_slug)
-        async with connect(base_url) as mgmt:
-            await wait_for(mgmt, workloads, timeout, json=json)
-
-    found = anyio.run(read)
-    if found.prune and not (found.plans or allow_empty):
-        raise CommandError(
-            f"{found.manifest} declares no workload, and --prune would remove all that it ever made; if that is meant, "
-            "use `inferencekey destroy` or pass --allow-empty. Nothing was changed."
-        )
-    if not json:
-        show_survey(found, console())
-    found = _by_drift(found, on_drift)
-    if found.changes:
-        confirm(f"{summary(found).replace('Plan:', 'Apply:')}?", yes=yes, json=json)
-    report = anyio.run(carry_out, found)
-    if json:
-        print_json(report.to_dict())
-    else:
-        print_text(f"Applied: {report}, {report.left}")
-    if wait:
-        anyio.run(until_ready, found)
+    if not 0 < timeout < math.inf:  # found out now, and not after the work
+        raise CommandError(f"--timeout must be more than 0 seconds; got {timeout:g}")
+    manifest = load_manifest(file) if path is None else None
+    with Session(base_url) as session:
+        if path is not None:
+            plan = _read_plan(session, path)
+        else:
+            assert manifest is not None
+            plan = _make_plan(session, manifest, project, prune)
+        if plan.removes_everything and not allow_empty:
+            raise CommandError(
+                f"{plan.manifest_path} declares no workload, so --prune would remove everything "
+                "that it created before. If you want that, use `inferencekey destroy` or pass "
+                "--allow-empty. Nothing was changed."
+            )
+        show_warnings(plan)
+        if not json:
+            show_plan(plan, console())
+        plan = _resolve_drift(plan, on_drift)
+        if plan.has_changes:
+            confirm(f"Apply: {counts(plan)}?", yes=yes, json=json)
+        report = session.run(apply_plan(session.mgmt, plan, allow_empty=allow_empty, json=json))
+        if json:
+            print_json(report.to_dict())
+        else:
+            print_text(f"Applied: {report}, {_unchanged(report)}")
+        if wait:
+            session.run(wait_for(session.mgmt, plan.slugs_by_project(), timeout, json=json))
 
 
-def _by_drift(found: Survey, mode: Drift) -> Survey:
-    """Return what is left to do under ``--on-drift``."""
-    import attrs
+def _saved_plan(argument: Path | None, option: Path | None) -> Path | None:
+    if argument is not None and option is not None:
+        raise CommandError("pass the saved plan once: as an argument or with --plan")
+    return option if argument is None else argument
 
+
+def _resolve_drift(plan: ManifestPlan, mode: Drift) -> ManifestPlan:
     from inferencekey.cli.output import warning
-    from inferencekey.deploy.plan import name_of
-    from inferencekey.errors import DriftError
+    from inferencekey.deploy.plan import drift_text
 
-    drifted = [plan for plan in found.plans if plan.action == "update"]
-    if mode is Drift.RECONCILE or not drifted:
-        return found
-    words = [
-        f"{name_of(plan)} ({', '.join(change.field for change in plan.changes)})"
-        for plan in drifted
-    ]
-    if mode is Drift.FAIL:
-        raise DriftError.of(
-            f"{'; '.join(words)}. Nothing was changed.",
-            prefix="workload drifted from spec",
-            plan=drifted[0] if len(drifted) == 1 else None,
-        )
+    resolved = plan.resolve_drift(mode.value)
     if mode is Drift.WARN:
-        for text in words:
-            warning(f"workload drifted from spec, left as it is: {text}")
-    left = tuple(
-        attrs.evolve(plan, action="none", changes=()) if plan in drifted else plan
-        for plan in found.plans
-    )
-    return attrs.evolve(found, plans=left, drifted=tuple(drifted))
+        for drifted in resolved.drifted:
+            warning(f"workload drifted from spec, left as it is: {drift_text(drifted)}")
+    return resolved
+
+
+def _make_plan(
+    session: Session, manifest: Manifest, project: str | None, prune: bool
+) -> ManifestPlan:
+    from inferencekey.cli.deployment import check_project
+    from inferencekey.deploy import AsyncDeployment
+
+    check_project(manifest, project, session.mgmt)
+    deployment = AsyncDeployment(session.mgmt)
+    return session.run(deployment.plan(manifest, project=project, prune=prune))
+
+
+def _read_plan(session: Session, path: Path) -> ManifestPlan:
+    from inferencekey.deploy import AsyncDeployment, read_plan
+    from inferencekey.errors import ValidationError
+
+    try:
+        plan = read_plan(path)
+    except ValidationError as error:
+        raise CommandError(
+            f"{error.detail} (`inferencekey plan --out FILE` saves a plan; for a manifest, use -f)"
+        ) from None
+    session.run(AsyncDeployment(session.mgmt).check(plan))
+    return plan
+
+
+def _unchanged(report: Report) -> str:
+    text = f"{report.unchanged} unchanged"
+    if report.drifted:
+        text += f", {len(report.drifted)} drifted and left as it is"
+    return text

@@ -1,4 +1,4 @@
-"""``inferencekey delete``: remove one workload, whoever made it."""
+"""``inferencekey delete``: delete one workload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def delete(
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Delete one workload, whoever made it, and what the platform had provisioned for it. Asks first."""
+    """Delete one workload, and everything that the platform provisioned for it.
+
+    The workload need not come from a manifest. The command asks for confirmation first.
+    """
     import anyio
 
     from inferencekey.cli.confirm import confirm
@@ -28,18 +31,18 @@ def delete(
 
     async def read() -> tuple[str, Workload]:
         async with connect(base_url, project) as mgmt:
-            where = project_of(mgmt)
-            return where, await mgmt.get_workload(slug, project=where)
+            project_name = project_of(mgmt)
+            return project_name, await mgmt.get_workload(slug, project=project_name)
 
     async def remove(found: Workload) -> None:
         async with connect(base_url, project) as mgmt:
-            # By id: the workload that was shown, and no other that has taken its slug since.
+            # By id: another workload may have taken the slug since the question was shown.
             await mgmt.delete(found.slug, project=project_of(mgmt), id=found.id)
 
-    where, found = anyio.run(read)
-    confirm(f"Delete {where}/{found.slug} ({found.model_name})?", yes=yes, json=json)
+    project_name, found = anyio.run(read)
+    confirm(f"Delete {project_name}/{found.slug} ({found.model_name})?", yes=yes, json=json)
     anyio.run(remove, found)
     if json:
-        print_json({"deleted": {"project": where, "slug": found.slug, "id": found.id}})
+        print_json({"deleted": {"project": project_name, "slug": found.slug, "id": found.id}})
     else:
-        note(f"deleted {where}/{found.slug}")
+        note(f"deleted {project_name}/{found.slug}")

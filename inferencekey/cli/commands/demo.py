@@ -1,8 +1,7 @@
-"""``inferencekey demo``: the main job, from nothing to streamed tokens, on this machine."""
+"""``inferencekey demo``: every part of the platform once, on this machine."""
 
 from __future__ import annotations
 
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -29,24 +28,19 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Start a local platform, provision a workload, stream an answer from a real model, and clean up.
+    """Start a local platform, create a workload, stream a reply from a real model, and clean up.
 
-    The first run downloads the models (180 MB) into the user's cache; later runs take seconds.
+    The first run downloads the models (180 MB) into the user's cache. Later runs take seconds.
     """
     import anyio
 
-    from inferencekey.cli.demo import Tour
-    from inferencekey.cli.signals import unless_ignored
+    from inferencekey.cli.demo import Demo
+    from inferencekey.cli.signals import interrupt_on_stop_signals
 
-    # They end it as Ctrl-C does, so that the platform inside is taken down in order.
-    for number in filter(unless_ignored, (signal.SIGTERM, signal.SIGHUP)):
-        signal.signal(number, _as_ctrl_c)
+    # The platform inside is stopped in order by every signal that ends the command.
+    interrupt_on_stop_signals()
     if data is not None:
-        anyio.run(Tour(data, keep, json).run)
+        anyio.run(Demo(data, keep, json).run)
         return
     with tempfile.TemporaryDirectory(prefix="inferencekey-demo-") as folder:
-        anyio.run(Tour(Path(folder), keep, json).run)
-
-
-def _as_ctrl_c(number: int, frame: object) -> None:
-    signal.raise_signal(signal.SIGINT)
+        anyio.run(Demo(Path(folder), keep, json).run)

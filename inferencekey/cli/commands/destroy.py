@@ -1,14 +1,8 @@
-"""``inferencekey destroy``: remove what a manifest's applies created."""
+"""``inferencekey destroy``: remove what the applies of a manifest created."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Yes
-
-if TYPE_CHECKING:
-    from inferencekey.deploy.apply import Report
-    from inferencekey.deploy.plan import Survey
 
 __all__ = ["destroy"]
 
@@ -20,40 +14,33 @@ def destroy(
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Remove the workloads that applies of this manifest created. Asks first.
+    """Remove the workloads that applies of this manifest created. It asks first.
 
-    These are the ones that inferencekey.lock beside the manifest records by id. Workloads that existed before, or that
-    somebody else made since under the same slug, are left alone, and it says so.
+    These are the workloads that inferencekey.lock beside the manifest records by id. Workloads
+    that existed before, or that another caller created again under the same slug, are left alone
+    and listed.
     """
-    import anyio
-
     from inferencekey.cli.confirm import confirm
-    from inferencekey.cli.connect import connect
+    from inferencekey.cli.deployment import apply_plan, check_project
     from inferencekey.cli.output import console, print_json, print_text
-    from inferencekey.cli.plan_view import show_records
-    from inferencekey.deploy.plan import load, survey_for_destroy
+    from inferencekey.cli.plan_view import show_removals
+    from inferencekey.cli.session import Session
+    from inferencekey.deploy import AsyncDeployment
+    from inferencekey.manifest import load_manifest
 
-    manifest = load(file)
-
-    async def read() -> Survey:
-        async with connect(base_url) as mgmt:
-            return await survey_for_destroy(mgmt, manifest, project=project)
-
-    async def carry_out(found: Survey) -> Report:
-        from inferencekey.deploy.apply import CarryOut
-
-        async with connect(base_url) as mgmt:
-            return await CarryOut(mgmt, found, quiet=json).run()
-
-    found = anyio.run(read)
-    if not json:
-        show_records(found, console())
-    if found.removals:
-        confirm(f"Destroy: {len(found.removals)} to remove?", yes=yes, json=json)
-    report = anyio.run(carry_out, found)
+    manifest = load_manifest(file)
+    with Session(base_url) as session:
+        check_project(manifest, project, session.mgmt)
+        deployment = AsyncDeployment(session.mgmt)
+        plan = session.run(deployment.plan_destroy(manifest, project=project))
+        if not json:
+            show_removals(plan, console())
+        if plan.removals:
+            confirm(f"Destroy: {len(plan.removals)} to remove?", yes=yes, json=json)
+        report = session.run(apply_plan(session.mgmt, plan, json=json))
     if json:
         print_json(report.to_dict())
-    elif found.removals:
+    elif plan.removals:
         print_text(f"Destroyed: {len(report.done)} removed")
     else:
-        print_text(f"nothing to destroy: {found.lock} records nothing that is live")
+        print_text(f"nothing to destroy: no workload that {plan.lock_path} records exists")

@@ -10,7 +10,7 @@ import typer
 
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 
 __all__ = ["export"]
 
@@ -28,21 +28,23 @@ SUFFIXES = {".toml": Format.TOML, ".yaml": Format.YAML, ".yml": Format.YAML, ".j
 
 def export(
     format: Annotated[
-        Format | None, typer.Option("--format", help="By default what -o's name says, else toml.")
+        Format | None,
+        typer.Option("--format", help="By default the format of FILE's name, else toml."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to; by default to stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="The file; by default stdout."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Write the live project as a manifest that plans to no change.
+    """Write the live workloads of a project as a manifest; its plan has no changes.
 
-    Its workloads are not the manifest's own: --prune and `destroy` leave them alone. --json is --format json; with -o
-    it also prints what was written where. The name of FILE, --format and --json must not contradict each other.
+    The manifest does not own them: --prune and `destroy` leave them alone. --json is the same as
+    --format json; with -o it also prints which file was written. The name of FILE, --format and
+    --json must name the same format.
     """
     import anyio
 
@@ -52,22 +54,21 @@ def export(
 
     kind = _format(format, output, json)
     if output is not None and output.exists() and not force:
-        raise CommandError(f"{output} is there already; pass --force to overwrite it")
+        raise CommandError(f"{output} exists; pass --force to overwrite it")
 
     async def read() -> tuple[str, int]:
         async with connect(base_url, project) as mgmt:
-            where = project_of(mgmt)
-            live = sorted(
-                await mgmt.list_workloads(project=where), key=lambda workload: workload.slug
-            )
-            return dump_manifest(where, [spec_of(workload) for workload in live], kind.value), len(
-                live
-            )
+            name = project_of(mgmt)
+            workloads = await mgmt.list_workloads(project=name)
+        workloads.sort(key=lambda workload: workload.slug)
+        specs = [spec_of(workload) for workload in workloads]
+        return dump_manifest(name, specs, kind.value), len(specs)
 
     text, count = anyio.run(read)
     if redact(text) != text:
         raise CommandError(
-            "what is live holds a credential, which belongs in no manifest; nothing was written"
+            "a live workload contains a credential, which must not go into a manifest; "
+            "nothing was written"
         )
     data = text.encode()
     if output is None:
@@ -81,14 +82,21 @@ def export(
 
 
 def _format(format: Format | None, output: Path | None, json: bool) -> Format:
-    named = SUFFIXES.get(output.suffix.lower()) if output else None
-    asked = {
-        f"{output}": named,
-        "--format": format,
-        "--json": Format.JSON if json else None,
-    }
-    said = {who: kind for who, kind in asked.items() if kind is not None}
-    if len(set(said.values())) > 1:
-        words = " and ".join(f"{who} says {kind.value}" for who, kind in said.items())
-        raise CommandError(f"{words}; leave one out, or name the file after its format")
-    return next(iter(said.values()), Format.TOML)
+    """Return the format that the options name.
+
+    Raises:
+        CommandError: they name different ones.
+    """
+    named: dict[str, Format] = {}
+    if output is not None and output.suffix.lower() in SUFFIXES:
+        named[str(output)] = SUFFIXES[output.suffix.lower()]
+    if format is not None:
+        named["--format"] = format
+    if json:
+        named["--json"] = Format.JSON
+    if len(set(named.values())) > 1:
+        named_formats = ", ".join(f"{option} is {kind.value}" for option, kind in named.items())
+        raise CommandError(
+            f"the formats differ: {named_formats}; leave one out, or rename the file"
+        )
+    return next(iter(named.values()), Format.TOML)

@@ -16,7 +16,11 @@ COLUMNS = ("slug", "task", "backend", "model", "policy")
 
 
 def list_workloads(project: Project = None, base_url: BaseUrl = None, json: Json = False) -> None:
-    """List the project's workloads; in a pipe one line each, tab-separated: slug, task, backend, model, policy."""
+    """List the project's workloads.
+
+    In a pipe, each workload is one line of tab-separated columns: slug, task, backend, model and
+    policy.
+    """
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
@@ -58,5 +62,5 @@ def _row(workload: Workload) -> tuple[str, ...]:
         workload.model_name,
         workload.execution_policy or "",
     )
-    # What would break a line or a column apart is one space.
+    # A line break or a tab in a name would make more lines or columns of it.
     return tuple(plain_text(" ".join(str(cell).split())) for cell in cells)

@@ -1,4 +1,4 @@
-"""``inferencekey logs``: what a workload's engine prints."""
+"""``inferencekey logs``: the log of a workload's engine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def logs(
         int, typer.Option("--lines", "-n", metavar="N", help="The last N lines.", min=1, max=1000)
     ] = 100,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")
+        bool,
+        typer.Option("--follow", "-f", help="Print new lines as they are written, until Ctrl-C."),
     ] = False,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Print the log of a workload's engine, where the platform offers it; the local platform does.
+    """Print the log of a workload's engine, if the platform offers logs. The local platform does.
 
-    With --json there is one line for each answer: `lines`, `next` (the place to go on from) and `engine`. Ctrl-C is how
-    --follow is meant to end: the exit code is 0.
+    With --json, each line is an object of `lines`, `next` (where the following lines begin) and
+    `engine`. Ctrl-C ends --follow with exit code 0.
     """
     import anyio
 
@@ -37,22 +38,25 @@ def logs(
     from inferencekey.models import EngineLog
 
     def show(log: EngineLog) -> bool:
+        """Print a part of the log; say whether the reader of stdout is still there."""
         if json:
             return print_json({"lines": list(log.lines), "next": log.next, "engine": log.engine})
-        return not log.lines or print_text("\n".join(log.lines))
+        if not log.lines:
+            return True
+        return print_text("\n".join(log.lines))
 
     async def read() -> None:
         async with connect(base_url, project) as mgmt:
-            where = project_of(mgmt)
-            log = await mgmt.logs(slug, project=where, lines=lines)
-            heard = show(log)
+            project_name = project_of(mgmt)
+            log = await mgmt.logs(slug, project=project_name, lines=lines)
+            is_read = show(log)
             if not (log.lines or json):
-                note("its engine has written nothing yet")
-            while follow and heard:
+                note("the engine has written nothing yet")
+            while follow and is_read:
                 await anyio.sleep(POLL_SECONDS)
-                log = await mgmt.logs(slug, project=where, lines=1000, after=log.next)
+                log = await mgmt.logs(slug, project=project_name, lines=1000, after=log.next)
                 if log.lines:
-                    heard = show(log)
+                    is_read = show(log)
 
     try:
         anyio.run(read)

@@ -34,32 +34,33 @@ def plan(
 ) -> int:
     """Show what `apply` would change, and change nothing.
 
-    The exit code is 0 whether there are changes or not, unless --detailed-exitcode is given: then 2 says that there are
-    some. Removals count as changes only with --prune. --json prints what --out saves.
+    The exit code is 0, also if there are changes; with --detailed-exitcode it is 2 then.
+    Removals count as changes only with --prune. --json prints what --out saves.
     """
     import anyio
 
     from inferencekey.cli.connect import connect
+    from inferencekey.cli.deployment import check_project, show_warnings
     from inferencekey.cli.output import console, note, print_json
-    from inferencekey.cli.plan_view import show_survey
-    from inferencekey.deploy.plan import Survey, load, survey
-    from inferencekey.deploy.saved import check_place, plan_document, write_plan
+    from inferencekey.cli.plan_view import show_plan
+    from inferencekey.deploy import AsyncDeployment, ManifestPlan, write_plan
+    from inferencekey.manifest import load_manifest
 
-    manifest = load(file)
-    if out is not None:
-        check_place(out, manifest)
+    manifest = load_manifest(file)
 
-    async def read() -> Survey:
+    async def make_plan() -> ManifestPlan:
         async with connect(base_url) as mgmt:
-            return await survey(mgmt, manifest, project=project, prune=prune)
+            check_project(manifest, project, mgmt)
+            return await AsyncDeployment(mgmt).plan(manifest, project=project, prune=prune)
 
-    found = anyio.run(read)
-    if not json:
-        show_survey(found, console())
+    found = anyio.run(make_plan)
+    show_warnings(found)
     if out is not None:
         write_plan(found, out)
     if json:
-        print_json(plan_document(found))
-    elif out is not None:
-        note(f"saved: `inferencekey apply {out}` carries out exactly this")
-    return 2 if detailed_exitcode and found.changes else 0
+        print_json(found.to_dict())
+    else:
+        show_plan(found, console())
+        if out is not None:
+            note(f"saved; `inferencekey apply {out}` applies exactly this plan")
+    return 2 if detailed_exitcode and found.has_changes else 0

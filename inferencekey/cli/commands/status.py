@@ -8,7 +8,10 @@ from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, note, plain_text, print_json
 
 if TYPE_CHECKING:
-    from inferencekey.local.status import PlatformStatus
+    from rich.console import Console
+    from rich.text import Text
+
+    from inferencekey.local.status import PlatformStatus, WorkloadStatus
 
 __all__ = ["status"]
 
@@ -16,69 +19,71 @@ COLOURS = {"ready": "green", "error": "red", "stopped": "dim"}
 
 
 def status(data: DataDir = None, json: Json = False) -> None:
-    """Show whether the local platform runs, its workloads, and which model really answers for each.
+    """Show whether the local platform runs, its workloads, and which model really serves each.
 
-    Exit code 0 whether it runs or not: the question was answered. `--json` has it as `running`.
+    The exit code is 0 whether it runs or not. The JSON field `running` says which.
     """
     import attrs
 
     from inferencekey.local.status import platform_status
 
     found = platform_status(data)
-    found = attrs.evolve(
-        found, workloads=tuple(sorted(found.workloads, key=lambda item: (item.project, item.slug)))
-    )
+    workloads = sorted(found.workloads, key=lambda item: (item.project, item.slug))
+    found = attrs.evolve(found, workloads=tuple(workloads))
     if json:
-        print_json(_plain(found))
+        print_json(_to_dict(found))
         return
     out = console()
     if found.running:
-        out.print(
-            f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}", markup=False
-        )
+        headline = f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}"
     else:
-        out.print(
-            f"not running; data in {found.data_dir}. `inferencekey up` starts it.", markup=False
-        )
+        headline = f"not running; data in {found.data_dir}. `inferencekey up` starts it."
+    out.print(headline, markup=False)
     if not found.workloads:
         note("no workloads")
-        return
-    if not out.is_terminal:
+    elif out.is_terminal:
+        _print_table(found.workloads, out)
+    else:
         for item in found.workloads:
-            out.print(
-                f"{item.project}/{item.slug}  {item.line}  asked for {item.model_name}, "
-                f"answered by {item.served_by or 'nobody'}  {item.message}",
-                markup=False,
-            )
-        return
+            out.print(_line(item), markup=False)
+
+
+def _line(item: WorkloadStatus) -> str:
+    return (
+        f"{item.project}/{item.slug}  {item.line}  asked for {item.model_name}, "
+        f"served by {item.served_by or 'no model yet'}  {item.message}"
+    )
+
+
+def _print_table(workloads: tuple[WorkloadStatus, ...], out: Console) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("workload", no_wrap=True)  # the last to be cut
-    for title in ("task", "phase", "asked for", "answered by", "message"):
+    table.add_column("workload", no_wrap=True)  # cut only after all others
+    for title in ("task", "phase", "asked for", "served by", "message"):
         table.add_column(title)
-
-    def cell(text: str, style: str = "") -> Text:
-        return Text(
-            plain_text(" ".join(text.split())), style=style, no_wrap=True, overflow="ellipsis"
-        )
-
-    for item in found.workloads:
+    for item in workloads:
+        # The other columns have what the message of a ready workload repeats.
+        message = "" if item.phase == "ready" else item.message
         table.add_row(
-            cell(f"{item.project}/{item.slug}"),
-            cell(item.task_type),
-            cell(item.line, COLOURS.get(item.phase, "yellow")),
-            cell(item.model_name),
-            cell(item.served_by or "–"),
-            cell(
-                "" if item.phase == "ready" else item.message
-            ),  # what it would say is in the columns
+            _cell(f"{item.project}/{item.slug}"),
+            _cell(item.task_type),
+            _cell(item.line, COLOURS.get(item.phase, "yellow")),
+            _cell(item.model_name),
+            _cell(item.served_by or "–"),
+            _cell(message),
         )
     out.print(table)
 
 
-def _plain(found: PlatformStatus) -> dict[str, Any]:
+def _cell(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    one_line = plain_text(" ".join(text.split()))
+    return Text(one_line, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _to_dict(found: PlatformStatus) -> dict[str, Any]:
     import attrs
 
     return {**attrs.asdict(found), "data_dir": str(found.data_dir)}

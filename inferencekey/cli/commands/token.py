@@ -1,4 +1,7 @@
-"""``inferencekey token``: mint, list and revoke the local platform's tokens, whether it runs or not."""
+"""``inferencekey token``: mint, list and revoke the local platform's tokens.
+
+The commands work on the data directory, whether the platform runs or not.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import typer
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.output import console, note, print_json
+from inferencekey.credentials import redacted_token, token_id
 
 if TYPE_CHECKING:
     from inferencekey.local.records import Token
@@ -23,7 +27,8 @@ app = typer.Typer(
 )
 
 
-# inferencekey.local.store.tokens knows them, and is not imported for a --help.
+# A copy of inferencekey.local.store.tokens.ALL_SCOPES, which a test compares: the import would
+# make --help slow.
 SCOPES = "workload:write, assignment:write, workload:read"
 
 
@@ -34,22 +39,24 @@ def _show(token: str, data: Path | None, json: bool) -> None:
         print_json({"token": token}, secret=True)
     else:
         console().print(token, markup=False)
-        note(
-            f"It is shown this once. It is for the platform whose data is in {data or default_data_dir()}."
-        )
+        note("This token is not shown again.")
+        note(f"It is valid for the platform whose data is in {data or default_data_dir()}.")
 
 
 @app.command("sdk")
 def sdk(
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="The project it provisions.")],
+    project: Annotated[
+        str, typer.Argument(metavar="PROJECT", help="The project that the token gives access to.")
+    ],
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help=f"One of {SCOPES}; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help=f"One of {SCOPES}. Repeat it for several."),
     ] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> None:
     """Mint a control token (ik_sdk_) for one project."""
-    from inferencekey.local.store.store import open_store
+    from inferencekey.local.store import open_store
     from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
     with open_store(data) as store:
@@ -61,14 +68,17 @@ def live(
     grants: Annotated[
         list[str],
         typer.Argument(
-            metavar="PROJECT/WORKLOAD|PROJECT/*", help="What it may call; one or several."
+            metavar="PROJECT/WORKLOAD|PROJECT/*", help="What the key may call: one or several."
         ),
     ],
     data: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Mint a data key (ik_live_) for one workload, also one that does not exist yet, or for a whole project."""
-    from inferencekey.local.store.store import open_store
+    """Mint a data key (ik_live_) for workloads, or for a whole project.
+
+    The workloads need not exist yet.
+    """
+    from inferencekey.local.store import open_store
 
     with open_store(data) as store:
         _show(store.mint_live_token(*grants).text, data, json)
@@ -76,8 +86,8 @@ def live(
 
 @app.command("list")
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
-    """List the tokens; never their secrets."""
-    from inferencekey.local.store.store import open_store
+    """List the tokens, without their secrets."""
+    from inferencekey.local.store import open_store
 
     with open_store(data) as store:
         tokens = store.tokens()
@@ -87,20 +97,24 @@ def list_tokens(data: DataDir = None, json: Json = False) -> None:
     out = console()
     for token in tokens:
         row = _row(token)
-        what = (
-            ", ".join(token.grants)
-            if token.kind == "live"
-            else f"{token.project} ({', '.join(token.scopes)})"
-        )
         state = "revoked" if token.revoked_at else "valid"
-        out.print(
-            f"ik_{token.kind}_{token.id}…  {state:<7}  {row['created_at']}  {what}", markup=False
-        )
+        shown = redacted_token(token.kind, token.id)
+        out.print(f"{shown}  {state:<7}  {row['created_at']}  {_access(token)}", markup=False)
     if not tokens:
-        note("no tokens yet: inferencekey token sdk PROJECT, or inferencekey token live PROJECT/*")
+        note(
+            "no tokens yet; mint one with: inferencekey token sdk PROJECT, "
+            "or: inferencekey token live 'PROJECT/*'"
+        )
+
+
+def _access(token: Token) -> str:
+    if token.kind == "live":
+        return ", ".join(token.grants)
+    return f"{token.project} ({', '.join(token.scopes)})"
 
 
 def _row(token: Token) -> dict[str, object]:
+    revoked_at = token.revoked_at
     return {
         "id": token.id,
         "kind": token.kind,
@@ -108,9 +122,7 @@ def _row(token: Token) -> dict[str, object]:
         "scopes": list(token.scopes),
         "grants": list(token.grants),
         "created_at": token.created_at.isoformat(timespec="seconds"),
-        "revoked_at": None
-        if token.revoked_at is None
-        else token.revoked_at.isoformat(timespec="seconds"),
+        "revoked_at": revoked_at and revoked_at.isoformat(timespec="seconds"),
     }
 
 
@@ -119,17 +131,17 @@ def revoke(
     token: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="The token's id (the 8 characters in its middle), or itself."
+            metavar="ID",
+            help="The id of the token (the 8 characters in its middle), or the whole token.",
         ),
     ],
     data: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Revoke a token; it is refused from the next request on."""
-    from inferencekey.local.store.store import open_store
-    from inferencekey.local.store.tokens import token_id
+    """Revoke a token. The platform refuses it from the next request on."""
+    from inferencekey.local.store import open_store
 
-    name = token_id(token) or token.removeprefix("ik_sdk_").removeprefix("ik_live_").rstrip("….")
+    name = token_id(token)
     with open_store(data) as store:
         found = store.revoke_token(name) or any(known.id == name for known in store.tokens())
     if not found:

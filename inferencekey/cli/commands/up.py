@@ -1,4 +1,4 @@
-"""``inferencekey up``: run the local platform until it is told to stop."""
+"""``inferencekey up``: run the local platform."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["up"]
 
 
 def up(
-    # The defaults are those of inferencekey.local.defaults, which is not imported for a --help.
+    # Copies of the defaults in inferencekey.local.defaults, which a test compares: the import would
+    # make --help slow.
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -21,20 +22,38 @@ def up(
     ] = 4747,
     data: DataDir = None,
     project: Annotated[
-        str, typer.Option(metavar="NAME", help="The project of the printed tokens.")
-    ] = "local",
+        str | None,
+        typer.Option(metavar="NAME", help="The project of the printed tokens; by default local."),
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", "-d", help="Start it in the background, and return when it serves."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Run the platform on this machine, both planes with real engines, and print the exports to paste.
+    """Run the platform on this machine, and print the variables that programs need to use it.
 
-    Everything is kept in the data directory and is there again the next time; earlier tokens stay valid until revoked.
+    The data directory keeps the workloads and the tokens for the next start. `inferencekey env`
+    prints the variables again, for the shell that you work in.
+
+    `inferencekey down` stops the platform. If a platform already runs on the data directory,
+    --detach prints the variables of that one, with exit code 0.
     """
     import anyio
 
-    from inferencekey._core.slugs import checked_project
-    from inferencekey.cli.loops import serving_loop
-    from inferencekey.cli.serving import serve
+    from inferencekey.cli.serve import detach as start
+    from inferencekey.cli.serve import serve
+    from inferencekey.config import uses_uvloop
+    from inferencekey.local.defaults import DEFAULT_PROJECT
+    from inferencekey.local.token_pair import checked_project
 
-    anyio.run(
-        serve, host, port, data, checked_project(project), json, backend_options=serving_loop()
-    )
+    # Checked before anything starts, so that a wrong name does not start a platform.
+    if project is not None:
+        checked_project(project)
+    if detach:
+        start(host, port, data, project, json)
+        return
+    named = project or DEFAULT_PROJECT
+    anyio.run(serve, host, port, data, named, json, backend_options={"use_uvloop": uses_uvloop()})

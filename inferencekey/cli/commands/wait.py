@@ -1,16 +1,13 @@
-"""``inferencekey wait``: until workloads are ready."""
+"""``inferencekey wait``: wait until workloads are ready."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
-
-if TYPE_CHECKING:
-    from inferencekey.models import Workload
 
 __all__ = ["wait"]
 
@@ -18,41 +15,39 @@ __all__ = ["wait"]
 def wait(
     slugs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SLUG...", help="The workloads, in any form of their slugs."),
+        typer.Argument(metavar="SLUG...", help="The slugs of the workloads, in any spelling."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All workloads of the project.")] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="A hard ceiling for all of it.")
+        float, typer.Option(metavar="SECONDS", help="The longest time to wait for all of them.")
     ] = 600.0,
     project: Project = None,
     base_url: BaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Wait until workloads are ready, with a live view on a terminal and plain lines elsewhere.
+    """Wait until workloads are ready. A terminal shows a live view, a pipe gets plain lines.
 
-    With --json there is one line on stdout for each event. Exit code 1 if one of them failed or was not ready in time;
-    the others are waited for all the same.
+    With --json, stdout has one line for each event. The exit code is 1 if a workload failed or was
+    not ready in time; the command still waits for the others.
     """
     import anyio
 
-    from inferencekey._core.slugs import checked_slug
     from inferencekey.cli.connect import connect, project_of
     from inferencekey.cli.waiting import wait_for
 
-    wanted = list(dict.fromkeys(checked_slug(slug) for slug in slugs or ()))
-    if bool(wanted) == every:
-        raise CommandError(
-            "name the workloads to wait for, or pass --all" if not every else "--all takes no slugs"
-        )
+    wanted = list(slugs or ())
+    if every and wanted:
+        raise CommandError("--all takes no slugs")
+    if not every and not wanted:
+        raise CommandError("project_name the workloads to wait for, or pass --all")
 
     async def follow() -> None:
         async with connect(base_url, project) as mgmt:
-            where = project_of(mgmt)
-            found = _slugs(await mgmt.list_workloads(project=where)) if every else wanted
-            await wait_for(mgmt, {where: found}, timeout, json=json)
+            project_name = project_of(mgmt)
+            names = wanted
+            if every:
+                found = await mgmt.list_workloads(project=project_name)
+                names = sorted(workload.slug for workload in found)
+            await wait_for(mgmt, {project_name: names}, timeout, json=json)
 
     anyio.run(follow)
-
-
-def _slugs(found: list[Workload]) -> list[str]:
-    return sorted(workload.slug for workload in found)

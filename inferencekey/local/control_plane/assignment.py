@@ -1,4 +1,4 @@
-"""What puts a workload on a machine of the caller's choice: such a change needs the scope ``assignment:write``."""
+"""Which changes choose the machine of a workload. They need the scope ``assignment:write``."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ from typing import Any, Final
 
 from inferencekey.local.records import StoredWorkload
 
-__all__ = ["assigned"]
+__all__ = ["assigned_fields"]
 
 _FIELDS: Final = ("worker_id", "gpu_resource_id")
 _POLICY: Final = "execution_policy_config"
 
 
-def assigned(changes: Mapping[str, Any], current: StoredWorkload | None = None) -> tuple[str, ...]:
-    """Return the names of the fields that would assign the workload anew.
+def assigned_fields(
+    changes: Mapping[str, Any], current: StoredWorkload | None = None
+) -> tuple[str, ...]:
+    """Return the names of the fields that would assign the workload to another machine.
 
-    Taking an assignment away is none, and neither is sending the one it has.
+    A change that removes an assignment, or repeats the present one, does not count.
 
     Args:
-        changes: the fields to set, checked.
-        current: the workload as it is; ``None`` when it is to be created.
+        changes: the fields to set; they have been checked.
+        current: the workload before the change; ``None`` if it is being created.
     """
-    found = [
-        name
-        for name in _FIELDS
-        if changes.get(name) is not None and changes[name] != getattr(current, name, None)
-    ]
-    before = None if current is None else current.execution_policy_config
+    fields: list[str] = []
+    for name in _FIELDS:
+        before = None if current is None else getattr(current, name)
+        if changes.get(name) not in (None, before):
+            fields.append(name)
+    policy = None if current is None else current.execution_policy_config
     workers = _private_workers(changes.get(_POLICY))
-    if workers and workers != _private_workers(before):
-        found.append(f"{_POLICY}.workers.private_worker_ids")
-    return tuple(found)
+    if workers and workers != _private_workers(policy):
+        fields.append(f"{_POLICY}.workers.private_worker_ids")
+    return tuple(fields)
 
 
 def _private_workers(config: Mapping[str, Any] | None) -> list[str]:
-    """Return the ids that a checked policy's config names, in no particular order."""
+    """Return the ids in the config of a policy, sorted: their order has no effect."""
     workers: Mapping[str, Any] = (config or {}).get("workers") or {}
     ids: list[str] = workers.get("private_worker_ids") or []
     return sorted(ids)

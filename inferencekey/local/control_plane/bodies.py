@@ -1,57 +1,50 @@
-"""What a create or an update may say, decided before anything is stored."""
+"""The checks of the body of a create or an update, before anything is stored."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
+from inferencekey._core.control.commands import command_problem
 from inferencekey._core.control.policies import check_policy
-from inferencekey._core.slugs import canonical_slug
-from inferencekey.config import is_secret
+from inferencekey._core.control.specs import secret_problems
+from inferencekey._core.slugs import canonical_slug, checked_slug
 from inferencekey.errors import ValidationError
 from inferencekey.local.records import StoredWorkload
-from inferencekey.models import TaskType, member
-
-__all__ = ["command_words", "parse_create", "parse_update"]
-
-_REQUIRED: Final = ("name", "slug", "task_type", "backend", "model_name")
-_TEXTS: Final = ("description", "worker_id", "gpu_resource_id")
-_MAPPINGS: Final = ("config", "execution_policy_config")
-_SETTABLE: Final = (
-    "name",
-    "backend",
-    "model_name",
-    *_TEXTS,
-    "config",
-    "execution_policy",
-    "execution_policy_config",
+from inferencekey.models import member
+from inferencekey.models.workload_fields import (
+    CONFIG_FIELDS,
+    CREATE_FIELDS,
+    REQUIRED_FIELDS,
+    SERVER_FIELDS,
+    UPDATE_FIELDS,
+    WorkloadField,
 )
+
+__all__ = ["parse_create", "parse_update"]
+
+_CREATABLE: Final = {field.wire: field for field in CREATE_FIELDS}
+_UPDATABLE: Final = {field.wire: field for field in UPDATE_FIELDS}
+_FIXED: Final = {*SERVER_FIELDS, *(_CREATABLE.keys() - _UPDATABLE.keys())}
 
 
 def parse_create(body: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
     """Return the canonical slug and the fields to store.
 
     Raises:
-        ValidationError: a field is missing, unknown, or wrong; the message names it.
+        ValidationError: a field is missing, unknown or invalid; the message names it.
     """
-    for name in body:
-        if name not in _REQUIRED and name not in _SETTABLE:
-            raise ValidationError(f"{name} is not a field of a workload")
-    for name in _REQUIRED:
-        if name not in body:
-            raise ValidationError(f"{name} is required")
-        _required_text(name, body[name])
-    fields = {name: body[name] for name in body if name != "slug"}
-    _check(fields)
-    member(TaskType, fields["task_type"], "task_type")
+    _refuse_unknown(body, _CREATABLE)
+    for field in REQUIRED_FIELDS:
+        if field.wire not in body:
+            raise ValidationError.of(f"{field.wire} is required")
+    _check_values(body)
     check_policy(
-        cast("str | None", fields.get("execution_policy")),
-        cast("Mapping[str, Any] | None", fields.get("execution_policy_config")),
+        cast("str | None", body.get("execution_policy")),
+        cast("Mapping[str, Any] | None", body.get("execution_policy_config")),
     )
-    slug = canonical_slug(cast("str", body["slug"]))
-    if not slug:
-        raise ValidationError(f"slug must hold a letter or a digit; got {body['slug']!r}")
+    fields = dict(body)
+    slug = checked_slug(cast("str", fields.pop("slug")))
     return slug, fields
 
 
@@ -59,112 +52,82 @@ def parse_update(body: Mapping[str, object], current: StoredWorkload) -> dict[st
     """Return the changes to store.
 
     Args:
-        body: the fields sent.
-        current: the workload as it is; a policy is checked as it will be.
+        body: the fields that were sent.
+        current: the workload before the change. If only a part of the policy was sent, the policy
+            is checked together with the other part of the current one.
 
     Raises:
-        ValidationError: a field cannot be changed, is unknown, or wrong; the message names it.
+        ValidationError: a field is unknown, invalid, or cannot be changed; the message names it.
     """
     for name in body:
         if name in _FIXED:
-            raise ValidationError(f"{name} cannot be changed")
-        if name not in _SETTABLE:
-            raise ValidationError(f"{name} is not a field of a workload")
+            raise ValidationError.of(f"{name} cannot be changed")
+    _refuse_unknown(body, _UPDATABLE)
+    _check_values(body)
     changes: dict[str, Any] = dict(body)
-    for name in ("name", "backend", "model_name"):
-        if name in changes:
-            _required_text(name, changes[name])
-    _check(changes)
     if "execution_policy" in changes or "execution_policy_config" in changes:
         kind = changes.get("execution_policy", current.execution_policy)
         if kind != current.execution_policy:
-            # A config belongs to its kind: one that was not sent along is gone.
+            # The config of another kind of policy is not valid for the new kind.
             changes.setdefault("execution_policy_config", None)
         check_policy(kind, changes.get("execution_policy_config", current.execution_policy_config))
     return changes
 
 
-_FIXED: Final = frozenset(
-    {
-        "id",
-        "slug",
-        "task_type",
-        "project_id",
-        "project_slug",
-        "workload_slug",
-        "created_at",
-        "updated_at",
-    }
-)
+def _refuse_unknown(body: Iterable[str], known: Mapping[str, WorkloadField]) -> None:
+    for name in body:
+        if name not in known:
+            raise ValidationError.of(f"{name} is not a field of a workload")
 
 
-def command_words(command: str) -> list[str]:
-    """Split a command into words as a shell would, without one.
-
-    Raises:
-        ValidationError: a quote is not closed, or no word is left.
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ValidationError(f"config.command cannot be split into words: {error}") from None
-    if not words:
-        raise ValidationError("config.command must not be empty")
-    return words
+def _check_values(body: Mapping[str, object]) -> None:
+    """Check the fields of a body, in the order of the contract."""
+    for field in CREATE_FIELDS:
+        if field.wire in body:
+            _check_value(field, body[field.wire])
 
 
-def _required_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValidationError(f"{name} must be a string")
-    if not value.strip():
-        raise ValidationError(f"{name} must not be empty")
+def _check_value(field: WorkloadField, value: object) -> None:
+    if value is None and not field.required:
+        return
+    name = field.wire
+    _check_type(field, value)
+    for problem in secret_problems(name, value):
+        raise ValidationError.of(problem.message)
+    if field.kind == "enum" and field.values is not None:
+        member(field.values, cast("str", value), name)
+    if name == "backend":
+        _check_backend(cast("str", value))
+    if name == "config":
+        _check_config(cast("dict[str, object]", value))
 
 
-def _check(fields: Mapping[str, object]) -> None:
-    """Check types, secrets, the backend's slug and the command, in the fields that are there."""
-    for name in (*_TEXTS, "execution_policy"):
-        if not isinstance(fields.get(name), (str, type(None))):
-            raise ValidationError(f"{name} must be a string")
-    for name in _MAPPINGS:
-        if not isinstance(fields.get(name), (dict, type(None))):
-            raise ValidationError(f"{name} must be an object")
-    for name, value in fields.items():
-        _no_secret(name, value)
-    backend = fields.get("backend")
-    if isinstance(backend, str) and canonical_slug(backend) != backend:
-        raise ValidationError(
+def _check_type(field: WorkloadField, value: object) -> None:
+    if field.kind == "mapping":
+        if not isinstance(value, dict):
+            raise ValidationError.of(f"{field.wire} must be an object")
+    elif not isinstance(value, str):
+        raise ValidationError.of(f"{field.wire} must be a string")
+    elif field.required and not value.strip():
+        raise ValidationError.of(f"{field.wire} must not be empty")
+
+
+def _check_backend(backend: str) -> None:
+    if canonical_slug(backend) != backend:
+        raise ValidationError.of(
             f"backend must be a slug such as 'vllm' or 'my-backend'; got {backend!r}"
         )
-    config = fields.get("config")
-    if isinstance(config, dict):
-        _check_config(cast("dict[str, object]", config))
 
 
 def _check_config(config: Mapping[str, object]) -> None:
-    for name in ("command", "vllm_version"):
-        if not isinstance(config.get(name), (str, type(None))):
-            raise ValidationError(f"config.{name} must be a string")
-    command = config.get("command")
-    if isinstance(command, str):
-        if "\0" in command:
-            raise ValidationError("config.command must not hold NUL characters")
-        command_words(command)
-
-
-def _no_secret(name: str, value: object) -> None:
-    if isinstance(value, str):
-        # A mention inside prose is fine; in settings, a word that is a token is going to be used as one.
-        words = (
-            value.replace("=", " ").replace('"', " ").replace("'", " ").split()
-            if name in _MAPPINGS
-            else []
-        )
-        if is_secret(value) or any(is_secret(word) for word in words):
-            raise ValidationError(f"{name} holds a token; secrets must never go in specs")
-    elif isinstance(value, dict):
-        for key, inner in cast("dict[str, object]", value).items():
-            _no_secret(name, key)
-            _no_secret(name, inner)
-    elif isinstance(value, list):
-        for inner in cast("list[object]", value):
-            _no_secret(name, inner)
+    """Check the keys of ``config`` that store fields of a spec."""
+    for field in CONFIG_FIELDS:
+        value = config.get(field.wire)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise ValidationError.of(f"config.{field.wire} must be a string")
+        if field.wire == "command":
+            problem = command_problem(value)
+            if problem is not None:
+                raise ValidationError.of(f"config.command {problem}")

@@ -1,6 +1,6 @@
-"""An engine's log over the control plane: an extra of the local platform.
+"""The log of a workload's engine. Only the local platform has this route.
 
-``GET /api/projects/{project}/workloads/{slug}/logs?lines=N&after=OFFSET`` answers
+The response to ``GET /api/projects/{project}/workloads/{slug}/logs?lines=N&after=OFFSET`` is
 ``{"lines": ["…"], "next": 12345, "engine": "llama-server"}``.
 """
 
@@ -9,38 +9,35 @@ from __future__ import annotations
 from typing import Final
 
 import anyio.to_thread
-import orjson
 from aiohttp import web
 
-from inferencekey._core.slugs import canonical_slug
-from inferencekey.local.engines.choose import Choose
+from inferencekey.local.engines.engine import Choose
 from inferencekey.local.engines.log_text import LogPart, read_after, read_tail
-from inferencekey.local.engines.programs.running import secrets_of
 from inferencekey.local.errors import EngineError
-from inferencekey.local.http.authorisation import Need, authorise
-from inferencekey.local.http.errors import Refused
-from inferencekey.local.http.guard import bearer
-from inferencekey.local.store.store import Store
-from inferencekey.local.store.tokens import READERS
+from inferencekey.local.http.admission import Admission
+from inferencekey.local.http.authorisation import READERS
+from inferencekey.local.http.errors import HTTPRefusal, json_response
+from inferencekey.local.records import StoredWorkload
+from inferencekey.local.store import Store
 
-__all__ = ["Logs"]
+__all__ = ["EngineLogs"]
 
 DEFAULT_LINES: Final = 100
-MOST_LINES: Final = 1000
-MOST_REPLICAS: Final = 1000
-MOST_BYTES: Final = 2**53
+MAX_LINES: Final = 1000
+MAX_REPLICA: Final = 1000
+MAX_OFFSET: Final = 2**53
 
 
-class Logs:
+class EngineLogs:
     """The route of the logs.
 
     Args:
-        store: tokens and workloads.
-        choose: which engine serves a workload, and where it writes.
+        store: the tokens and the workloads.
+        choose: returns the engine of a workload, which knows where its log is.
     """
 
     def __init__(self, store: Store, choose: Choose) -> None:
-        self._store = store
+        self._admission = Admission(store)
         self._choose = choose
 
     def routes(self) -> list[web.RouteDef]:
@@ -48,56 +45,58 @@ class Logs:
         return [web.get("/api/projects/{project}/workloads/{slug}/logs", self.read)]
 
     async def read(self, request: web.Request) -> web.Response:
-        """``GET …/logs``: the last ``lines``; with ``after``, the first ones since that offset. ``replica`` counts from 0."""
-        project = request.match_info["project"]
-        text = bearer(request)
-        token = None if text is None else self._store.token(text)
-        refusal = authorise(token, Need("sdk", project, READERS))
-        if refusal is not None:
-            raise Refused(refusal.status, refusal.message, code=refusal.code)
-        lines = _number(request, "lines", DEFAULT_LINES, 1, MOST_LINES)
-        replica = _number(request, "replica", 0, 0, MOST_REPLICAS)
-        after = _number(request, "after", -1, 0, MOST_BYTES)
-        slug = canonical_slug(request.match_info["slug"])
-        workload = self._store.workload(project, slug)
-        if workload is None:
-            raise Refused(404, f"no workload {slug!r} in the project {project!r}")
+        """``GET …/logs``: the last lines of the log, or the first lines after an offset.
 
-        def read() -> web.Response:
-            try:
-                choice = self._choose(workload)
-            except EngineError:
-                return _answer(LogPart((), 0), None)  # nothing serves it: nobody wrote
-            place, secrets = choice.log(replica), secrets_of(workload)
-            if place is None:
-                return _answer(LogPart((), 0), None)
-            engine = (
-                choice.engine
-                if choice.installed
-                else f"{choice.engine} (shared with other workloads)"
-            )
-            if after < 0:
-                return _answer(
-                    read_tail(place.path, lines, start=place.start, secrets=secrets), engine
-                )
-            return _answer(
-                read_after(place.path, after, lines, start=place.start, secrets=secrets), engine
-            )
+        Parameters of the query are ``lines`` (how many), ``after`` (the offset in bytes, from the
+        field ``next`` of an earlier response) and ``replica`` (which engine, counted from 0).
+        """
+        self._admission.admit_to_project(request, READERS)
+        lines = _integer(request, "lines", minimum=1, maximum=MAX_LINES)
+        replica = _integer(request, "replica", minimum=0, maximum=MAX_REPLICA)
+        after = _integer(request, "after", minimum=0, maximum=MAX_OFFSET)
+        workload = self._admission.find_workload(request)
+        part, engine = await anyio.to_thread.run_sync(
+            self._read,
+            workload,
+            DEFAULT_LINES if lines is None else lines,
+            replica or 0,
+            after,
+        )
+        return json_response({"lines": part.lines, "next": part.next, "engine": engine})
 
-        return await anyio.to_thread.run_sync(read)
-
-
-def _answer(part: LogPart, engine: str | None) -> web.Response:
-    body = {"lines": part.lines, "next": part.next, "engine": engine}
-    return web.Response(body=orjson.dumps(body), content_type="application/json")
+    def _read(
+        self, workload: StoredWorkload, lines: int, replica: int, after: int | None
+    ) -> tuple[LogPart, str | None]:
+        """Return a part of the log of one of the workload's engines, and the engine's name."""
+        try:
+            choice = self._choose(workload)
+        except EngineError:
+            return LogPart((), 0), None  # No engine can serve the workload, so there is no log.
+        place = choice.log(replica)
+        if place is None:
+            return LogPart((), 0), None
+        engine = choice.engine
+        if not choice.installed:
+            engine = f"{engine} (shared with other workloads)"
+        if after is None:
+            part = read_tail(place.path, lines, start=place.start, secrets=place.secrets)
+        else:
+            part = read_after(place.path, after, lines, start=place.start, secrets=place.secrets)
+        return part, engine
 
 
-def _number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+def _integer(request: web.Request, name: str, *, minimum: int, maximum: int) -> int | None:
+    """Return a parameter of the query as an integer; ``None`` if it is missing.
+
+    Raises:
+        HTTPRefusal: 400 if it is not an integer from *minimum* to *maximum*.
+    """
     given = request.query.get(name)
     if given is None:
-        return default
-    if not (
-        given.isascii() and given.isdigit() and len(given) < 20 and least <= int(given) <= most
-    ):
-        raise Refused(400, f"{name} must be a number from {least} to {most}; got {given[:40]!r}")
+        return None
+    # `int` alone would also accept signs, spaces, underscores and digits of other scripts.
+    is_integer = given.isascii() and given.isdigit() and len(given) < 20
+    if not is_integer or not minimum <= int(given) <= maximum:
+        message = f"{name} must be an integer from {minimum} to {maximum}; got {given[:40]!r}"
+        raise HTTPRefusal(400, message)
     return int(given)

@@ -1,1 +1,1 @@
-"""The data plane: calls to workloads are checked here and answered by their engines."""
+"""The data plane: calls to workloads are checked here and served by their engines."""

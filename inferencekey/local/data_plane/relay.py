@@ -1,7 +1,8 @@
-"""An engine's stream, on its way to the caller: as it comes, in whole events, and true to the end.
+"""Sending an engine's stream on to the caller: as it comes, in whole events.
 
-Half an event is of no use to anybody, so the tail of a read that ends inside one waits for the rest; that is also what
-lets an error be told as an event of its own when the engine dies in the middle of one.
+Half an event is useless to a caller, so the part after the last whole event waits for its rest.
+That is also why the gateway can add an error as an event of its own when the engine dies in the
+middle of an event.
 """
 
 from __future__ import annotations
@@ -9,106 +10,112 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.data_plane.chunked import Passing, WholeEvents
-from inferencekey.local.data_plane.engine_connection import EngineConnection
+from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
 from inferencekey.local.http.errors import error_body
+
+if TYPE_CHECKING:
+    from inferencekey.local.data_plane.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
-# In a JSON text the quotes would be escaped.
+# In the text of an answer the quotes would be escaped.
 _FINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*"|data: ?\[DONE\]\s*\Z')
 
 
 async def relay(
     request: web.Request,
-    answer: aiohttp.ClientResponse,
+    engine_response: aiohttp.ClientResponse,
     *,
     ends_with_done: bool = True,
     ends_with_reason: bool = False,
 ) -> web.StreamResponse:
     """Send the engine's stream to the caller.
 
-    When the engine dies on the way, the caller gets an error event, and then a cut connection: nobody can take half an
-    answer for a whole one.
+    When the engine dies, the caller gets an error event, and then the connection is cut, so that
+    no caller takes half a stream for a whole one.
 
     Args:
-        request: the caller's.
-        answer: the engine's, at its headers.
-        ends_with_done: whether only a stream that ends with ``[DONE]`` or an error is whole; else one whose connection
-            ended as it should is, too.
-        ends_with_reason: whether that other one must have said a ``finish_reason``; of one that is not chunked.
+        request: the caller's request.
+        engine_response: the engine's response; only its headers have been read.
+        ends_with_done: whether a stream is complete only with ``[DONE]`` or an error. Otherwise a
+            stream is also complete when the connection ends as it should.
+        ends_with_reason: whether a stream of the latter kind must also have a ``finish_reason``,
+            if it is not chunked.
     """
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",
+            "X-Accel-Buffering": "no",  # nginx buffers responses unless this header is there
         }
     )
     writer = await response.prepare(request)
-    engine, caller = EngineConnection.of(answer), request.transport
+    direct = _DirectRelay.between(request, response, engine_response)
     broken: bool | None = None
-    events = WholeEvents()
-    if (
-        engine is not None
-        and caller is not None
-        and writer is not None
-        and "Transfer-Encoding" in response.headers
-    ):
-        flow = _Flow(request, caller, engine)
-        broken = await flow.run(writer.drain)
-        events = flow.passing.events if broken is not None else events
+    events = EventBuffer()
+    if direct is not None and writer is not None:
+        broken = await direct.run(writer.drain)
+        if broken is not None:
+            events = direct.chunks.events
     if broken is None:
-        broken = await _read_and_written(
-            answer, response, events, ends_with_reason=ends_with_reason
+        broken = await _relay_through_aiohttp(
+            engine_response, response, events, ends_with_reason=ends_with_reason
         )
-    if not events.complete and not (broken or ends_with_done):
+    if events.complete:
+        return response
+    if broken or ends_with_done:
+        await _end_with_error(request, response)
+    else:
         await response.write(events.rest)
-    elif not events.complete:
-        error = error_body(
-            "the engine died in the middle of its answer", type_="server_error", code="engine_died"
-        )
-        await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
-        if request.transport is not None:
-            # Not abort(): what is written still goes out. What does not is the end of the chunked body.
-            request.transport.close()
     return response
 
 
-async def _read_and_written(
-    answer: aiohttp.ClientResponse,
+async def _end_with_error(request: web.Request, response: web.StreamResponse) -> None:
+    error = error_body(
+        "the engine died in the middle of its response", type_="server_error", code="engine_died"
+    )
+    await response.write(b"data: " + orjson.dumps(error) + b"\n\n")
+    if request.transport is not None:
+        # Not abort(): what was written is still sent. The end of the chunked body is not, so the
+        # caller sees that the stream is incomplete.
+        request.transport.close()
+
+
+async def _relay_through_aiohttp(
+    engine_response: aiohttp.ClientResponse,
     response: web.StreamResponse,
-    events: WholeEvents,
+    events: EventBuffer,
     *,
     ends_with_reason: bool,
 ) -> bool:
-    """Pass on what need not be chunked on both sides; whether the engine's connection broke."""
+    """Relay a stream that is not chunked on both sides; return whether the stream broke."""
     finished = not ends_with_reason
     while True:
         try:
-            part = await answer.content.readany()
+            part = await engine_response.content.readany()
         except (aiohttp.ClientError, OSError):
             return True
         if not part:
             return not (finished or _FINISHED.search(events.rest))
-        if whole := events.feed(part):
+        whole = events.feed(part)
+        if whole:
             finished = finished or _FINISHED.search(whole) is not None
             await response.write(whole)
 
 
-class _Flow:
-    """From the engine's socket to the caller's in one turn of the loop: no task wakes for an event."""
+class _DirectRelay:
+    """Writes to the caller's socket in the callback of a read: no task wakes up for an event."""
 
     def __init__(
         self, request: web.Request, caller: asyncio.Transport, engine: EngineConnection
     ) -> None:
-        self.passing = Passing()
+        self.chunks = ChunkedEvents()
         self._protocol = request.protocol
         self._caller = caller
         self._engine = engine
@@ -116,13 +123,28 @@ class _Flow:
         self._ended = False
         self._wake = asyncio.Event()
 
+    @classmethod
+    def between(
+        cls,
+        request: web.Request,
+        response: web.StreamResponse,
+        engine_response: aiohttp.ClientResponse,
+    ) -> _DirectRelay | None:
+        """Return a relay, if both sides are chunked: then chunks can be sent on as they are."""
+        engine, caller = EngineConnection.of(engine_response), request.transport
+        if engine is None or caller is None or "Transfer-Encoding" not in response.headers:
+            return None
+        return cls(request, caller, engine)
+
     async def run(self, drain: Callable[[], Awaitable[None]]) -> bool | None:
-        """Pass everything on; whether the engine's connection broke. ``None``: it could not be taken over.
+        """Relay everything; return whether the stream broke.
+
+        ``None`` is returned when the connection could not be taken over from aiohttp.
 
         Args:
-            drain: waits until the caller's connection takes more.
+            drain: waits until the caller's connection accepts more.
         """
-        if not self._engine.take(self._read, self._lost):
+        if not self._engine.take_over(self._read, self._lost):
             return None
         try:
             while True:
@@ -131,22 +153,23 @@ class _Flow:
                     return self._broken
                 self._wake.clear()
                 await drain()
-                self._engine.go_on()
+                self._engine.resume()
         finally:
-            self._engine.let_go()
+            # The response is closed after this; a read until then must not reach the caller.
+            self._engine.detach()
 
     def _read(self, data: bytes) -> None:
-        passing = self.passing
-        chunk = passing.feed(data)
+        chunks = self.chunks
+        chunk = chunks.feed(data)
         if chunk and not self._caller.is_closing():
             self._caller.write(chunk)
-        if passing.over:
+        if chunks.ended:
             self._ended = True
             self._wake.set()
-        elif passing.bad:
-            self._lost()
+        elif chunks.malformed:
+            self._lost()  # nothing that follows can be trusted
         elif self._protocol.writing_paused:
-            self._engine.hold()
+            self._engine.pause()
             self._wake.set()
 
     def _lost(self) -> None:

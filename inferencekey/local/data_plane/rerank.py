@@ -1,4 +1,4 @@
-"""Ranking by similarity: the stand-in for a reranker, made of a model that only embeds."""
+"""Ranking by similarity: how a model that only embeds stands in for a reranker."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from collections.abc import Sequence
 from operator import mul
 from typing import Any
 
-__all__ = ["cosine", "ranked"]
+__all__ = ["cosine", "rank"]
 
 Vector = Sequence[float]
 
 
 def cosine(a: Vector, b: Vector) -> float:
-    """Return the cosine of the angle between two vectors of one length, from -1 to 1; 0 if one has no length."""
+    """Return the cosine of the angle between two vectors of one length, from -1 to 1.
+
+    It is 0 if one of them is all zeros.
+    """
     size = math.hypot(*a) * math.hypot(*b)
-    return max(-1.0, min(1.0, sum(map(mul, a, b)) / size)) if size else 0.0
+    if not size:
+        return 0.0
+    product: float = sum(map(mul, a, b))
+    return max(-1.0, min(1.0, product / size))  # rounding may leave a little more than 1
 
 
-def ranked(query: Vector, documents: Sequence[Vector], top_n: int) -> list[dict[str, Any]]:
-    """Return the *top_n* documents nearest to the query, the nearest first, equals in the request's order."""
+def rank(query: Vector, documents: Sequence[Vector], top_n: int) -> list[dict[str, Any]]:
+    """Return the *top_n* documents that are most similar to the query, the most similar first.
+
+    Documents of the same score stay in the order of the request.
+    """
     scores = [cosine(query, document) for document in documents]
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     return [{"index": index, "relevance_score": scores[index]} for index in order[:top_n]]

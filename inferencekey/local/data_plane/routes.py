@@ -1,4 +1,4 @@
-"""The data plane: calls to workloads, checked here, answered by their engines."""
+"""The data plane's routes: calls to workloads, served by their engines."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from inferencekey._core.slugs import canonical_slug
-from inferencekey.local.data_plane.engine_client import Unreached, died
-from inferencekey.local.data_plane.programs import Forward
+from inferencekey.local.data_plane.engine_client import EngineUnreachable, engine_died
+from inferencekey.local.data_plane.programs import ProgramCalls
 from inferencekey.local.data_plane.stand_ins import Checked, StandInCalls, check
-from inferencekey.local.defaults import DATA_BODY_BYTES, HOLD_SECONDS
-from inferencekey.local.engines.choose import RunningEngine
-from inferencekey.local.http.authorisation import Need, authorise
-from inferencekey.local.http.errors import Refused, json_answer
-from inferencekey.local.http.guard import as_json, bearer, read_body
-from inferencekey.local.manager.manager import Lifecycle, NotServing
+from inferencekey.local.defaults import HOLD_SECONDS
+from inferencekey.local.engines.engine import RunningEngine
+from inferencekey.local.http.admission import Admission, no_workload
+from inferencekey.local.http.bodies import parse_object, read_body
+from inferencekey.local.http.errors import HTTPRefusal, json_response
+from inferencekey.local.manager.manager import NotServing, WorkloadManager
 from inferencekey.local.records import StoredWorkload
-from inferencekey.local.store.store import Store
+from inferencekey.local.store import Store
 
 __all__ = ["Gateway"]
 
 ENGINES_TRIED: Final = 4
-"""So many engines in a row may be gone when a call comes to them."""
+"""How many engines may be gone, one after the other, before a call fails."""
 
-_TASKS: Final = {
+_TASK_TYPES: Final = {
     "/v1/chat/completions": ("text2text", "omni"),
     "/v1/completions": ("text2text", "omni"),
     "/v1/embeddings": ("embedding",),
     "/v1/rerank": ("reranker",),
 }
-"""What stand-ins answer, and for which task types."""
+"""The paths that stand-ins serve, and for which task types."""
 
-_ELSEWHERE: Final = {
+_PROGRAMS_ONLY: Final = {
     "/v1/images/generations": "POST",
     "/v1/images/edits": "POST",
     "/v1/images/variations": "POST",
@@ -43,176 +42,9 @@ _ELSEWHERE: Final = {
     "/v1/audio/transcriptions": "POST",
     "/v1/audio/voices": "GET",
 }
-"""The contract's paths that no stand-in can answer."""
+"""The contract's paths that no stand-in can serve, and their methods."""
 
-
-class Gateway:
-    """The data plane's routes.
-
-    Args:
-        store: tokens and workloads.
-        lifecycle: which engine serves a workload.
-        session: to the engines.
-        hold: seconds a call waits for a workload that is still coming up.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        lifecycle: Lifecycle,
-        session: aiohttp.ClientSession,
-        *,
-        hold: float = HOLD_SECONDS,
-    ) -> None:
-        self._store = store
-        self._lifecycle = lifecycle
-        self._stand_ins = StandInCalls(session)
-        self._forward = Forward(session)
-        self._hold = hold
-
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes to add to an application."""
-        base = "/endpoint/{project}/{workload}"
-        return [
-            *(web.post(base + path, self.call) for path in _TASKS),
-            web.get(f"{base}/v1/models", self.models),
-            web.post(f"{base}/forecast", self.elsewhere),
-            web.post(f"{base}/jobs", self.elsewhere),
-            web.route("*", f"{base}/v1/{{rest:.+}}", self.other),
-        ]
-
-    async def call(self, request: web.Request) -> web.StreamResponse:
-        """Answer the paths that every engine may be asked: chat, completions, embeddings, rerank."""
-        workload = self._admit(request)
-        path = _below(request)
-        raw = await read_body(request, DATA_BODY_BYTES)
-        body: dict[str, Any] = as_json(raw)
-
-        def checked() -> Checked:
-            _check_task(workload, _TASKS[path])
-            return check(path, body)
-
-        # Before an engine is started for it. What a program of the user's own takes is not known here.
-        early = checked() if self._lifecycle.stand_in(workload.id) else None
-
-        async def answer(engine: RunningEngine) -> web.StreamResponse:
-            if engine.installed:
-                return await self._forward.answer(request, engine, path, raw, body)
-            return await self._stand_ins.answer(
-                request, engine, path, checked() if early is None else early
-            )
-
-        return await self._lend(workload, answer)
-
-    async def other(self, request: web.Request) -> web.StreamResponse:
-        """Pass any other path below ``/v1`` to the workload's own program; a stand-in knows none of them."""
-        workload = self._admit(request)
-        path = _below(request)
-        if self._lifecycle.stand_in(workload.id):
-            raise _unknown_here(request, workload, path)
-        raw = await read_body(request, DATA_BODY_BYTES)
-
-        async def answer(engine: RunningEngine) -> web.StreamResponse:
-            if not engine.installed:
-                raise _unknown_here(request, workload, path)
-            return await self._forward.answer(request, engine, path, raw)
-
-        return await self._lend(
-            workload, answer, unserved=lambda: _unknown_here(request, workload, path)
-        )
-
-    async def models(self, request: web.Request) -> web.StreamResponse:
-        """``GET /v1/models``: the one that answers."""
-
-        async def answer(engine: RunningEngine) -> web.StreamResponse:
-            model = {"id": engine.model_name, "object": "model", "created": 0, "owned_by": "local"}
-            return json_answer({"object": "list", "data": [model]})
-
-        return await self._lend(self._admit(request), answer)
-
-    async def elsewhere(self, request: web.Request) -> web.StreamResponse:
-        """Answer honestly where no engine of this machine can."""
-        raise _not_implemented(self._admit(request), _below(request))
-
-    def _admit(self, request: web.Request) -> StoredWorkload:
-        """Return the workload of the path, if the key may call it."""
-        project = request.match_info["project"]
-        slug = canonical_slug(request.match_info["workload"])
-        text = bearer(request)
-        token = None if text is None else self._store.token(text)
-        refusal = authorise(token, Need("live", project, workload=slug))
-        if refusal is not None:
-            raise Refused(refusal.status, refusal.message, code=refusal.code)
-        workload = self._store.workload(project, slug)
-        if workload is None:
-            raise _no_workload(slug, project)
-        return workload
-
-    async def _lend(
-        self,
-        workload: StoredWorkload,
-        answer: Callable[[RunningEngine], Awaitable[web.StreamResponse]],
-        unserved: Callable[[], Refused] | None = None,
-    ) -> web.StreamResponse:
-        """Answer with one of the workload's engines, which has the call until the answer is out.
-
-        An engine that is gone before anything was sent to it is nothing that a caller has to know.
-        """
-        gone: list[RunningEngine] = []
-        while len(gone) < ENGINES_TRIED:
-            try:
-                async with self._lifecycle.borrow(workload.id, self._hold, gone) as engine:
-                    try:
-                        return await answer(engine)
-                    except Unreached:
-                        gone.append(engine)
-            except NotServing as error:
-                if error.because == "unserved" and unserved is not None:
-                    raise unserved() from None
-                raise _refused(workload, error) from None
-        raise died()
-
-
-def _below(request: web.Request) -> str:
-    """Return the path below the workload, as it came over the wire."""
-    path = "/" + request.rel_url.raw_path.split("/", 4)[4]
-    if any(step in (".", "..") for step in request.path.split("/")):
-        raise Refused(404, "no such path")  # an engine has paths that are not the callers'
-    return path
-
-
-def _check_task(workload: StoredWorkload, task_types: tuple[str, ...]) -> None:
-    if workload.task_type not in task_types:
-        raise Refused(
-            400,
-            f"the workload {workload.slug!r} is of task type {workload.task_type}; "
-            f"this path is for {', '.join(task_types)}",
-            code="wrong_task_type",
-        )
-
-
-def _unknown_here(request: web.Request, workload: StoredWorkload, path: str) -> Refused:
-    """Return the answer for a path that the stand-ins have none for."""
-    allowed = "POST" if path in _TASKS else "GET" if path == "/v1/models" else _ELSEWHERE.get(path)
-    if allowed is None:
-        return Refused(404, "no such path")
-    if request.method != allowed:
-        return Refused(405, "method not allowed", headers={"Allow": allowed})
-    return _not_implemented(workload, path)
-
-
-def _not_implemented(workload: StoredWorkload, path: str) -> Refused:
-    message = f"the local platform has no engine for {path} (workload {workload.slug!r})"
-    return Refused(501, message, code="not_implemented")
-
-
-def _no_workload(slug: str, project: str) -> Refused:
-    return Refused(
-        404, f"no workload {slug!r} in the project {project!r}", code="workload_not_found"
-    )
-
-
-_CODES: Final = {
+_REFUSAL_CODES: Final = {
     "error": "workload_error",
     "unserved": "workload_error",
     "not_ready": "workload_not_ready",
@@ -220,12 +52,171 @@ _CODES: Final = {
     "not_scheduled": "workload_not_scheduled",
 }
 
+Serve = Callable[[RunningEngine], Awaitable[web.StreamResponse]]
 
-def _refused(workload: StoredWorkload, error: NotServing) -> Refused:
-    if error.because == "deleted":
-        return _no_workload(workload.slug, workload.project)
-    if error.because == "died":
-        return died()
+
+class Gateway:
+    """The data plane's routes.
+
+    Args:
+        store: tokens and workloads.
+        manager: gives the engine for a call.
+        session: to the engines.
+        hold: seconds that a call waits for a workload that is still starting.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        manager: WorkloadManager,
+        session: aiohttp.ClientSession,
+        *,
+        hold: float = HOLD_SECONDS,
+    ) -> None:
+        self._admission = Admission(store)
+        self._manager = manager
+        self._stand_ins = StandInCalls(session)
+        self._programs = ProgramCalls(session)
+        self._hold = hold
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes to add to an application."""
+        base = "/endpoint/{project}/{slug}"
+        return [
+            *(web.post(base + path, self.call) for path in _TASK_TYPES),
+            web.get(f"{base}/v1/models", self.models),
+            web.post(f"{base}/forecast", self.not_implemented),
+            web.post(f"{base}/jobs", self.not_implemented),
+            web.route("*", f"{base}/v1/{{rest:.+}}", self.pass_through),
+        ]
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """Serve a path that stand-ins serve too: chat, completions, embeddings, rerank."""
+        workload = self._admission.admit_call(request)
+        path = _engine_path(request)
+        raw = await read_body(request)
+        body: dict[str, Any] = parse_object(raw)
+        checked: Checked | None = None
+        if self._manager.is_stand_in(workload.id):
+            # Before an engine is started for a call that is wrong. What an installed program
+            # accepts is not known here.
+            checked = _check(workload, path, body)
+
+        async def serve(engine: RunningEngine) -> web.StreamResponse:
+            if engine.installed:
+                return await self._programs.serve(request, engine, path, raw, body)
+            valid = _check(workload, path, body) if checked is None else checked
+            return await self._stand_ins.serve(request, engine, path, valid)
+
+        return await self._with_engine(workload, serve)
+
+    async def pass_through(self, request: web.Request) -> web.StreamResponse:
+        """Pass any other path below ``/v1`` to an installed program; stand-ins serve none."""
+        workload = self._admission.admit_call(request)
+        path = _engine_path(request)
+        if self._manager.is_stand_in(workload.id):
+            raise _not_served_by_stand_ins(request, workload, path)
+        raw = await read_body(request)
+
+        async def serve(engine: RunningEngine) -> web.StreamResponse:
+            if not engine.installed:
+                raise _not_served_by_stand_ins(request, workload, path)
+            return await self._programs.serve(request, engine, path, raw)
+
+        return await self._with_engine(
+            workload, serve, unserved=lambda: _not_served_by_stand_ins(request, workload, path)
+        )
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        """``GET /v1/models``: the model that serves the workload."""
+
+        async def serve(engine: RunningEngine) -> web.StreamResponse:
+            model = {"id": engine.model_name, "object": "model", "created": 0, "owned_by": "local"}
+            return json_response({"object": "list", "data": [model]})
+
+        return await self._with_engine(self._admission.admit_call(request), serve)
+
+    async def not_implemented(self, request: web.Request) -> web.StreamResponse:
+        """Refuse a path of the contract that no engine of this machine can serve."""
+        raise _not_implemented(self._admission.admit_call(request), _engine_path(request))
+
+    async def _with_engine(
+        self,
+        workload: StoredWorkload,
+        serve: Serve,
+        unserved: Callable[[], HTTPRefusal] | None = None,
+    ) -> web.StreamResponse:
+        """Serve a call with one of the workload's engines, which has it until the response is sent.
+
+        When the engine is gone before anything was sent to it, another one is tried.
+
+        Args:
+            workload: whose call.
+            serve: sends the call to an engine.
+            unserved: returns the refusal when no engine on this machine can serve the workload.
+        """
+        gone: list[RunningEngine] = []
+        while len(gone) < ENGINES_TRIED:
+            try:
+                async with self._manager.acquire(workload.id, self._hold, gone) as engine:
+                    try:
+                        return await serve(engine)
+                    except EngineUnreachable:
+                        gone.append(engine)
+            except NotServing as error:
+                if error.reason == "unserved" and unserved is not None:
+                    raise unserved() from None
+                raise _refusal_of(workload, error) from None
+        raise engine_died()
+
+
+def _engine_path(request: web.Request) -> str:
+    """Return the path below the workload, as it came over the wire."""
+    path = "/" + request.rel_url.raw_path.split("/", 4)[4]
+    # An engine that resolves `..` would serve paths that callers have no access to.
+    if any(step in (".", "..") for step in request.path.split("/")):
+        raise HTTPRefusal(404, "no such path")
+    return path
+
+
+def _check(workload: StoredWorkload, path: str, body: dict[str, Any]) -> Checked:
+    task_types = _TASK_TYPES[path]
+    if workload.task_type not in task_types:
+        raise HTTPRefusal(
+            400,
+            f"the workload {workload.slug!r} has the task type {workload.task_type}; "
+            f"this path requires {' or '.join(task_types)}",
+            code="wrong_task_type",
+        )
+    return check(path, body)
+
+
+def _not_served_by_stand_ins(
+    request: web.Request, workload: StoredWorkload, path: str
+) -> HTTPRefusal:
+    if path in _TASK_TYPES:
+        allowed: str | None = "POST"
+    elif path == "/v1/models":
+        allowed = "GET"
+    else:
+        allowed = _PROGRAMS_ONLY.get(path)
+    if allowed is None:
+        return HTTPRefusal(404, "no such path")
+    if request.method != allowed:
+        return HTTPRefusal(405, "method not allowed", headers={"Allow": allowed})
+    return _not_implemented(workload, path)
+
+
+def _not_implemented(workload: StoredWorkload, path: str) -> HTTPRefusal:
+    message = f"the local platform has no engine for {path} (workload {workload.slug!r})"
+    return HTTPRefusal(501, message, code="not_implemented")
+
+
+def _refusal_of(workload: StoredWorkload, error: NotServing) -> HTTPRefusal:
+    if error.reason == "deleted":
+        return no_workload(workload.project, workload.slug)
+    if error.reason == "died":
+        return engine_died()
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    message = f"the workload {workload.slug!r} cannot answer: {error.message}"
-    return Refused(503, message, code=_CODES[error.because], headers=headers)
+    message = f"the workload {workload.slug!r} cannot serve this call: {error.message}"
+    return HTTPRefusal(503, message, code=_REFUSAL_CODES[error.reason], headers=headers)

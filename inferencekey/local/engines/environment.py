@@ -1,4 +1,4 @@
-"""What an engine's process sees of our environment: what makes programs run, nothing that is ours."""
+"""What an engine's process gets of our environment: what programs need, and no credentials."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from inferencekey.config import ENGINE_ENV
+
 __all__ = ["CREDENTIALS", "PASS_VARIABLE", "engine_environment", "program_environment"]
 
-PASS_VARIABLE = "INFERENCEKEY_ENGINE_ENV"  # noqa: S105 - a name
-"""Names, with commas between, of what installed programs get besides: `HF_TOKEN` for gated models."""
+PASS_VARIABLE = ENGINE_ENV.name
+"""More names for installed programs, separated by commas: ``HF_TOKEN`` for gated models."""
 
 NAMES = frozenset(
     {
@@ -29,7 +31,8 @@ NAMES = frozenset(
 )
 PREFIXES = ("LC_", "OMP_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_")
 
-# A program of the user's own finds the user's own models, caches and settings, as when the user starts it.
+# A program that the user installed finds the user's models, caches and settings, as it does when
+# the user starts it.
 PROGRAM_NAMES = NAMES | {
     "HOME",
     "USER",
@@ -49,45 +52,48 @@ PROGRAM_NAMES = NAMES | {
 }
 PROGRAM_PREFIXES = (
     *PREFIXES,
-    *(
-        "HF_",
-        "HUGGINGFACE_HUB_CACHE",
-        "TRANSFORMERS_",
-        "OLLAMA_",
-        "VLLM_",
-        "SGLANG_",
-        "SGL_",
-        "LLAMA_CACHE",
-    ),
-    *(
-        "TORCH",
-        "PYTORCH_",
-        "TRITON_",
-        "NCCL_",
-        "GLOO_",
-        "FLASHINFER_",
-        "MKL_",
-        "OPENBLAS_",
-        "TOKENIZERS_",
-    ),
-    *("ROCM_", "VK_", "ONEAPI_", "ZE_", "SYCL_"),
+    # Programs and their models.
+    "HF_",
+    "HUGGINGFACE_HUB_CACHE",
+    "TRANSFORMERS_",
+    "OLLAMA_",
+    "VLLM_",
+    "SGLANG_",
+    "SGL_",
+    "LLAMA_CACHE",
+    # Libraries that compute.
+    "TORCH",
+    "PYTORCH_",
+    "TRITON_",
+    "NCCL_",
+    "GLOO_",
+    "FLASHINFER_",
+    "MKL_",
+    "OPENBLAS_",
+    "TOKENIZERS_",
+    # Drivers of GPUs.
+    "ROCM_",
+    "VK_",
+    "ONEAPI_",
+    "ZE_",
+    "SYCL_",
 )
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
-# What the name of a credential ends with.
+# A variable whose name ends like this may hold a credential.
 CREDENTIALS = ("_KEY", "_TOKEN", "_TOKEN_PATH", "_SECRET", "_PASSWORD", "_CREDENTIALS", "_AUTH")
 
 
 def engine_environment(
     home: Path, extra: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the whole environment of an engine.
+    """Return the whole environment of an engine of ours.
 
-    Only names known to be needed pass: no credential of the user's shell does, ours or another's.
+    Only names that engines need are passed on, so no credential of the user's shell is.
 
     Args:
-        home: the engine's own folder; what programs keep "at home" and in temporary files goes there.
-        extra: what this engine needs besides; wins over the rest.
-        environ: default `os.environ`.
+        home: the engine's own folder, used for its home and its temporary files.
+        extra: more variables for this engine; they replace others.
+        environ: default: ``os.environ``.
     """
     source = os.environ if environ is None else environ
     kept = {
@@ -104,29 +110,38 @@ def program_environment(
 ) -> dict[str, str]:
     """Return the whole environment of a program that the user installed.
 
-    It gets what the user's own start of it would give it, less every credential: no variable with the name of one, no
-    proxy with a password, and the token that `hf auth login` left is pointed away from. What `INFERENCEKEY_ENGINE_ENV`
-    names passes all the same; `HF_TOKEN` there means the login as well.
+    The program gets what it gets when the user starts it, without credentials: no variable with
+    the name of one, and no proxy with a password. ``HF_TOKEN_PATH`` hides the token that
+    ``hf auth login`` has stored. What ``INFERENCEKEY_ENGINE_ENV`` names is passed on in any case;
+    ``HF_TOKEN`` in it allows the stored token too.
 
     Args:
-        extra: what this program needs besides; wins over the rest.
-        defaults: what it gets where nobody says it.
-        environ: default `os.environ`.
+        extra: more variables for this program; they replace others.
+        defaults: variables for this program that are used only if nothing else sets them.
+        environ: default: ``os.environ``.
     """
     source = os.environ if environ is None else environ
-    asked = {name.strip() for name in source.get(PASS_VARIABLE, "").split(",")}
+    allowed = ENGINE_ENV.read(source)
     kept = {
-        name: value for name, value in source.items() if name in asked or _harmless(name, value)
+        name: value
+        for name, value in source.items()
+        if (name in allowed or _is_harmless(name, value)) and not _is_ours(name)
     }
-    login = {} if "HF_TOKEN" in asked else {"HF_TOKEN_PATH": os.devnull}
-    ours = [name for name in kept if name.upper().startswith("INFERENCEKEY_")]
-    for name in ours:
-        del kept[name]
+    login: dict[str, str] = {}
+    if "HF_TOKEN" not in allowed:
+        # huggingface_hub reads the token of `hf auth login` from this path.
+        login["HF_TOKEN_PATH"] = os.devnull
     return {**(defaults or {}), **login, **kept, **(extra or {})}
 
 
-def _harmless(name: str, value: str) -> bool:
+def _is_ours(name: str) -> bool:
+    return name.upper().startswith("INFERENCEKEY_")
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    # Some programs read `http_proxy`, others `HTTP_PROXY`.
     if name.upper() in PROXIES:
         return "@" not in value
     known = name in PROGRAM_NAMES or name.startswith(PROGRAM_PREFIXES)
-    return known and not name.endswith(CREDENTIALS) and not ("://" in value and "@" in value)
+    url_with_password = "://" in value and "@" in value
+    return known and not name.endswith(CREDENTIALS) and not url_with_password

@@ -1,4 +1,4 @@
-"""Reading an engine's log: bounded, as a person would see it on a terminal, without credentials."""
+"""Reading an engine's log: bounded, as a terminal would show it, without credentials."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Final
 
 from attrs import frozen
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact, redact_hub_tokens
 
 __all__ = ["READ_BYTES", "LogPart", "LogPlace", "clean_line", "read_after", "read_tail"]
 
 READ_BYTES: Final = 256 * 1024
-"""The most that is read at once."""
+"""How much of a log is read at a time, at most."""
 
-LINE_LETTERS: Final = 4000
+LINE_CHARACTERS: Final = 4000
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_HUB_TOKEN: Final = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 @frozen
@@ -30,11 +29,13 @@ class LogPlace:
 
     Attributes:
         path: the file.
-        start: the offset in bytes from which it is this engine's.
+        start: the offset in bytes where the output of this engine begins.
+        secrets: the credentials that this engine may print.
     """
 
     path: Path
     start: int = 0
+    secrets: tuple[str, ...] = ()
 
 
 @frozen
@@ -53,14 +54,16 @@ class LogPart:
 def read_tail(
     path: Path, lines: int, *, start: int = 0, limit: int = READ_BYTES, secrets: Iterable[str] = ()
 ) -> LogPart:
-    """Return the last lines, one that is not ended yet included; its beginning is then what is read on from.
+    """Return the last lines.
+
+    They include a last line that is not finished; :attr:`LogPart.next` is then where it begins.
 
     Args:
-        path: the log; nothing is in one that is not there.
+        path: the log; a file that does not exist has no lines.
         lines: how many, at most.
-        start: the offset that is not gone behind.
-        limit: how many bytes of the end are looked at.
-        secrets: what to leave out besides tokens.
+        start: the offset before which nothing is read.
+        limit: how many bytes at the end of the file are read, at most.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:
@@ -69,13 +72,13 @@ def read_tail(
             file.seek(begin)
             data = file.read(end - begin)
     except OSError:
-        return LogPart((), 0)
+        return LogPart((), 0)  # no engine has written yet
     if begin > start:
-        # The first line is half a line, unless that is all there is.
+        # The data begins in the middle of a line: drop that line, unless it is the only one.
         _, newline, rest = data.partition(b"\n")
         data = rest if newline else data
-    whole, newline, unfinished = data.rpartition(b"\n")
-    found = whole.split(b"\n") if newline else []
+    finished, newline, unfinished = data.rpartition(b"\n")
+    found = finished.split(b"\n") if newline else []
     if unfinished:
         found.append(unfinished)
     return LogPart(tuple(_cleaned(found, secrets))[-lines:], end - len(unfinished))
@@ -84,37 +87,50 @@ def read_tail(
 def read_after(
     path: Path, offset: int, lines: int, *, start: int = 0, secrets: Iterable[str] = ()
 ) -> LogPart:
-    """Return the first finished lines from an offset on, or from *start*, if that is later; from there, too, when the log is
-    shorter than the offset.
+    """Return the first finished lines after an offset.
 
-    What was left over is read from `next` on: a reader who comes often enough misses nothing.
+    Read on from :attr:`LogPart.next`: no line is missed if that is done often enough.
+
+    Args:
+        path: the log; a file that does not exist has no lines.
+        offset: where to begin, in bytes. A log that is shorter was replaced, and is read from
+            *start*.
+        lines: how many, at most.
+        start: the offset before which nothing is read.
+        secrets: what to hide, in addition to tokens.
     """
     try:
         with path.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
-            begin = max(offset, start) if max(offset, start) <= end else min(start, end)
+            begin = max(offset, start)
+            if begin > end:
+                begin = min(start, end)
             file.seek(begin)
             data = file.read(READ_BYTES)
     except OSError:
         return LogPart((), 0)
-    whole, newline, _ = data.rpartition(b"\n")
+    finished, newline, _ = data.rpartition(b"\n")
     if not newline and len(data) == READ_BYTES:
-        whole = data  # a line without end
+        finished = data  # one line that is longer than what is read at a time
     elif not newline:
         return LogPart((), begin)
-    found = whole.split(b"\n")[:lines]
-    # Each took its newline with it, but for the line without end.
+    found = finished.split(b"\n")[:lines]
+    # Each line ends in a newline, except the line that is too long.
     taken = sum(map(len, found)) + (len(found) if newline else 0)
     return LogPart(tuple(_cleaned(found, secrets)), begin + taken)
 
 
 def clean_line(line: str, secrets: Iterable[str] = ()) -> str:
-    """Return a line as a terminal shows it at last: what a `\\r` went over is gone, and so are colours and tokens."""
+    """Return a line as a terminal shows it, without colours and tokens.
+
+    A progress bar prints ``\\r`` and then writes over the line: only the last version is left.
+    """
     line = _ESCAPES.sub("", line.rstrip("\r\n")).rpartition("\r")[2]
-    line = _CONTROL.sub("", line)[:LINE_LETTERS]
-    return _HUB_TOKEN.sub("hf_…", redact(line, secrets))
+    # Redacted last: an escape sequence inside a token would hide the token from the patterns.
+    line = _CONTROL.sub("", line)[:LINE_CHARACTERS]
+    return redact_hub_tokens(redact(line, secrets))
 
 
 def _cleaned(found: Iterable[bytes], secrets: Iterable[str]) -> list[str]:
-    secrets = tuple(secrets)
+    secrets = tuple(secrets)  # it may be an iterator, and is used for each line
     return [clean_line(line.decode(errors="replace"), secrets) for line in found]

@@ -1,1 +1,1 @@
-"""What both planes share: who may call, where the platform listens, and errors in each plane's shape."""
+"""What both planes share: the listening socket, the checks of a request, and error responses."""

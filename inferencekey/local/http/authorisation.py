@@ -1,26 +1,35 @@
-"""What a token may do: one pure function. The order of its refusals is part of the contract."""
+"""What a token may do: one function without I/O.
+
+A request can be wrong in several ways at once. Which refusal it gets, by the order of the checks,
+is part of the platform's contract.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind
+from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.records import Token
 
-__all__ = ["Need", "Refusal", "authorise"]
+__all__ = ["ASSIGNERS", "READERS", "WRITERS", "Need", "authorise"]
+
+READERS: Final = frozenset({"workload:read", "workload:write"})
+WRITERS: Final = frozenset({"workload:write"})
+ASSIGNERS: Final = frozenset({"assignment:write"})
 
 
 @attrs.frozen
 class Need:
-    """What a route asks of a token.
+    """What a route needs a token to have.
 
     Args:
-        plane: ``"sdk"`` (control) or ``"live"`` (data): the kind of token it takes.
-        project: the project of the path or of the workload named in it.
-        scopes: any one of these is enough; control plane only.
-        workload: the canonical slug; data plane only.
+        plane: the kind of token: ``"sdk"`` (control plane) or ``"live"`` (data plane).
+        project: the project that the request is about.
+        scopes: the token must have one of these; control plane only.
+        workload: the canonical slug of the workload that is called; data plane only.
     """
 
     plane: TokenKind
@@ -29,53 +38,43 @@ class Need:
     workload: str = ""
 
 
-@attrs.frozen
-class Refusal:
-    """Why a request may not pass: status, the contract's code, and a line for people."""
-
-    status: Literal[401, 403]
-    code: str
-    message: str
-
-
-def authorise(token: Token | None, need: Need) -> Refusal | None:
-    """Say why *token* may not do what *need* asks; ``None`` when it may.
+def authorise(token: Token | None, need: Need) -> HTTPRefusal | None:
+    """Return why the token is not enough for the route; ``None`` if it is enough.
 
     Args:
-        token: the token presented, as stored; ``None`` when it is missing, unknown or not a token at all.
-        need: what the route asks.
+        token: the stored token; ``None`` if the request has none, or an unknown one.
+        need: what the route needs.
     """
+    # An unknown token and a revoked one get the same response, which so reveals nothing.
     if token is None or token.revoked_at is not None:
-        return Refusal(401, "invalid_token", _MISSING[need.plane])
+        return HTTPRefusal(401, _MISSING[need.plane], code="invalid_token")
     if token.kind != need.plane:
-        return Refusal(403, "wrong_credential_type", _WRONG_KIND[need.plane])
+        return HTTPRefusal(403, _WRONG_KIND[need.plane], code="wrong_credential_type")
     if token.kind == "sdk":
         return _authorise_sdk(token, need)
     return _authorise_live(token, need)
 
 
-def _authorise_sdk(token: Token, need: Need) -> Refusal | None:
+def _authorise_sdk(token: Token, need: Need) -> HTTPRefusal | None:
     if token.project != need.project:
-        return Refusal(
-            403, "project_scope_mismatch", f"this token is not for the project {need.project!r}"
-        )
+        message = f"this token is not for the project {need.project!r}"
+        return HTTPRefusal(403, message, code="project_scope_mismatch")
     if need.scopes.isdisjoint(token.scopes):
         wanted = " or ".join(sorted(need.scopes))
-        return Refusal(403, "scope_insufficient", f"this token lacks the scope {wanted}")
+        message = f"this token lacks the scope {wanted}"
+        return HTTPRefusal(403, message, code="scope_insufficient")
     return None
 
 
-def _authorise_live(token: Token, need: Need) -> Refusal | None:
+def _authorise_live(token: Token, need: Need) -> HTTPRefusal | None:
     project = f"{need.project}/"
     granted = [grant.removeprefix(project) for grant in token.grants if grant.startswith(project)]
     if not granted:
-        return Refusal(
-            403, "project_scope_mismatch", f"this key is not for the project {need.project!r}"
-        )
+        message = f"this key is not for the project {need.project!r}"
+        return HTTPRefusal(403, message, code="project_scope_mismatch")
     if "*" not in granted and need.workload not in granted:
-        return Refusal(
-            403, "scope_insufficient", f"this key is not granted the workload {need.workload!r}"
-        )
+        message = f"this key has no grant for the workload {need.workload!r}"
+        return HTTPRefusal(403, message, code="scope_insufficient")
     return None
 
 

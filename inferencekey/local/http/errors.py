@@ -1,4 +1,4 @@
-"""How each plane says no, and how a refusal travels from where it is decided to where it is sent."""
+"""Refusing a request: one exception, and its response in the format of each plane."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-__all__ = ["RETRY_AFTER", "Refused", "error_body", "is_data_plane", "json_answer"]
+__all__ = ["RETRY_AFTER", "HTTPRefusal", "error_body", "is_data_plane", "json_response"]
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
-"""For what is over in a moment."""
+"""Headers of a refusal whose reason passes in a few seconds."""
 
 _TYPES: Final = {
     400: "invalid_request_error",
@@ -25,14 +25,16 @@ _TYPES: Final = {
 }
 
 
-class Refused(Exception):
-    """A request that gets an error as its answer.
+class HTTPRefusal(Exception):
+    """A request is refused. Handlers raise it; the guard turns it into the response.
 
     Args:
-        status: the answer's status.
+        status: the HTTP status of the response.
         message: one line for people.
-        code: the machine's word; on the control plane it is sent with a 403 only, as `error`, the message beside it.
-        headers: such as ``Retry-After``.
+        code: a fixed string for programs. The control plane sends it with status 403 only, as
+            ``error``, and the message beside it.
+        headers: further headers of the response, such as ``Retry-After``.
+        type_: the ``type`` of the error in OpenAI's format; default: the usual one of the status.
     """
 
     def __init__(
@@ -49,30 +51,34 @@ class Refused(Exception):
         self.message = message
         self.code = code
         self.type = type_ or _TYPES.get(status, "server_error")
-        self.headers = {"WWW-Authenticate": "Bearer"} if status == 401 else headers or {}
+        self.headers = headers or {}
+        if status == 401:
+            # RFC 9110, section 15.5.2: a 401 must name how to authenticate.
+            self.headers = {"WWW-Authenticate": "Bearer"}
 
     def response(self, path: str) -> web.Response:
-        """Return the answer in the shape of the plane that *path* is on."""
+        """Return the response, in the format of the plane that *path* belongs to."""
+        return web.json_response(self._body(path), status=self.status, headers=self.headers)
+
+    def _body(self, path: str) -> dict[str, Any]:
         if is_data_plane(path):
-            body = error_body(self.message, type_=self.type, code=self.code or None)
-        else:
-            denied = self.status == 403 and self.code
-            body = (
-                {"error": self.code, "message": self.message} if denied else {"error": self.message}
-            )
-        return web.json_response(body, status=self.status, headers=self.headers)
+            return error_body(self.message, type_=self.type, code=self.code or None)
+        if self.status == 403 and self.code:
+            return {"error": self.code, "message": self.message}
+        return {"error": self.message}
 
 
 def error_body(message: str, *, type_: str, code: str | None) -> dict[str, Any]:
-    """Return an error in OpenAI's shape."""
+    """Return the body of an error in OpenAI's format."""
     return {"error": {"message": message, "type": type_, "code": code}}
 
 
 def is_data_plane(path: str) -> bool:
-    """Whether errors on this path have OpenAI's shape; everything else is the control plane's."""
+    """Whether the path is on the data plane; every other path counts as the control plane."""
     return path.startswith("/endpoint/")
 
 
-def json_answer(value: Any, *, status: int = 200) -> web.Response:
-    """Return a JSON answer."""
+def json_response(value: Any, *, status: int = 200) -> web.Response:
+    """Return a response with a JSON body."""
+    # `web.json_response` takes a dumper that returns `str`; orjson gives the bytes that are sent.
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

@@ -1,44 +1,50 @@
-"""What every request passes through: who may call at all, request ids, the log, and errors in the plane's shape."""
+"""The middleware around every request: host check, request id, log line, error response."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
-from contextvars import ContextVar
-from typing import Final, cast
+from typing import Final
 
 import anyio
 import attrs
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from inferencekey.config import redact, redact_token
-from inferencekey.local.http.errors import Refused
+from inferencekey.credentials import redact, redact_token
+from inferencekey.local.http.admission import bearer_token
+from inferencekey.local.http.errors import HTTPRefusal
 from inferencekey.local.http.hosts import HostRules
 
-__all__ = ["Guard", "as_json", "bearer", "read_body", "read_json", "stamp"]
+__all__ = ["Guard", "add_request_id"]
+
+_CLIENT_CLOSED: Final = 499
+"""Logged if the caller disconnected before the response. nginx uses the same number."""
 
 
 @attrs.define
-class _Current:
-    """The request that a task answers."""
+class _CurrentRequest:
+    """The request that the current task handles.
+
+    Args:
+        id: its id, which is logged and sent as ``x-request-id``.
+        started: whether the head of the response has been sent.
+    """
 
     id: str
     started: bool = False
 
 
-# Not in the request itself: versions of aiohttp differ in what may be a key there.
-_current: ContextVar[_Current] = ContextVar("request")
+_CURRENT: Final = web.RequestKey("current", _CurrentRequest)
 
 
 class Guard:
-    """The middleware, and the count of those who are inside.
+    """The middleware of the platform, and the number of requests that it handles now.
 
     Args:
-        rules: where requests may come from.
-        log: gets one line per request and the tracebacks of what should not have happened.
+        rules: the hosts and origins that requests may have.
+        log: gets one line for each request, and the traceback of each unexpected error.
     """
 
     def __init__(self, rules: HostRules, log: logging.Logger) -> None:
@@ -47,27 +53,28 @@ class Guard:
         self._inside = 0
         self._left = anyio.Event()
 
-    async def empty(self) -> None:
-        """Wait until no request is being answered."""
+    async def wait_until_idle(self) -> None:
+        """Wait until no request is in progress."""
         while self._inside:
             await self._left.wait()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let one request through, or not."""
-        current = _Current(f"req_{secrets.token_hex(12)}")
-        _current.set(current)
+        """Handle one request."""
+        current = _CurrentRequest(f"req_{secrets.token_hex(12)}")
+        request[_CURRENT] = current
         began = time.monotonic()
-        status = 499  # nobody was there to take an answer, unless one is made
+        status = _CLIENT_CLOSED
         self._inside += 1
         try:
-            response = await self._answer(request, handler, current)
+            response = await self._respond(request, handler, current)
             status = response.status
             return response
         finally:
             self._inside -= 1
             self._left.set()
             self._left = anyio.Event()
+            token = bearer_token(request)
             self._log.info(
                 "%s %s %d %.1f ms %s %s",
                 request.method,
@@ -75,93 +82,51 @@ class Guard:
                 status,
                 (time.monotonic() - began) * 1000,
                 current.id,
-                redact_token(token) if (token := bearer(request)) else "-",
+                "-" if token is None else redact_token(token),
             )
 
-    async def _answer(
-        self, request: web.Request, handler: Handler, current: _Current
+    async def _respond(
+        self, request: web.Request, handler: Handler, current: _CurrentRequest
     ) -> web.StreamResponse:
-        refused = self._rules.refusal(request.headers)
-        if refused is not None:
-            return Refused(403, refused).response(request.path)
+        reason = self._rules.reason_to_refuse(request.headers)
+        if reason is not None:
+            return HTTPRefusal(403, reason).response(request.path)
         try:
             return await handler(request)
-        except Refused as error:
-            return error.response(request.path)
+        except HTTPRefusal as refusal:
+            return refusal.response(request.path)
         except web.HTTPException as error:
-            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return Refused(
-                error.status, _PLAIN.get(error.status, error.reason), headers=headers
-            ).response(request.path)
+            return _refusal_of(error).response(request.path)
         except ConnectionError:
-            raise  # the caller is gone
+            raise  # The caller disconnected, so there is nobody to respond to.
         except Exception:
             self._log.exception(
                 "unexpected, in %s %s %s", request.method, redact(request.path), current.id
             )
             if current.started:
-                # Half an answer is out. A cut connection is the only way left to say that the rest will not come.
+                # The status has been sent already. Closing the connection is the only way left to
+                # tell the caller that the body is incomplete.
                 if request.transport is not None:
                     request.transport.close()
                 raise
-            message = f"internal error; the platform's log says more, under {current.id}"
-            return Refused(500, message).response(request.path)
+            message = f"internal error; see the platform's log for the request {current.id}"
+            return HTTPRefusal(500, message).response(request.path)
 
 
-_PLAIN: Final = {404: "no such path", 405: "method not allowed"}
+_MESSAGES: Final = {404: "no such path", 405: "method not allowed"}
 
 
-async def stamp(_: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id on its answer: a signal handler for ``Application.on_response_prepare``."""
-    current = _current.get(None)
+def _refusal_of(error: web.HTTPException) -> HTTPRefusal:
+    """Convert an error of aiohttp's router, such as 404 or 405."""
+    headers: dict[str, str] = {}
+    if "Allow" in error.headers:
+        headers["Allow"] = error.headers["Allow"]
+    return HTTPRefusal(error.status, _MESSAGES.get(error.status, error.reason), headers=headers)
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Set the header ``x-request-id``; a handler of ``Application.on_response_prepare``."""
+    current = request.get(_CURRENT)
     if current is not None:
         current.started = True
         response.headers["x-request-id"] = current.id
-
-
-def bearer(request: web.Request) -> str | None:
-    """Return the token of ``Authorization: Bearer …``; ``None`` without one."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """Return the request's body.
-
-    Raises:
-        Refused: 413 when it is longer than *limit* bytes.
-    """
-    refusal = Refused(413, f"the body is longer than {limit} bytes")
-    if request.content_length is not None and request.content_length > limit:
-        raise refusal
-    body = bytearray()
-    # Counted as it comes: a chunked or compressed body does not say how long it will be.
-    async for part in request.content.iter_any():
-        body += part
-        if len(body) > limit:
-            raise refusal
-    return bytes(body)
-
-
-async def read_json(request: web.Request, limit: int) -> dict[str, object]:
-    """Return the request's body as a JSON object.
-
-    Raises:
-        Refused: 413 when it is too long, 400 when it is not a JSON object in UTF-8.
-    """
-    return as_json(await read_body(request, limit))
-
-
-def as_json(body: bytes) -> dict[str, object]:
-    """Return a body as a JSON object.
-
-    Raises:
-        Refused: 400 when it is not one, in UTF-8.
-    """
-    try:
-        value: object = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}", code="invalid_json") from None
-    if not isinstance(value, dict):
-        raise Refused(400, "the body must be a JSON object", code="invalid_json")
-    return cast("dict[str, object]", value)

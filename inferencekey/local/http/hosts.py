@@ -1,8 +1,9 @@
-"""Which requests come from where they should: the rules against DNS rebinding and cross-site requests.
+"""Which requests are served: the rules against DNS rebinding and cross-site requests.
 
-A web page can make its visitor's browser send requests to this machine. Under a name of its own that it points at
-127.0.0.1, it could even read the answers. So the ``Host`` must be one that only this machine has, and a browser's
-``Origin`` must be the platform itself.
+A web page can make its visitor's browser send requests to this machine. If the page's own domain
+name resolves to 127.0.0.1 (DNS rebinding), the page can read the responses as well. Therefore the
+header ``Host`` must be a name or address of this machine, and the header ``Origin``, which
+browsers send, must be the platform's own.
 """
 
 from __future__ import annotations
@@ -20,31 +21,32 @@ __all__ = ["HostRules", "is_wildcard"]
 
 @attrs.frozen
 class HostRules:
-    """What a request may say about where it goes.
+    """The hosts and origins that requests may have.
 
     Args:
-        host: what the platform was told to listen on.
-        machine: this machine's own name; it counts when *host* is a wildcard.
+        host: the host that the platform listens on.
+        machine: this machine's name, which is allowed if *host* is a wildcard.
     """
 
     host: str
     machine: str
 
-    def refusal(self, headers: Mapping[str, str]) -> str | None:
-        """Return why these headers are refused; ``None`` when they are not."""
+    def reason_to_refuse(self, headers: Mapping[str, str]) -> str | None:
+        """Return why a request with these headers is refused; ``None`` if it is not."""
         authority = headers.get("Host", "")
         if not self.allows(authority):
             return f"the host {authority!r} is not served here"
         origin = headers.get("Origin")
-        if origin is not None and not _same(origin, authority):
+        if origin is not None and not _is_same_origin(origin, authority):
             return f"requests from pages of the origin {origin!r} are refused"
+        # Browsers send this header with requests that have no `Origin`, such as images.
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return "requests from pages of other sites are refused"
         return None
 
     def allows(self, authority: str) -> bool:
-        """Whether ``Host: authority`` names this platform."""
-        name = _name(authority)
+        """Whether the header ``Host: authority`` names this platform."""
+        name = _hostname(authority)
         if name is None:
             return False
         if is_loopback(name) or name == self.host.lower():
@@ -53,7 +55,7 @@ class HostRules:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether listening on *host* means every address of this machine."""
+    """Whether a socket that listens on *host* listens on every address of this machine."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -68,17 +70,18 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _name(authority: str) -> str | None:
-    """Return the host of ``host[:port]`` in lower case; ``None`` when it is not of that form."""
+def _hostname(authority: str) -> str | None:
+    """Return the host of ``host[:port]`` in lower case; ``None`` if it has another form."""
+    # `urlsplit` would accept these, and return only a part as the host.
     if any(c in authority for c in "/@?#\\ "):
         return None
     try:
         parts = urlsplit(f"//{authority}")
-        _ = parts.port
+        _ = parts.port  # Reading the attribute checks the port.
     except ValueError:
         return None
     return parts.hostname
 
 
-def _same(origin: str, authority: str) -> bool:
+def _is_same_origin(origin: str, authority: str) -> bool:
     return origin.lower() in (f"http://{authority.lower()}", f"https://{authority.lower()}")

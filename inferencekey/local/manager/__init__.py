@@ -1,4 +1,5 @@
-"""How many engines a workload has, and how it gets there: what the platform's manager does.
+"""How many engines each workload has, and how they start and stop.
 
-``policy`` and ``desired`` decide, ``replica`` runs one engine, ``workload`` brings the one in line with the other.
+``policy`` and ``decide`` say how many engines there must be; ``replica`` runs one engine;
+``workload`` starts and stops replicas until the numbers agree.
 """

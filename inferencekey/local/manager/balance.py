@@ -8,12 +8,14 @@ __all__ = ["least_busy"]
 
 
 def least_busy(outstanding: Sequence[int], turn: int) -> int:
-    """Return the position of the engine with the fewest calls; of several such, the first from *turn* on, around.
+    """Return the index of the engine with the fewest calls.
+
+    Of several such engines it is the first from *turn* on, going around.
 
     Args:
-        outstanding: the calls of each engine; at least one engine.
-        turn: where to begin to look.
+        outstanding: the number of calls of each engine; at least one engine.
+        turn: the index where the search begins.
     """
     count = len(outstanding)
-    first = turn % count
-    return min(((first + step) % count for step in range(count)), key=outstanding.__getitem__)
+    order = [(turn + step) % count for step in range(count)]
+    return min(order, key=outstanding.__getitem__)

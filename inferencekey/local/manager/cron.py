@@ -1,4 +1,4 @@
-"""When a cron expression fires. In UTC, whatever the machine's zone is: a schedule means the same everywhere."""
+"""When a cron expression fires. Always in UTC: a schedule is the same on every machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ __all__ = ["LONGEST", "check_schedule", "last_fire", "next_fire"]
 
 
 def check_schedule(fields: Mapping[str, Any]) -> None:
-    """Check that the cron expression of a checked policy, where there is one, can be evaluated.
+    """Check that the cron expression of a policy can be evaluated, if the policy has one.
+
+    Args:
+        fields: a workload's fields; the policy itself was checked before.
 
     Raises:
-        ValidationError: it cannot, or never fires; the message says which.
+        ValidationError: the expression cannot be evaluated, or never fires.
     """
     config: Mapping[str, Any] = fields.get("execution_policy_config") or {}
     expression = config.get("cron")
@@ -32,19 +35,21 @@ def check_schedule(fields: Mapping[str, Any]) -> None:
         fires = next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
         raise ValidationError(
-            f"execution_policy_config.cron cannot be evaluated ({str(error).lower()}); got {expression!r}"
+            f"execution_policy_config.cron cannot be evaluated ({str(error).lower()});"
+            f" got {expression!r}"
         ) from None
     if fires is None:
         raise ValidationError(f"execution_policy_config.cron never fires; got {expression!r}")
 
 
 def next_fire(expression: str, now: datetime) -> datetime | None:
-    """Return the first fire after *now*; ``None`` when there is none."""
+    """Return when it fires first after *now*; ``None`` when it never does."""
     return _first(expression, now, reverse=False)
 
 
 def last_fire(expression: str, now: datetime) -> datetime | None:
-    """Return the last fire until *now*, this moment included; ``None`` when there was none."""
+    """Return when it fired last, *now* included; ``None`` when it never did."""
+    # cronsim excludes the moment that it begins with, and counts in whole seconds.
     return _first(expression, now.replace(microsecond=0) + timedelta(seconds=1), reverse=True)
 
 
@@ -52,4 +57,4 @@ def _first(expression: str, now: datetime, *, reverse: bool) -> datetime | None:
     try:
         return next(CronSim(expression, now.astimezone(UTC), reverse=reverse), None)
     except CronSimError:
-        return None  # stored before it was checked like this
+        return None  # stored by a version that checked less

@@ -1,6 +1,6 @@
-"""From a policy, the time and the load to how many engines there are to be.
+"""From a policy, the time and the load to the number of engines that there must be.
 
-Pure: what there is to know is an argument.
+Pure: everything that a decision depends on is an argument.
 """
 
 from __future__ import annotations
@@ -13,33 +13,39 @@ import attrs
 
 from inferencekey._core.control.windows import window_next_change, window_open
 from inferencekey.local.manager.cron import last_fire, next_fire
-from inferencekey.local.manager.policy import Always, AtTimes, InWindow, Policy, WithLoad
-from inferencekey.local.manager.scaling import Scaling, needed, scale
+from inferencekey.local.manager.policy import (
+    Autoscaling,
+    Fixed,
+    Policy,
+    ScheduledCron,
+    ScheduledWindow,
+)
+from inferencekey.local.manager.scaling import Scaling, replicas_needed, scale
 
 __all__ = [
     "CRON_IDLE_SECONDS",
-    "LONGEST_LOOK_SECONDS",
+    "MAX_RECHECK_SECONDS",
     "Closed",
     "Desired",
-    "Seen",
-    "desire",
-    "pressure",
+    "Observation",
+    "decide",
+    "load_level",
 ]
 
 CRON_IDLE_SECONDS: Final = 300.0
-"""How long an engine that a cron expression started is kept after the fire, and after the last call."""
+"""How long an engine that a cron expression started is kept after it fired, or the last call."""
 
-LONGEST_LOOK_SECONDS: Final = 60.0
-"""The time of day may jump, a machine may sleep: a schedule is looked at again at least this often."""
+MAX_RECHECK_SECONDS: Final = 60.0
+"""A schedule is evaluated at least this often: the time of day may jump, a machine may sleep."""
 
 
 @attrs.frozen
 class Closed:
-    """A schedule says that nothing runs now.
+    """No engine runs now, because the schedule says so.
 
     Args:
         message: one line for people.
-        opens: when something will; ``None``: never.
+        opens: when an engine will run; ``None``: never.
     """
 
     message: str
@@ -47,15 +53,16 @@ class Closed:
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
-    """What there is to know about a workload.
+class Observation:
+    """The facts about a workload that a decision depends on.
 
     Args:
         now: the time of day, aware.
         monotonic: seconds of the monotonic clock.
         load: calls in progress or waiting.
-        quiet_since: when the last call ended, in seconds of the monotonic clock; ``None`` when there was none yet.
-        slots: calls that one engine computes at once; ``None``: not known yet.
+        quiet_since: when the last call ended, in seconds of the monotonic clock; ``None`` when
+            there was no call yet.
+        slots: calls that one engine computes at the same time; ``None``: not known yet.
     """
 
     now: datetime
@@ -67,88 +74,101 @@ class Seen:
 
 @attrs.frozen(kw_only=True)
 class Desired:
-    """How many engines there are to be.
+    """How many engines there must be.
 
     Args:
-        replicas: so many.
-        closed: why none, where a schedule says so.
-        look: seconds until it may be another number though nothing happens; ``None``: never.
+        replicas: the number.
+        closed: why it is none, if the schedule says so.
+        recheck: seconds after which the number may change although nothing happens; ``None``:
+            never.
         scaling: what the next decision begins with.
     """
 
     replicas: int
     closed: Closed | None = None
-    look: float | None = None
+    recheck: float | None = None
     scaling: Scaling = attrs.field(factory=Scaling)
 
 
-def desire(policy: Policy, seen: Seen, before: Desired) -> Desired:
-    """Decide how many engines there are to be.
+def decide(policy: Policy, seen: Observation, before: Desired) -> Desired:
+    """Decide how many engines there must be.
 
     Args:
-        policy: the workload's.
-        seen: what there is to know.
+        policy: the workload's policy.
+        seen: the facts.
         before: the last decision.
     """
     match policy:
-        case Always(replicas):
+        case Fixed(replicas):
             return Desired(replicas=replicas)
-        case InWindow():
-            return _in_window(policy, seen)
-        case AtTimes():
-            return _at_times(policy, seen, before)
-        case WithLoad(low, high):
-            need = needed(seen.load, seen.slots)
-            scaling, look = scale(before.scaling, need, low, high, seen.monotonic, seen.quiet_since)
-            return Desired(replicas=scaling.wanted, look=look, scaling=scaling)
+        case ScheduledWindow():
+            return _decide_window(policy, seen)
+        case ScheduledCron():
+            return _decide_cron(policy, seen, before)
+        case Autoscaling(low, high):
+            needed = replicas_needed(seen.load, seen.slots)
+            scaling, recheck = scale(
+                before.scaling, needed, low, high, seen.monotonic, seen.quiet_since
+            )
+            return Desired(replicas=scaling.wanted, recheck=recheck, scaling=scaling)
 
 
-def pressure(policy: Policy, load: int, slots: int | None) -> int:
-    """Return a number that changes whenever a change of the load may be one of the decision."""
+def load_level(policy: Policy, load: int, slots: int | None) -> int:
+    """Return the part of the load that the decision depends on.
+
+    As long as it does not change, a change of the load cannot change the decision.
+    """
     match policy:
-        case WithLoad():
-            return needed(load, slots)
-        case AtTimes():
+        case Autoscaling():
+            return replicas_needed(load, slots)
+        case ScheduledCron():
             return min(load, 1)
         case _:
             return 0
 
 
-def _in_window(policy: InWindow, seen: Seen) -> Desired:
+def _decide_window(policy: ScheduledWindow, seen: Observation) -> Desired:
     change = window_next_change(policy.window, seen.now)
-    look = _look(change, seen.now)
+    recheck = _seconds_until(change, seen.now)
     if window_open(policy.window, seen.now):
-        return Desired(replicas=1, look=look)
-    message = f"outside its window ({policy.text}); starts {_words(change, policy.window.zone)}"
-    return Desired(replicas=0, closed=Closed(message, change), look=look)
+        return Desired(replicas=1, recheck=recheck)
+    starts = _local_time(change, policy.window.zone)
+    message = f"outside its window ({policy.text}); starts {starts}"
+    return Desired(replicas=0, closed=Closed(message, change), recheck=recheck)
 
 
-def _at_times(policy: AtTimes, seen: Seen, before: Desired) -> Desired:
+def _decide_cron(policy: ScheduledCron, seen: Observation, before: Desired) -> Desired:
     fired = last_fire(policy.cron, seen.now)
-    left = 0.0 if fired is None else CRON_IDLE_SECONDS - (seen.now - fired).total_seconds()
+    left = 0.0
+    if fired is not None:
+        left = CRON_IDLE_SECONDS - (seen.now - fired).total_seconds()
+    # Calls keep a running engine; they do not start one.
     if before.replicas:
         if seen.load:
             return Desired(replicas=1)
         if seen.quiet_since is not None:
             left = max(left, seen.quiet_since + CRON_IDLE_SECONDS - seen.monotonic)
     if left > 0:
-        return Desired(replicas=1, look=min(left, LONGEST_LOOK_SECONDS))
+        return Desired(replicas=1, recheck=min(left, MAX_RECHECK_SECONDS))
     fires = next_fire(policy.cron, seen.now)
     if fires is None:
-        return Desired(
-            replicas=0, closed=Closed(f"its schedule ({policy.cron}) never starts it", None)
-        )
-    message = f"between two starts of its schedule ({policy.cron}); starts {_words(fires, 'UTC')}"
-    return Desired(replicas=0, closed=Closed(message, fires), look=_look(fires, seen.now))
+        closed = Closed(f"its schedule ({policy.cron}) never starts it", None)
+        return Desired(replicas=0, closed=closed)
+    starts = _local_time(fires, "UTC")
+    message = f"between two starts of its schedule ({policy.cron}); starts {starts}"
+    return Desired(
+        replicas=0, closed=Closed(message, fires), recheck=_seconds_until(fires, seen.now)
+    )
 
 
-def _look(at: datetime, now: datetime) -> float:
-    return min(max((at - now).total_seconds(), 0.0), LONGEST_LOOK_SECONDS)
+def _seconds_until(moment: datetime, now: datetime) -> float:
+    return min(max((moment - now).total_seconds(), 0.0), MAX_RECHECK_SECONDS)
 
 
-def _words(at: datetime, zone: str) -> str:
+def _local_time(moment: datetime, zone: str) -> str:
     try:
-        where: tzinfo = zoneinfo.ZoneInfo(zone)
+        local: tzinfo = zoneinfo.ZoneInfo(zone)
+    # A container may have no time zones; the message then has the time in UTC.
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        where, zone = UTC, "UTC"
-    return f"{at.astimezone(where):%a %Y-%m-%d %H:%M} {zone}"
+        local, zone = UTC, "UTC"
+    return f"{moment.astimezone(local):%a %Y-%m-%d %H:%M} {zone}"

@@ -1,4 +1,4 @@
-"""A workload's way: the stages so far, and a bell for those who watch."""
+"""The readiness events of one workload: those so far, and those to come."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ import attrs
 from inferencekey.local.clock import Clock
 from inferencekey.models import Phase
 
-__all__ = ["Headline", "Stage", "Stages"]
+__all__ = ["ReadinessEvent", "ReadinessEvents", "Status"]
 
-KEPT_STAGES: Final = 512
+KEPT_EVENTS: Final = 512
 
 
 @attrs.frozen
-class Headline:
-    """What there is to say about a workload now."""
+class Status:
+    """What a workload does now.
+
+    Args:
+        phase: the contract's word.
+        message: one line for people.
+        step: a finer position within the phase.
+    """
 
     phase: Phase
     message: str
@@ -26,17 +32,30 @@ class Headline:
 
 
 @attrs.frozen
-class Stage:
-    """One readiness event. ``elapsed_ms`` counts from when the workload was last launched."""
+class ReadinessEvent:
+    """A status at a moment, as the control plane sends it.
 
-    phase: Phase
-    message: str
+    Args:
+        status: what the workload does.
+        elapsed_ms: milliseconds since the workload was last launched.
+    """
+
+    status: Status
     elapsed_ms: int
-    step: str | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The contract's word."""
+        return self.status.phase
+
+    @property
+    def message(self) -> str:
+        """One line for people."""
+        return self.status.message
 
     @property
     def final(self) -> bool:
-        """Whether nothing follows unless something happens."""
+        """Whether no event follows unless something happens."""
         return self.phase in (Phase.READY, Phase.ERROR)
 
     def to_wire(self) -> dict[str, Any]:
@@ -46,76 +65,81 @@ class Stage:
             "message": self.message,
             "elapsed_ms": self.elapsed_ms,
         }
-        return wire if self.step is None else {**wire, "step": self.step}
+        if self.status.step is not None:
+            wire["step"] = self.status.step
+        return wire
 
 
-class Stages:
-    """The stages of one workload.
+class ReadinessEvents:
+    """The readiness events of one workload.
 
     Args:
-        clock: counts ``elapsed_ms``.
+        clock: measures ``elapsed_ms``.
+        status: the first status.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, status: Status) -> None:
         self._clock = clock
         self._began = clock.monotonic()
-        self._stages: list[Stage] = []
+        self._events = [ReadinessEvent(status, 0)]
         self._dropped = 0
-        self._headline: Headline | None = None
-        self._rung = anyio.Event()
+        self._changed = anyio.Event()
 
     @property
-    def current(self) -> Stage:
-        """Where the workload is."""
-        return self._stages[-1]
+    def current(self) -> ReadinessEvent:
+        """The last event."""
+        return self._events[-1]
 
-    def begin(self) -> None:
-        """Count from now on: the workload is launched."""
+    def restart_clock(self) -> None:
+        """Measure ``elapsed_ms`` from now on, because the workload is launched."""
         self._began = self._clock.monotonic()
 
-    def enter(self, headline: Headline) -> None:
-        """Add a stage, unless it says what the last one said."""
-        if headline == self._headline:
+    def add(self, status: Status) -> None:
+        """Add an event, unless the last one has the same status."""
+        if status == self.current.status:
             return
-        self._headline = headline
-        elapsed = round((self._clock.monotonic() - self._began) * 1000)
-        self._stages.append(Stage(headline.phase, headline.message, elapsed, headline.step))
-        if len(self._stages) > 2 * KEPT_STAGES:
-            self._dropped += KEPT_STAGES
-            del self._stages[:KEPT_STAGES]
-        self.ring()
+        elapsed_ms = round((self._clock.monotonic() - self._began) * 1000)
+        self._events.append(ReadinessEvent(status, elapsed_ms))
+        # Half of them at a time, so that the list is not copied for each event.
+        if len(self._events) > 2 * KEPT_EVENTS:
+            self._dropped += KEPT_EVENTS
+            del self._events[:KEPT_EVENTS]
+        self.notify()
 
-    def ring(self) -> None:
-        """Wake everybody who waits for a change."""
-        self._rung.set()
-        self._rung = anyio.Event()
+    def notify(self) -> None:
+        """Wake all tasks that wait for a change."""
+        self._changed.set()
+        # An anyio event cannot be cleared; the next change has an event of its own.
+        self._changed = anyio.Event()
 
-    async def change(self) -> None:
-        """Wait for the next change, of the stage or of the engines."""
-        await self._rung.wait()
+    async def wait_for_change(self) -> None:
+        """Wait until the status or the engines change."""
+        await self._changed.wait()
 
     async def follow(
-        self, beat: float, stopping: Callable[[], bool]
-    ) -> AsyncGenerator[Stage | None]:
-        """Yield the current stage and those that follow, to the first that is final, or until the platform stops.
+        self, heartbeat: float, stopping: Callable[[], bool]
+    ) -> AsyncGenerator[ReadinessEvent | None]:
+        """Yield the current event and those that follow, up to the first that is final.
 
-        ``None`` is yielded whenever nothing has happened for *beat* seconds.
+        Args:
+            heartbeat: ``None`` is yielded whenever nothing has happened for this many seconds.
+            stopping: whether the platform stops, which ends this too.
         """
-        seen = self._dropped + len(self._stages) - 1
+        seen = self._dropped + len(self._events) - 1
         while not stopping():
-            # More than were seen, where old ones are dropped meanwhile.
+            # A slow reader misses the events that were dropped meanwhile.
             seen = max(seen, self._dropped)
-            fresh = self._stages[seen - self._dropped :]
-            if not fresh and not await self._changes_within(beat):
+            fresh = self._events[seen - self._dropped :]
+            if not fresh and not await self._changes_within(heartbeat):
                 yield None
-            for stage in fresh:
+            for event in fresh:
                 seen += 1
-                yield stage
-                if stage.final:
+                yield event
+                if event.final:
                     return
 
     async def _changes_within(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
-            await self._rung.wait()
+            await self._changed.wait()
             return True
         return False

@@ -1,8 +1,8 @@
-"""All workloads of a platform: what happens to each, where it is, and the engine that takes a call.
+"""All workloads of a platform: their engines, their readiness, and the engine for each call.
 
-Each is managed by a loop of its own (see ``manager``), on the contract's way to ready: ``scheduling`` (which engine?),
-``provisioning`` (its model), ``bootstrapping`` (its process), ``ready``; or ``error``. Whoever watches gets every stage
-from the current one on; the store gets the latest.
+Each workload has a loop of its own (see ``workload.py``). On its way to ``ready`` it passes the
+contract's phases: ``scheduling`` (an engine is chosen), ``provisioning`` (its model is fetched),
+``bootstrapping`` (its process starts); or it ends in ``error``.
 """
 
 from __future__ import annotations
@@ -17,35 +17,37 @@ import anyio.to_thread
 from inferencekey.local.background import Background
 from inferencekey.local.clock import Clock, SystemClock
 from inferencekey.local.defaults import DRAIN_SECONDS
-from inferencekey.local.engines.choose import Choose, RunningEngine
-from inferencekey.local.manager.events import Stage
-from inferencekey.local.manager.policy import most_replicas
+from inferencekey.local.engines.engine import Choose, RunningEngine
+from inferencekey.local.manager.dependencies import Dependencies
+from inferencekey.local.manager.events import ReadinessEvent
+from inferencekey.local.manager.policy import default_max_replicas
 from inferencekey.local.manager.refusal import NotServing
-from inferencekey.local.manager.workload import Managed, Means
-from inferencekey.local.records import Status, StoredWorkload
+from inferencekey.local.manager.workload import ManagedWorkload
+from inferencekey.local.records import StoredStatus, StoredWorkload
 
-__all__ = ["Lifecycle", "NotServing", "Stage"]
+__all__ = ["NotServing", "ReadinessEvent", "WorkloadManager"]
 
 
-class Lifecycle:
+class WorkloadManager:
     """All workloads of a platform.
 
     Args:
-        tasks: the platform's own.
-        choose: which engine serves a workload.
+        tasks: runs the platform's tasks.
+        choose: chooses the engine of a workload.
         save: stores statuses, by workload id; called in a thread.
-        log: gets what should not have happened.
-        clock: for what takes long.
-        drain: seconds that calls in flight get when their engine is to go.
-        max_replicas: engines of one workload, at most; default: one for each processor, and at least 4.
-        on_forgotten: told of each workload that is deleted, by its id.
+        log: receives unexpected errors.
+        clock: measures schedules, idle times and drains; default: the machine's clock.
+        drain: seconds that calls may still take when their engine is to stop.
+        max_replicas: engines of one workload, at most; default: one for each processor, and at
+            least 4.
+        on_forgotten: receives the id of each workload that is deleted.
     """
 
     def __init__(
         self,
         tasks: Background,
         choose: Choose,
-        save: Callable[[dict[str, Status]], None],
+        save: Callable[[dict[str, StoredStatus]], None],
         log: logging.Logger,
         *,
         clock: Clock | None = None,
@@ -57,38 +59,40 @@ class Lifecycle:
         self._save = save
         self._log = log
         self._on_forgotten = on_forgotten
-        self._means = Means(
+        self._dependencies = Dependencies(
             tasks=tasks,
             choose=choose,
             clock=clock if clock is not None else SystemClock(),
             log=log,
-            drain=drain,
-            most=max_replicas if max_replicas is not None else most_replicas(),
+            drain_seconds=drain,
+            max_replicas=max_replicas if max_replicas is not None else default_max_replicas(),
         )
-        self._managed: dict[str, Managed] = {}
-        self._unsaved: dict[str, Status] = {}
+        self._workloads: dict[str, ManagedWorkload] = {}
+        self._unsaved: dict[str, StoredStatus] = {}
         self._wake_saver = anyio.Event()
         self.closing = False
 
     def start(self, workloads: Iterable[StoredWorkload]) -> None:
-        """Begin with the workloads that are stored."""
+        """Begin to manage the stored workloads."""
         self._tasks.start(self._keep_saving)
         for workload in workloads:
             self.apply(workload)
 
     def apply(self, workload: StoredWorkload) -> None:
-        """Take a workload as it is to be: new, or changed. What it has already is kept where it can be."""
-        managed = self._managed.get(workload.id)
+        """Manage a new workload, or take over a changed one, whose engines are kept if possible."""
+        managed = self._workloads.get(workload.id)
         if managed is not None:
             managed.apply(workload)
             return
-        managed = Managed(workload, self._means, lambda status: self._changed(workload.id, status))
-        self._managed[workload.id] = managed
+        managed = ManagedWorkload(
+            workload, self._dependencies, lambda status: self._store(workload.id, status)
+        )
+        self._workloads[workload.id] = managed
         self._tasks.start(managed.run)
 
     def forget(self, workload_id: str) -> None:
-        """A workload is deleted: take no more calls, let those in flight finish, and tell those who watch."""
-        managed = self._managed.pop(workload_id, None)
+        """Stop the engines of a deleted workload when their calls have ended."""
+        managed = self._workloads.pop(workload_id, None)
         if managed is not None:
             managed.delete()
             self._unsaved.pop(workload_id, None)
@@ -96,59 +100,63 @@ class Lifecycle:
             self._on_forgotten(workload_id)
 
     def close(self) -> None:
-        """Let go of everybody who waits or watches: the platform is stopping."""
+        """End all waiting and following of events, because the platform stops."""
         self.closing = True
-        for managed in self._managed.values():
+        for managed in self._workloads.values():
             managed.stop()
 
-    def stage(self, workload_id: str) -> Stage | None:
-        """Return where a workload is now."""
-        managed = self._managed.get(workload_id)
-        return None if managed is None else managed.stages.current
+    def current_event(self, workload_id: str) -> ReadinessEvent | None:
+        """Return a workload's last readiness event; ``None`` when the workload is unknown."""
+        managed = self._workloads.get(workload_id)
+        return None if managed is None else managed.events.current
 
-    def stand_in(self, workload_id: str) -> bool:
-        """Whether it is known that a stand-in answers the next call."""
-        managed = self._managed.get(workload_id)
-        return managed is not None and managed.stand_in
+    def is_stand_in(self, workload_id: str) -> bool:
+        """Return whether it is certain that a stand-in gets the next call."""
+        managed = self._workloads.get(workload_id)
+        return managed is not None and managed.is_stand_in
 
-    async def stages(self, workload_id: str, beat: float) -> AsyncGenerator[Stage | None]:
-        """Yield the current stage and those that follow, to the first that is final, or until the platform stops.
-
-        ``None`` is yielded whenever nothing has happened for *beat* seconds.
-        """
-        managed = self._managed.get(workload_id)
-        if managed is not None:
-            async for stage in managed.stages.follow(beat, lambda: self.closing):
-                yield stage
-
-    @asynccontextmanager
-    async def borrow(
-        self, workload_id: str, patience: float, avoid: Collection[RunningEngine] = ()
-    ) -> AsyncGenerator[RunningEngine]:
-        """Give the block the engine that is to answer a call; it has the call until the block ends.
+    async def follow_events(
+        self, workload_id: str, heartbeat: float
+    ) -> AsyncGenerator[ReadinessEvent | None]:
+        """Yield the current event and those that follow, up to the first that is final.
 
         Args:
             workload_id: which workload.
-            patience: seconds to wait while the workload comes up.
+            heartbeat: ``None`` is yielded whenever nothing has happened for this many seconds.
+        """
+        managed = self._workloads.get(workload_id)
+        if managed is not None:
+            async for event in managed.events.follow(heartbeat, lambda: self.closing):
+                yield event
+
+    @asynccontextmanager
+    async def acquire(
+        self, workload_id: str, patience: float, avoid: Collection[RunningEngine] = ()
+    ) -> AsyncGenerator[RunningEngine]:
+        """Give the block an engine for a call. The engine has the call until the block ends.
+
+        Args:
+            workload_id: which workload.
+            patience: seconds to wait while the workload starts.
             avoid: engines that could not be reached a moment ago.
 
         Raises:
-            NotServing: there is no engine, and either there will be none or it took too long.
+            NotServing: no engine can serve the call, or none is ready in time.
         """
-        managed = self._managed.get(workload_id)
+        managed = self._workloads.get(workload_id)
         if managed is None:
             raise NotServing("the workload was deleted", "deleted")
-        managed.arrive()
+        managed.calls.begin()
         try:
-            lent = await managed.lend(patience, avoid)
+            serving = await managed.calls.acquire(patience, avoid)
             try:
-                yield lent.engine
+                yield serving.engine
             finally:
-                lent.give_back()
+                serving.release()
         finally:
-            managed.depart()
+            managed.calls.end()
 
-    def _changed(self, workload_id: str, status: Status) -> None:
+    def _store(self, workload_id: str, status: StoredStatus) -> None:
         self._unsaved[workload_id] = status
         self._wake_saver.set()
 
@@ -156,7 +164,7 @@ class Lifecycle:
         while True:
             await self._wake_saver.wait()
             self._wake_saver = anyio.Event()
-            # A download says every percent: only the latest counts.
+            # A download changes the status with every percent: only the latest is stored.
             statuses, self._unsaved = self._unsaved, {}
             try:
                 await anyio.to_thread.run_sync(self._save, statuses)

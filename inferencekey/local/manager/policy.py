@@ -2,89 +2,105 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any, Final
 
 import attrs
 
 from inferencekey._core.control.windows import Window, parse_window
+from inferencekey.local.defaults import usable_cpus
 from inferencekey.local.records import StoredWorkload
 from inferencekey.models import ExecutionPolicy
 
-__all__ = ["Always", "AtTimes", "InWindow", "Policy", "WithLoad", "most_replicas", "policy_of"]
+__all__ = [
+    "Autoscaling",
+    "Fixed",
+    "Policy",
+    "ScheduledCron",
+    "ScheduledWindow",
+    "default_max_replicas",
+    "policy_of",
+]
 
-LEAST_CAP: Final = 4
+MIN_REPLICA_LIMIT: Final = 4
 
 
 @attrs.frozen
-class Always:
-    """``fixed``: so many engines, at all times.
+class Fixed:
+    """``fixed``: a number of engines, at all times.
 
     Args:
-        replicas: how many run here.
-        asked: how many the policy says.
+        replicas: how many run on this machine.
+        requested: how many the policy requests.
     """
 
     replicas: int
-    asked: int
+    requested: int
 
 
 @attrs.frozen
-class InWindow:
-    """``scheduled`` with a window: one engine, inside it."""
+class ScheduledWindow:
+    """``scheduled`` with a window: one engine, inside the window.
+
+    Args:
+        window: when it runs.
+        text: the window as the policy has it.
+    """
 
     window: Window
     text: str
 
 
 @attrs.frozen
-class AtTimes:
-    """``scheduled`` with a cron expression: one engine from each fire on, until nobody has called for a while."""
+class ScheduledCron:
+    """``scheduled`` with a cron expression: each time it fires, one engine starts.
+
+    The engine stops when there has been no call for a while.
+    """
 
     cron: str
 
 
 @attrs.frozen
-class WithLoad:
-    """``autoscaling``: from *low* to *high* engines, as many as the calls need.
+class Autoscaling:
+    """``autoscaling``: as many engines as the calls need, within limits.
 
     Args:
-        low: never fewer; 0 is none while nobody calls.
-        high: never more, here.
-        asked: the most that the policy allows.
+        min_replicas: at least this many; with 0, all engines stop when there are no calls.
+        max_replicas: at most this many on this machine.
+        requested: the maximum that the policy requests.
     """
 
-    low: int
-    high: int
-    asked: int
+    min_replicas: int
+    max_replicas: int
+    requested: int
 
 
-Policy = Always | InWindow | AtTimes | WithLoad
+Policy = Fixed | ScheduledWindow | ScheduledCron | Autoscaling
 
 
-def most_replicas() -> int:
-    """Return how many engines of one workload this machine runs: one for each processor, and at least 4."""
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(LEAST_CAP, usable)
+def default_max_replicas() -> int:
+    """Return how many engines of one workload this machine runs: one per processor, at least 4."""
+    return max(MIN_REPLICA_LIMIT, usable_cpus())
 
 
-def policy_of(workload: StoredWorkload, most: int) -> Policy:
+def policy_of(workload: StoredWorkload, max_replicas: int) -> Policy:
     """Return the policy of a workload; without one it is one engine at all times.
 
     Args:
         workload: as stored; its policy was checked before.
-        most: engines of one workload that this machine runs.
+        max_replicas: how many engines of one workload this machine runs.
     """
     config: dict[str, Any] = dict(workload.execution_policy_config or {})
     match workload.execution_policy:
         case ExecutionPolicy.SCHEDULED if "window" in config:
-            return InWindow(parse_window(config["window"]), " ".join(config["window"].split()))
+            text = " ".join(config["window"].split())
+            return ScheduledWindow(parse_window(config["window"]), text)
         case ExecutionPolicy.SCHEDULED:
-            return AtTimes(" ".join(config["cron"].split()))
+            return ScheduledCron(" ".join(config["cron"].split()))
         case ExecutionPolicy.AUTOSCALING:
-            high = min(config["max_workers"], most)
-            return WithLoad(min(config["min_workers"], high), high, config["max_workers"])
+            requested = config["max_workers"]
+            highest = min(requested, max_replicas)
+            return Autoscaling(min(config["min_workers"], highest), highest, requested)
         case _:
-            asked = config.get("replicas", 1)
-            return Always(min(asked, most), asked)
+            requested = config.get("replicas", 1)
+            return Fixed(min(requested, max_replicas), requested)

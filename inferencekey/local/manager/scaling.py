@@ -1,4 +1,4 @@
-"""How the number of engines follows the load: quickly up, slowly down, to none after a long silence.
+"""How the number of engines follows the load: up quickly, down slowly, to none after silence.
 
 Pure: the time and the load are arguments.
 """
@@ -9,27 +9,27 @@ from typing import Final
 
 import attrs
 
-__all__ = ["DOWN_SECONDS", "IDLE_SECONDS", "UP_SECONDS", "Scaling", "needed", "scale"]
+__all__ = ["DOWN_SECONDS", "IDLE_SECONDS", "UP_SECONDS", "Scaling", "replicas_needed", "scale"]
 
 UP_SECONDS: Final = 2.0
-"""How long more must be needed before more are started; the first one is started at once."""
+"""More engines are started when they have been needed for this long; the first starts at once."""
 
 DOWN_SECONDS: Final = 60.0
-"""How long fewer must have been enough before some are stopped."""
+"""Engines are stopped when fewer have been enough for this long."""
 
 IDLE_SECONDS: Final = 300.0
-"""How long there must have been no call at all before the last one is stopped."""
+"""The last engine is stopped when there has been no call for this long."""
 
 
 @attrs.frozen
 class Scaling:
-    """Where the scaling of a workload is.
+    """The state of a workload's scaling.
 
     Args:
-        wanted: engines that it is to have now.
+        wanted: how many engines there must be now.
         over_since: since when more are needed; seconds of the monotonic clock.
         under_since: since when fewer are needed.
-        peak: the most that were needed since then.
+        peak: the most that were needed since *under_since*.
     """
 
     wanted: int = 0
@@ -38,36 +38,35 @@ class Scaling:
     peak: int = 0
 
 
-def needed(load: int, slots: int | None) -> int:
+def replicas_needed(load: int, slots: int | None) -> int:
     """Return how many engines a load needs.
 
     Args:
         load: calls in progress or waiting.
-        slots: how many calls one engine computes at once; ``None``: not known before the first one runs.
+        slots: how many calls one engine computes at the same time; ``None``: not known, because no
+            engine has run yet.
     """
-    return min(load, 1) if slots is None else -(-load // max(1, slots))
+    if slots is None:
+        return min(load, 1)
+    return -(-load // max(1, slots))  # rounded up
 
 
 def scale(
     was: Scaling, need: int, low: int, high: int, now: float, called: float | None = None
 ) -> tuple[Scaling, float | None]:
-    """Return where the scaling is now, and in how many seconds it moves by itself if nothing else changes.
+    """Return the new state, and the seconds after which it changes if nothing else does.
 
     Args:
-        was: where it was.
+        was: the state so far.
         need: engines that the load needs.
-        low: never fewer.
-        high: never more.
+        low: the minimum.
+        high: the maximum.
         now: seconds of the monotonic clock.
-        called: when the last call ended; it may have been too short to be part of any *need*.
+        called: when the last call ended. A short call may have begun and ended between two
+            decisions, and then no *need* has counted it.
     """
     if called is not None and was.under_since is not None and called > was.under_since:
-        # One engine was needed until then. Where there is one, the silence begins there; of more, one has to stay.
-        was = (
-            Scaling(1, under_since=called)
-            if was.wanted == 1
-            else attrs.evolve(was, peak=max(was.peak, 1))
-        )
+        was = _count_call(was, called)
     wanted = min(max(was.wanted, low), high)
     need = min(max(need, low), high)
     if need > wanted:
@@ -77,9 +76,20 @@ def scale(
     return Scaling(wanted), None
 
 
+def _count_call(was: Scaling, called: float) -> Scaling:
+    """Return the state with a call that ended since fewer engines are needed.
+
+    One engine was needed until then. A single engine has been silent since that moment; of several
+    engines, one must stay.
+    """
+    if was.wanted == 1:
+        return Scaling(1, under_since=called)
+    return attrs.evolve(was, peak=max(was.peak, 1))
+
+
 def _grow(was: Scaling, wanted: int, need: int, now: float) -> tuple[Scaling, float | None]:
     since = now if was.over_since is None else was.over_since
-    wanted = max(wanted, 1)  # who calls a workload at rest does not wait to see whether it is meant
+    wanted = max(wanted, 1)  # the first engine does not wait for UP_SECONDS
     if need == wanted:
         return Scaling(wanted), None
     left = since + UP_SECONDS - now
@@ -89,16 +99,19 @@ def _grow(was: Scaling, wanted: int, need: int, now: float) -> tuple[Scaling, fl
 
 
 def _shrink(was: Scaling, wanted: int, need: int, now: float) -> tuple[Scaling, float | None]:
-    since, peak = (
-        (now, need)
-        if was.under_since is None
-        else (was.under_since, min(max(was.peak, need), wanted))
-    )
-    target = peak if peak or wanted == 1 else 1  # the last one stays for longer
-    left = since + (DOWN_SECONDS if target else IDLE_SECONDS) - now
+    if was.under_since is None:
+        since, peak = now, need
+    else:
+        since, peak = was.under_since, min(max(was.peak, need), wanted)
+    target = peak
+    if peak == 0 and wanted > 1:
+        target = 1  # the last one stays for IDLE_SECONDS
+    pause = DOWN_SECONDS if target else IDLE_SECONDS
+    left = since + pause - now
     if left > 0:
         return Scaling(wanted, under_since=since, peak=peak), left
     if need == target:
         return Scaling(target), None
-    # Fewer still may be enough: silence counts from where it began, anything else from now.
-    return _shrink(Scaling(target, under_since=None if peak else since), target, need, now)
+    # Even fewer may be enough. Silence counts from its beginning, everything else from now.
+    under_since = None if peak else since
+    return _shrink(Scaling(target, under_since=under_since), target, need, now)

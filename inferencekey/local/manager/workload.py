@@ -1,495 +1,270 @@
-"""One workload under management: what it is to have, what it has, and the loop that brings the one to the other."""
+"""One workload: the loop that starts and stops its engines until they are what they must be."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 import anyio.to_thread
-import attrs
 
 from inferencekey.errors import InferenceKeyError
-from inferencekey.local.background import Background
-from inferencekey.local.clock import Clock
-from inferencekey.local.engines.choose import Choice, Choose, RunningEngine
-from inferencekey.local.manager.balance import least_busy
-from inferencekey.local.manager.decide import Desired, Seen, desire, pressure
-from inferencekey.local.manager.events import Headline, Stages
-from inferencekey.local.manager.policy import Always, Policy, WithLoad, policy_of
-from inferencekey.local.manager.refusal import SOON_SECONDS, NotServing, not_scheduled
-from inferencekey.local.manager.replica import INTERNAL, InService, Replica
-from inferencekey.local.manager.scaling import needed
-from inferencekey.local.records import Status, StoredWorkload
+from inferencekey.local.manager.calls import Calls
+from inferencekey.local.manager.decide import Observation, decide
+from inferencekey.local.manager.dependencies import Dependencies
+from inferencekey.local.manager.describe import describe
+from inferencekey.local.manager.events import ReadinessEvents, Status
+from inferencekey.local.manager.policy import policy_of
+from inferencekey.local.manager.replica import INTERNAL_ERROR, Replica
+from inferencekey.local.manager.state import Launch, WorkloadState
+from inferencekey.local.records import StoredStatus, StoredWorkload
 from inferencekey.models import Phase
 
-__all__ = ["LAUNCHED_WITH", "Managed", "Means"]
+__all__ = ["ManagedWorkload"]
 
 LAUNCHED_WITH: Final = ("backend", "model_name", "config", "worker_id", "gpu_resource_id")
-"""What engines are started with: a change of these means other engines."""
-
-NOTICE_SECONDS: Final = 5.0
-"""The end of an engine is noticed a moment after it is felt."""
-
-TRIED_AGAIN: Final = " (tried again when the workload is updated or the platform restarts)"
+"""The fields that engines are started with. When one changes, other engines must be started."""
 
 
-@attrs.frozen(kw_only=True)
-class Means:
-    """What all workloads of a platform share.
-
-    Args:
-        tasks: the platform's own.
-        choose: which engine serves a workload.
-        clock: for what takes long.
-        log: gets what should not have happened.
-        drain: seconds that calls in flight get when their engine is to go.
-        most: engines of one workload, at most.
-    """
-
-    tasks: Background
-    choose: Choose
-    clock: Clock
-    log: logging.Logger
-    drain: float
-    most: int
-
-
-@attrs.define(eq=False)
-class _Launch:
-    """Engines that were started with the same."""
-
-    choice: Choice
-    replicas: list[Replica] = attrs.field(factory=list[Replica])
-
-    @property
-    def in_service(self) -> list[InService]:
-        return [replica.serving for replica in self.replicas if replica.serving is not None]
-
-    @property
-    def coming(self) -> list[Replica]:
-        return [replica for replica in self.replicas if replica.coming]
-
-    @property
-    def failure(self) -> str | None:
-        return next(
-            (replica.failure for replica in self.replicas if replica.failure is not None), None
-        )
-
-
-class Managed:
-    """One workload's engines.
-
-    At most two launches are there at a time: the engines that answer, and those that are to take over after a change.
+class ManagedWorkload:
+    """One workload and its engines.
 
     Args:
         workload: as stored.
-        means: what all workloads share.
-        on_change: told of each new status.
+        dependencies: what all workloads share.
+        on_status: receives each new status.
     """
 
     def __init__(
-        self, workload: StoredWorkload, means: Means, on_change: Callable[[Status], None]
+        self,
+        workload: StoredWorkload,
+        dependencies: Dependencies,
+        on_status: Callable[[StoredStatus], None],
     ) -> None:
-        self._workload = workload
-        self._means = means
-        self._on_change = on_change
-        self._policy: Policy = Always(0, 0)
-        self._policy_read = False
-        self._desired = Desired(replicas=0)
-        self._live: _Launch | None = None
-        self._next: _Launch | None = None
-        self._in_service: list[InService] = []
-        self._turn = 0
-        self._held = 0
-        self._stale = True
-        self._failure: str | None = None
-        self._last_failure: str | None = None
-        self._unserved = False
-        self._deleted = False
-        self._stopping = False
-        self._load = 0
-        self._pressure = 0
-        self._quiet_since: float | None = None
-        self._slots: int | None = None
-        self._told_status: tuple[object, ...] = ()
-        self._woken = anyio.Event()
+        self._dependencies = dependencies
+        self._on_status = on_status
+        self._state = WorkloadState(workload)
+        self._policy_is_current = False
+        self._published: StoredStatus | None = None
+        self._wake_up = anyio.Event()
         self._scope = anyio.CancelScope()
-        self.stages = Stages(means.clock)
-        self._refresh()
+        self.events = ReadinessEvents(dependencies.clock, describe(self._state, None))
+        self.calls = Calls(self._state, self.events, dependencies.clock, self._wake)
+        self._publish()
 
     @property
-    def stand_in(self) -> bool:
-        """Whether it is known that a stand-in answers the next call, whether it runs already or not."""
-        launches = [launch for launch in (self._live, self._next) if launch is not None]
-        return (
-            bool(launches)
-            and not self._stale
-            and not any(launch.choice.installed for launch in launches)
-        )
-
-    # What is wanted
+    def is_stand_in(self) -> bool:
+        """Whether it is certain that a stand-in gets the next call, even if none runs now."""
+        return self._state.is_stand_in
 
     def apply(self, workload: StoredWorkload) -> None:
-        """Take a changed workload. Other engines are only started where that is needed, or nothing answers."""
-        before, self._workload = self._workload, workload
-        self._policy_read = False
-        failed = self.stages.current.phase is Phase.ERROR
-        if failed or any(
-            getattr(before, name) != getattr(workload, name) for name in LAUNCHED_WITH
-        ):
-            self._stale = True
-            self._failure, self._unserved = None, False
-            self.stages.begin()
-            self._refresh()
-        elif self._live is not None:
-            # One of several that would not come up is tried again.
-            self._live.replicas = [
-                replica for replica in self._live.replicas if replica.failure is None
-            ]
+        """Take over a changed workload.
+
+        Other engines are started only if the change needs that, or if the last start failed.
+        """
+        state = self._state
+        before, state.workload = state.workload, workload
+        self._policy_is_current = False
+        failed = self.events.current.phase is Phase.ERROR
+        if failed or _needs_other_engines(before, workload):
+            state.unchosen = True
+            state.failure, state.unserved = None, False
+            self.events.restart_clock()
+            self._publish()
+        elif state.live is not None:
+            # Where one of several replicas has failed, it is tried again.
+            state.live.forget_failed()
         self._wake()
 
     def delete(self) -> None:
-        """Let the calls in flight finish, and everything go."""
-        self._deleted = True
+        """Stop the engines when their calls have ended, and accept no more calls."""
+        state = self._state
+        state.deleted = True
         self._scope.cancel()
-        self._retire(self._next)
-        self._retire(self._live)
-        self._live = self._next = None
-        self._changed()
+        for launch in state.launches:
+            launch.stop()
+        state.live = state.next = None
+        self._update()
 
     def stop(self) -> None:
-        """Let go of everybody who waits: the platform is stopping."""
-        self._stopping = True
-        self.stages.ring()
-
-    # Calls
-
-    async def lend(self, patience: float, avoid: Collection[RunningEngine]) -> InService:
-        """Return an engine that has the call now; wait for one while the workload comes up.
-
-        The caller says :meth:`arrive` before and :meth:`depart` after, and gives the engine back in between.
-
-        Args:
-            patience: seconds.
-            avoid: engines that did not answer a moment ago.
-
-        Raises:
-            NotServing: there is none, and either there will be none or it took too long.
-        """
-        found = None if self._held else self._pick(avoid)  # who came first goes first
-        if found is None:
-            self._held += 1
-            try:
-                with anyio.move_on_after(patience):
-                    found = await self._next_in_service(avoid)
-            finally:
-                self._held -= 1
-            found = found or self._pick(avoid)
-        if found is None:
-            current = self.stages.current
-            message = f"still coming up ({current.phase}: {current.message})"
-            raise NotServing(message, "not_ready", retry_after=SOON_SECONDS)
-        found.take()
-        return found
-
-    def arrive(self) -> None:
-        """Count a call."""
-        self._load += 1
-        self._weigh()
-
-    def depart(self) -> None:
-        """Count it no more."""
-        self._load -= 1
-        if not self._load:
-            self._quiet_since = self._means.clock.monotonic()
-        if self._held:
-            self.stages.ring()  # there may be room for another
-        self._weigh()
-
-    def _weigh(self) -> None:
-        now = pressure(self._policy, self._load, self._slots)
-        if now != self._pressure:
-            self._pressure = now
-            self._wake()
-
-    def _pick(
-        self, avoid: Collection[RunningEngine], *, with_room: bool = False
-    ) -> InService | None:
-        if self._stopping:
-            return None
-        able = self._in_service
-        if with_room:
-            able = [one for one in able if one.outstanding < one.engine.slots]
-        if avoid:
-            able = [one for one in able if not any(one.engine is bad for bad in avoid)]
-        if not able:
-            return None
-        place = least_busy([one.outstanding for one in able], self._turn)
-        self._turn = place + 1
-        return able[place]
-
-    async def _next_in_service(self, avoid: Collection[RunningEngine]) -> InService:
-        await self._notice(avoid)
-        while True:
-            self._refuse()
-            # No engine gets more than it computes at once while others are about to share the work.
-            found = self._pick(avoid, with_room=self._growing())
-            if found is not None:
-                return found
-            await self.stages.change()
-
-    def _growing(self) -> bool:
-        """Whether more engines are about to answer."""
-        if self._live is None or self._live.coming:
-            return True
-        if not isinstance(self._policy, WithLoad):
-            return False
-        return len(self._live.replicas) < min(self._policy.high, needed(self._load, self._slots))
-
-    async def _notice(self, avoid: Collection[RunningEngine]) -> None:
-        """Wait until the end of engines that are to be avoided is known here too."""
-        with anyio.move_on_after(NOTICE_SECONDS):
-            while self._in_service and self._pick(avoid) is None and not self._stopping:
-                await self.stages.change()
-        if self._in_service and self._pick(avoid) is None and not self._stopping:
-            raise NotServing("the engine does not answer", "died", retry_after=SOON_SECONDS)
-
-    def _refuse(self) -> None:
-        """Raise where waiting is in vain."""
-        if self._stopping:
-            raise NotServing("the platform is stopping", "stopping", retry_after=SOON_SECONDS)
-        if self._deleted:
-            raise NotServing("the workload was deleted", "deleted")
-        if self._stale or self._in_service or self._coming():
-            return
-        if self._failure is not None or (self._live is not None and self._live.failure is not None):
-            raise NotServing(self.stages.current.message, "unserved" if self._unserved else "error")
-        if self._desired.closed is not None:
-            raise not_scheduled(self._desired.closed, self._means.clock.now())
-
-    def _coming(self) -> list[Replica]:
-        return [
-            replica
-            for launch in (self._next, self._live)
-            if launch is not None
-            for replica in launch.coming
-        ]
-
-    # The loop
+        """End all waiting, because the platform stops."""
+        self._state.stopping = True
+        self.events.notify()
 
     async def run(self) -> None:
-        """Bring what there is in line with what is wanted, until the workload is deleted. Nothing is raised."""
+        """Start and stop engines until the workload is deleted. Nothing is raised."""
         with self._scope:
-            while not self._deleted:
-                self._woken = anyio.Event()
-                look: float | None = None
+            while not self._state.deleted:
+                # Made before the step: what happens during the step leads to another one.
+                self._wake_up = anyio.Event()
+                recheck: float | None = None
                 try:
-                    look = await self._converge()
-                except (
-                    InferenceKeyError
-                ) as error:  # a window in a zone that this machine does not know
+                    recheck = await self._converge()
+                except InferenceKeyError as error:
+                    # The policy is one that this machine cannot follow: its window is in a time
+                    # zone that is not installed here.
                     self._give_up(str(error))
                 except Exception:
-                    self._means.log.exception(
-                        "unexpected, with %s/%s", self._workload.project, self._workload.slug
-                    )
-                    if self._policy_read:  # not changed meanwhile
-                        self._stale = False
-                        self._give_up(INTERNAL)
-                self._changed()
-                with self._means.clock.limit(look):
-                    await self._woken.wait()
+                    self._fail_unexpectedly()
+                self._update()
+                with self._dependencies.clock.limit(recheck):
+                    await self._wake_up.wait()
 
     def _wake(self) -> None:
-        self._woken.set()
+        self._wake_up.set()
 
     async def _converge(self) -> float | None:
-        while self._stale or not self._policy_read:
-            await self._take_in()
-            if self._deleted:
-                return None  # meanwhile; the end of this task comes at the next wait
-        clock = self._means.clock
-        seen = Seen(
+        """Take one step; return the seconds after which to look again, if nothing wakes us."""
+        state = self._state
+        while state.unchosen or not self._policy_is_current:
+            await self._read_workload()
+            if state.deleted:
+                return None
+        clock = self._dependencies.clock
+        seen = Observation(
             now=clock.now(),
             monotonic=clock.monotonic(),
-            load=self._load,
-            quiet_since=self._quiet_since,
-            slots=self._slots,
+            load=self.calls.load,
+            quiet_since=self.calls.quiet_since,
+            slots=state.slots,
         )
-        before, self._desired = self._desired, desire(self._policy, seen, self._desired)
-        wanted = self._desired.replicas
-        if wanted and not before.replicas and self._next is None:
-            self.stages.begin()
-        if self._next is not None:
-            self._scale(self._next, wanted)
-            self._hand_over(self._next, wanted)
-        if self._live is not None and self._next is None:
-            self._scale(self._live, wanted)
-        return self._desired.look
+        before, state.desired = state.desired, decide(state.policy, seen, state.desired)
+        wanted = state.desired.replicas
+        # A start from zero is a new launch for those who follow the events.
+        if wanted and not before.replicas and state.next is None:
+            self.events.restart_clock()
+        if state.next is not None:
+            self._scale(state.next, wanted)
+            self._hand_over(state.next, wanted)
+        if state.live is not None and state.next is None:
+            self._scale(state.live, wanted)
+        return state.desired.recheck
 
-    async def _take_in(self) -> None:
-        """Read what the workload is to be; begin with other engines, where that means others."""
-        workload, stale = self._workload, self._stale
-        self._policy_read = True
+    async def _read_workload(self) -> None:
+        """Read the policy; begin another launch, if an engine must be chosen."""
+        state = self._state
+        workload, unchosen = state.workload, state.unchosen
+        self._policy_is_current = True
+        choice = None
         try:
-            self._policy = policy_of(workload, self._means.most)
-            # In a thread: programs are looked for on the disk.
-            choice = await anyio.to_thread.run_sync(self._means.choose, workload) if stale else None
+            state.policy = policy_of(workload, self._dependencies.max_replicas)
+            if unchosen:
+                # In a thread: programs are looked for on the disk.
+                choice = await anyio.to_thread.run_sync(self._dependencies.choose, workload)
         except InferenceKeyError as error:
-            choice = None
-            if self._workload is workload:
-                self._unserved = True
+            if state.workload is workload:
+                state.unserved = True
                 self._give_up(str(error))
-        if self._workload is not workload or self._deleted:
-            return  # changed meanwhile: all over again
-        self._stale = False
+        if state.workload is not workload or state.deleted:
+            return  # it was changed meanwhile, and is read again
+        state.unchosen = False
         if choice is not None:
-            self._retire(self._next)
-            self._next = _Launch(choice)
+            if state.next is not None:
+                state.next.stop()
+            state.next = Launch(choice)
 
     def _give_up(self, why: str) -> None:
-        """Nothing here can be what the workload is to be."""
-        self._failure = why
-        self._retire(self._next)
-        self._next = None
-        if self._live is not None and not self._live.in_service:
-            self._retire(self._live)
-            self._live = None
+        """No engine can be started for the workload as it is now."""
+        state = self._state
+        state.failure = why
+        if state.next is not None:
+            state.next.stop()
+            state.next = None
+        if state.live is not None and not state.live.serving:
+            state.live.stop()
+            state.live = None
 
-    def _hand_over(self, coming: _Launch, wanted: int) -> None:
-        """Put the new engines in the place of the old: when all answer, or nothing is lost by it."""
-        old = self._live
-        if old is None or not old.in_service or not wanted or len(coming.in_service) == wanted:
-            self._live, self._next = coming, None
-            self._retire(old)
-        elif coming.failure is not None:
-            self._failure, self._next = coming.failure, None
-            self._retire(coming)
-
-    def _scale(self, launch: _Launch, wanted: int) -> None:
-        """Start and stop as few as possible; those that do not answer go first, then those with the highest numbers."""
-        there = sorted(
-            launch.replicas,
-            key=lambda one: (one.serving is not None, one.failure is None, -one.number),
+    def _fail_unexpectedly(self) -> None:
+        state = self._state
+        self._dependencies.log.exception(
+            "unexpected error in the workload %s/%s", state.workload.project, state.workload.slug
         )
-        for replica in there[: max(0, len(there) - wanted)]:
-            self._last_failure = replica.failure or self._last_failure
+        # Where the workload was changed meanwhile, the new one may work.
+        if self._policy_is_current:
+            state.unchosen = False
+            self._give_up(INTERNAL_ERROR)
+
+    def _hand_over(self, new: Launch, wanted: int) -> None:
+        """Replace the old launch when all new engines serve, or when nothing is lost by it."""
+        state = self._state
+        old = state.live
+        nothing_to_lose = old is None or not old.serving or not wanted
+        if nothing_to_lose or len(new.serving) == wanted:
+            state.live, state.next = new, None
+            if old is not None:
+                old.stop()
+        elif new.failure is not None:
+            state.failure, state.next = new.failure, None
+            new.stop()
+
+    def _scale(self, launch: Launch, wanted: int) -> None:
+        """Start or stop as few replicas as possible."""
+        # Those that do not serve are stopped first, then those with the highest numbers.
+        ordered = sorted(
+            launch.replicas,
+            key=lambda replica: (
+                replica.serving is not None,
+                replica.failure is None,
+                -replica.number,
+            ),
+        )
+        for replica in ordered[: max(0, len(ordered) - wanted)]:
+            if replica.failure is not None:
+                self._state.last_failure = replica.failure
             launch.replicas.remove(replica)
-            replica.leave()
+            replica.stop()
         taken = {replica.number for replica in launch.replicas}
         free = [number for number in range(wanted) if number not in taken]
         for number in free[: max(0, wanted - len(taken))]:
-            replica = Replica(
-                number,
-                launch.choice,
-                self._changed_and_wake,
-                headline=Headline(Phase.PROVISIONING, f"getting an engine for {self._asked_for()}"),
-                clock=self._means.clock,
-                drain=self._means.drain,
-                log=self._means.log,
-            )
-            launch.replicas.append(replica)
-            self._means.tasks.start(replica.run)
+            self._start_replica(launch, number)
 
-    def _retire(self, launch: _Launch | None) -> None:
-        for replica in launch.replicas if launch is not None else ():
-            replica.leave()
+    def _start_replica(self, launch: Launch, number: int) -> None:
+        message = f"starting an engine for {self._state.requested}"
+        replica = Replica(
+            number,
+            launch.choice,
+            self._dependencies,
+            status=Status(Phase.PROVISIONING, message),
+            on_change=self._on_replica_change,
+        )
+        launch.replicas.append(replica)
+        self._dependencies.tasks.start(replica.run)
 
-    # What is said
-
-    def _changed_and_wake(self) -> None:
-        self._changed()
+    def _on_replica_change(self) -> None:
+        self._update()
         self._wake()
 
-    def _changed(self) -> None:
-        """Take stock of the engines, and say where the workload is."""
-        in_service = [] if self._live is None else self._live.in_service
-        if in_service:
-            self._slots = min(one.engine.slots for one in in_service)
-            self._last_failure = None
-        if in_service != self._in_service or self._held:
-            self._in_service = in_service
-            self.stages.ring()
-        self._refresh()
-        self._weigh()
+    def _update(self) -> None:
+        """Find the engines that serve now, and publish the status."""
+        state = self._state
+        serving = [] if state.live is None else state.live.serving
+        if serving:
+            # The lowest number, so that the load never seems to need too few engines.
+            state.slots = min(one.engine.slots for one in serving)
+            state.last_failure = None
+        if serving != state.serving or self.calls.waiting:
+            state.serving = serving
+            self.events.notify()
+        self._publish()
+        self.calls.check_load()
 
-    def _refresh(self) -> None:
-        headline = self._headline()
-        self.stages.enter(headline)
-        served_by = self._in_service[0].engine.model_name if self._in_service else None
-        status = (headline, served_by, len(self._in_service), self._desired.replicas)
-        if status != self._told_status and not self._deleted:
-            self._told_status = status
-            self._on_change(
-                Status(
-                    phase=str(headline.phase),
-                    message=headline.message,
-                    step=headline.step,
-                    served_by=served_by,
-                    running=len(self._in_service),
-                    wanted=self._desired.replicas,
-                )
-            )
-
-    def _headline(self) -> Headline:
-        if self._deleted:
-            return Headline(Phase.ERROR, "the workload was deleted")
-        if self._stale:
-            return Headline(Phase.SCHEDULING, f"looking for an engine for {self._asked_for()}")
-        if self._failure is not None:
-            still = (
-                "; the engine from before the change goes on answering" if self._in_service else ""
-            )
-            return Headline(Phase.ERROR, f"{self._failure}{still}{TRIED_AGAIN}")
-        if self._next is not None:
-            coming = self._next.coming
-            return coming[0].headline if coming else self._said_last()
-        if not self._desired.replicas:
-            return self._resting()
-        if self._live is None:
-            return Headline(Phase.SCHEDULING, f"looking for an engine for {self._asked_for()}")
-        if self._in_service:
-            return Headline(Phase.READY, self._ready(self._live))
-        coming = self._live.coming
-        if coming:
-            return coming[0].headline
-        return Headline(Phase.ERROR, f"{self._live.failure}{TRIED_AGAIN}")
-
-    def _said_last(self) -> Headline:
-        """What was said last."""
-        current = self.stages.current
-        return Headline(current.phase, current.message, current.step)
-
-    def _resting(self) -> Headline:
-        if self._desired.closed is not None:
-            return Headline(Phase.SCHEDULING, self._desired.closed.message)
-        failed = (
-            "" if self._last_failure is None else f" (the last start failed: {self._last_failure})"
+    def _publish(self) -> None:
+        """Add an event and store the status, if it has changed."""
+        state = self._state
+        status = describe(state, self.events.current.status)
+        self.events.add(status)
+        stored = StoredStatus(
+            phase=str(status.phase),
+            message=status.message,
+            step=status.step,
+            served_by=state.serving[0].engine.model_name if state.serving else None,
+            running=len(state.serving),
+            wanted=state.desired.replicas,
         )
-        return Headline(Phase.READY, f"scaled to zero; the next call starts it{failed}")
+        if stored != self._published and not state.deleted:
+            self._published = stored
+            self._on_status(stored)
 
-    def _ready(self, live: _Launch) -> str:
-        parts = [live.choice.ready(self._in_service[0].engine.model_name)]
-        wanted = self._desired.replicas
-        if wanted > 1 or len(self._in_service) != wanted:
-            failed = "" if live.failure is None else f" ({live.failure})"
-            parts.append(f"{len(self._in_service)} of {wanted} replicas{failed}")
-        policy = self._policy
-        allowed = (
-            policy.replicas
-            if isinstance(policy, Always)
-            else policy.high
-            if isinstance(policy, WithLoad)
-            else 1
-        )
-        asked = policy.asked if isinstance(policy, (Always, WithLoad)) else 1
-        if asked > allowed and wanted == allowed:
-            parts.append(
-                f"{asked} were asked for, this machine runs at most {allowed} of a workload"
-            )
-        return "; ".join(parts)
 
-    def _asked_for(self) -> str:
-        return f"{self._workload.backend} {self._workload.model_name}"
+def _needs_other_engines(before: StoredWorkload, after: StoredWorkload) -> bool:
+    return any(getattr(before, name) != getattr(after, name) for name in LAUNCHED_WITH)

@@ -1,12 +1,18 @@
-"""The store's tables, and how an SQLite file becomes one that has them.
+"""The tables of the store, and the migrations that create them in an SQLite file.
 
-``PRAGMA user_version`` counts the migrations that were applied; ``PRAGMA application_id`` says the file is ours. Several
-processes may open the file at once, the first time too: everything that changes the schema happens in one transaction
-that begins by taking the write lock.
+``PRAGMA user_version`` holds the number of migrations that the file has had, and
+``PRAGMA application_id`` marks the file as a store of this package. Several processes may open a
+new file at the same moment. Therefore all changes of the schema are made in one transaction, which
+takes the write lock first.
+
+A new field of a workload needs a new migration that adds its column::
+
+    ("ALTER TABLE workloads ADD COLUMN the_field TEXT",),
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -18,7 +24,7 @@ from inferencekey.local.errors import StoreError
 
 __all__ = ["MIGRATIONS", "connect", "prepare"]
 
-APPLICATION_ID: Final = 0x494B4C31  # "IKL1"
+APPLICATION_ID: Final = 0x494B4C31  # the bytes "IKL1"
 BUSY_SECONDS: Final = 10.0
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -49,7 +55,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             served_by TEXT,
             updated_at TEXT NOT NULL
         )""",
-        # The workload may be gone while its key is still remembered: no reference.
+        # `workload_id` is not a foreign key: a key is kept when its workload is deleted, so that a
+        # late copy of the request does not create the workload again.
         """CREATE TABLE idempotency (
             project TEXT NOT NULL,
             key TEXT NOT NULL,
@@ -82,14 +89,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 
 
 def prepare(path: Path) -> None:
-    """Create the file or bring it up to date.
+    """Create the file, or apply the migrations that it has not had.
 
     Raises:
-        StoreError: it cannot be created or read, is no database, is somebody else's, or was written by a newer version.
+        StoreError: the file cannot be created or read, is not a database, belongs to another
+            program, or was written by a newer version.
     """
     try:
-        # Before SQLite creates it with whatever the umask says; -wal and -shm inherit these permissions.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(path)
     except OSError as error:
         raise StoreError(
             f"cannot open the store {path}: {error.strerror}; choose another data directory"
@@ -100,21 +107,40 @@ def prepare(path: Path) -> None:
             _migrate(connection, path)
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"cannot use the store {path}: {error}; move the file away, or choose another data directory"
+            f"cannot use the store {path}: {error}; "
+            "move the file away, or choose another data directory"
         ) from error
 
 
+def _create(path: Path) -> None:
+    """Create the file for its owner only, before SQLite creates it with the permissions of the umask.
+
+    SQLite gives the files beside it, ``-wal`` and ``-shm``, the same permissions.
+    """
+    try:
+        # O_EXCL: a file that is there must not be opened. Closing it again would release the locks that another
+        # store of this process has on it, since POSIX locks belong to the process, and another process would then
+        # remove the write-ahead log that this one still uses (https://sqlite.org/howtocorrupt.html, section 2.2).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """Open one connection in autocommit mode: transactions begin and end where the code says so."""
+    """Open a connection on which the code begins and ends each transaction itself."""
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
-        # FULL: what was acknowledged is on the disk, not merely in the operating system's memory.
+        # With FULL, a committed transaction is on the disk. With NORMAL, in WAL mode, a power
+        # failure may undo it: https://www.sqlite.org/pragma.html#pragma_synchronous
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
-        connection.close()  # the file is no database
+        connection.close()  # The first statement fails if the file is not a database.
         raise
     connection.row_factory = sqlite3.Row
     return connection
@@ -123,7 +149,8 @@ def connect(path: Path) -> sqlite3.Connection:
 def _use_wal(connection: sqlite3.Connection) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
-        # Switching takes a lock for which SQLite does not wait by itself; it fails when two processes do it at once.
+        # SQLite does not apply its timeout to the lock that this statement takes, so it fails at
+        # once if another process opens the file at the same moment.
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
             return
@@ -134,7 +161,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    # One snapshot: another process may be making the store between two of the questions.
+    # A transaction gives `_version` one snapshot: another process may create the tables meanwhile.
     connection.execute("BEGIN")
     try:
         if _version(connection, path) == len(MIGRATIONS):
@@ -156,7 +183,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return how many migrations were applied; refuse a file that is not ours or is newer than this code."""
+    """Return the number of migrations that the file has had.
+
+    Raises:
+        StoreError: the file belongs to another program, or was written by a newer version.
+    """
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -164,7 +195,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} is a database of another program; choose another data directory")
     if version > len(MIGRATIONS):
         raise StoreError(
-            f"the store {path} was written by a newer inferencekey (schema {version}, this one knows {len(MIGRATIONS)}); "
+            f"the store {path} was written by a newer inferencekey "
+            f"(schema {version}, this one knows {len(MIGRATIONS)}); "
             "upgrade inferencekey, or choose another data directory"
         )
     return version

@@ -1,26 +1,25 @@
-"""Tokens: how they are made, and what they may do.
+"""Tokens: how they are created, recognised and checked.
 
-A token is ``ik_<kind>_<8 hex>_<64 hex>``: kind, id, secret. Only the sha256 of the whole is kept. What a token may do is
-one pure function, ``local.http.authorisation.authorise``.
+A token is ``ik_<kind>_<8 hex>_<64 hex>``: its kind, its id and its secret. The store keeps only the
+SHA-256 digest of the whole text. What a token may do is decided in
+:mod:`inferencekey.local.http.authorisation`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Iterable
 from typing import Final, Literal
 
 from inferencekey._core.slugs import canonical_slug, checked_project
-from inferencekey.config import TokenKind
+from inferencekey.credentials import TokenKind, format_token, minted_token_parts
 from inferencekey.errors import ValidationError
-from inferencekey.local.records import Minted
+from inferencekey.local.records import MintedToken
 
 __all__ = [
     "ALL_SCOPES",
-    "ASSIGNERS",
     "DEFAULT_SCOPES",
     "checked_grants",
     "checked_scopes",
@@ -35,69 +34,65 @@ Scope = Literal["workload:write", "assignment:write", "workload:read"]
 ALL_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write", "workload:read")
 DEFAULT_SCOPES: Final[tuple[str, ...]] = ("workload:write", "assignment:write")
 
-READERS: Final = frozenset({"workload:read", "workload:write"})
-WRITERS: Final = frozenset({"workload:write"})
-ASSIGNERS: Final = frozenset({"assignment:write"})
 
-_SHAPE = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
-
-
-def mint(kind: TokenKind) -> Minted:
+def mint(kind: TokenKind) -> MintedToken:
     """Return a new random token."""
     name = secrets.token_hex(4)
-    return Minted(f"ik_{kind}_{name}_{secrets.token_hex(32)}", name)
+    return MintedToken(format_token(kind, name, secrets.token_hex(32)), name)
 
 
 def token_id(text: str) -> str | None:
-    """Return the id inside a token's text; ``None`` when it is not of a token's shape."""
-    match = _SHAPE.match(text)
-    return match[2] if match else None
+    """Return the id in a token's text; ``None`` if the text is not a token."""
+    parts = minted_token_parts(text)
+    return None if parts is None else parts.id
 
 
 def digest(text: str) -> bytes:
-    """Return what is stored instead of the token."""
+    """Return the digest that is stored instead of the token."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def matches(text: str, stored: bytes) -> bool:
-    """Compare a presented token with a stored digest, in constant time."""
+    """Compare a token with a stored digest, in constant time."""
     return hmac.compare_digest(digest(text), stored)
 
 
 def checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Return the scopes, each once.
+    """Return the scopes without repetitions.
 
     Raises:
         ValidationError: there are none, or one is unknown.
     """
-    wanted = tuple(dict.fromkeys(scopes))
-    unknown = [scope for scope in wanted if scope not in ALL_SCOPES]
-    if unknown or not wanted:
-        named = f"unknown scope {unknown[0]!r}" if unknown else "a token needs a scope"
-        raise ValidationError.of(f"{named}; the scopes are {', '.join(ALL_SCOPES)}")
-    return wanted
+    checked = tuple(dict.fromkeys(scopes))
+    known = ", ".join(ALL_SCOPES)
+    if not checked:
+        raise ValidationError.of(f"a control token needs at least one scope of {known}")
+    for scope in checked:
+        if scope not in ALL_SCOPES:
+            raise ValidationError.of(f"unknown scope {scope!r}; a scope is one of {known}")
+    return checked
 
 
 def checked_grants(grants: Iterable[str]) -> tuple[str, ...]:
-    """Return the grants in canonical form, each once.
+    """Return the grants in canonical form, without repetitions.
 
     Raises:
         ValidationError: there are none, or one is neither ``PROJECT/WORKLOAD`` nor ``PROJECT/*``.
     """
-    wanted = tuple(dict.fromkeys(_checked_grant(grant) for grant in grants))
-    if not wanted:
-        raise ValidationError.of("a live token needs a grant: PROJECT/WORKLOAD or PROJECT/*")
-    return wanted
+    checked = tuple(dict.fromkeys(_checked_grant(grant) for grant in grants))
+    if not checked:
+        raise ValidationError.of("a data key needs a grant: PROJECT/WORKLOAD or PROJECT/*")
+    return checked
 
 
 def _checked_grant(grant: str) -> str:
     project, slash, workload = grant.partition("/")
     if not slash or "/" in workload or "*" in project:
-        raise ValidationError.of(f"a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
+        raise ValidationError.of(f"a grant must be PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
     project = checked_project(project.strip())
     if workload.strip() == "*":
         return f"{project}/*"
     slug = canonical_slug(workload)
     if not slug:
-        raise ValidationError.of(f"a grant is PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
+        raise ValidationError.of(f"a grant must be PROJECT/WORKLOAD or PROJECT/*; got {grant!r}")
     return f"{project}/{slug}"

@@ -1,4 +1,4 @@
-"""Changes that last: off the event loop, one at a time, each to its end."""
+"""Writes to the store: in a thread, one at a time, and each to its end."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ T = TypeVar("T")
 
 
 class Writer:
-    """Runs the store's writes in a thread.
+    """Runs writes to the store in a thread.
 
-    A caller that leaves half-way must not leave half a change: the write is a task of the platform's, and so is what has
-    to follow it.
+    A caller that disconnects cancels its own task. The write, and the step that must follow it, run
+    in a background task instead, so that both are always finished.
 
     Args:
-        tasks: the platform's own.
+        tasks: the background tasks of the platform.
     """
 
     def __init__(self, tasks: Background) -> None:
         self._tasks = tasks
-        self._one = anyio.CapacityLimiter(1)
+        self._limiter = anyio.CapacityLimiter(1)
 
     async def __call__(self, change: Callable[[], T], then: Callable[[T], None] | None = None) -> T:
-        """Run *change* in a thread, then *then* in the loop, and return what *change* returned.
+        """Run *change* in a thread, then *then* in the event loop.
 
-        Whatever *change* raises is raised here.
+        Returns:
+            What *change* returned. An exception of *change* or *then* is raised here.
         """
         job: _Job[T] = _Job(change, then)
-        self._tasks.start(job.run, self._one)
+        self._tasks.start(job.run, self._limiter)
         await job.done.wait()
         return job.result()
 
 
 class _Job(Generic[T]):
+    """One write, and its result for the caller that waits for it."""
+
     def __init__(self, change: Callable[[], T], then: Callable[[T], None] | None) -> None:
         self._change = change
         self._then = then
@@ -48,9 +51,9 @@ class _Job(Generic[T]):
         self._error: Exception | None = None
         self.done = anyio.Event()
 
-    async def run(self, one: anyio.CapacityLimiter) -> None:
+    async def run(self, limiter: anyio.CapacityLimiter) -> None:
         try:
-            result = await anyio.to_thread.run_sync(self._change, limiter=one)
+            result = await anyio.to_thread.run_sync(self._change, limiter=limiter)
             self._results.append(result)
             if self._then is not None:
                 self._then(result)

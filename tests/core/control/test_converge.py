@@ -1,4 +1,4 @@
-"""What ensure and apply do next, row by row of their tables; and many callers at once against a server that misbehaves."""
+"""The steps of ensure and apply: each row of their tables, and many callers at the same time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_read_absent_creates() -> None:
 
 
 @pytest.mark.parametrize("mode", [mode for mode in OnDrift if mode is not OnDrift.DRY_RUN])
-def test_absent_is_created_in_every_mode_but_dry_run(mode: OnDrift) -> None:
+def test_an_absent_workload_is_created_in_every_mode_but_dry_run(mode: OnDrift) -> None:
     assert isinstance(machine(mode).read(None), Create)
 
 
@@ -79,12 +79,12 @@ def test_drift_is_reconciled_with_exactly_the_drifted_fields() -> None:
     assert machine().read(DRIFTED) == Update("w-1", {"name": "Bot", "config": {"command": "new"}})
 
 
-def test_what_no_update_can_change_is_noted() -> None:
+def test_notes_a_difference_that_no_update_can_remove() -> None:
     step = machine().read(live(task_type="embedding"))
     assert isinstance(step, Finish)
     assert step.plan.action == "none"
     assert [note[:52] for note in step.notes] == [
-        "workload 'support-bot': task_type is 'embedding' liv"
+        "workload 'support-bot' has the task_type 'embedding'"
     ]
     made = machine()
     made.read(live(task_type="embedding", name="Other"))
@@ -106,7 +106,7 @@ def test_drift_fails() -> None:
 
 
 @pytest.mark.parametrize("mode", [OnDrift.DRY_RUN, OnDrift.WARN, OnDrift.IGNORE])
-def test_drift_is_left_standing(mode: OnDrift) -> None:
+def test_drift_that_is_not_removed(mode: OnDrift) -> None:
     step = machine(mode).read(DRIFTED)
     assert isinstance(step, Finish)
     assert step.warn is (mode is OnDrift.WARN)
@@ -131,7 +131,7 @@ def test_created_under_a_suffixed_slug_is_discarded_and_the_winner_adopted() -> 
     assert (step.slug, step.plan.action) == ("support-bot", "none"), "this call has changed nothing"
 
 
-def test_the_winner_is_brought_to_the_spec() -> None:
+def test_the_adopted_workload_is_updated_to_the_spec() -> None:
     made = machine()
     created(made)
     made.created(live("support-bot-1", "w-2"))
@@ -143,7 +143,7 @@ def test_the_winner_is_brought_to_the_spec() -> None:
     assert step.plan.action == "update", "the update that may have been lost was this call's"
 
 
-def test_an_unknown_create_is_read_a_little_later_each_time() -> None:
+def test_the_waits_after_unknown_creates_grow() -> None:
     made = machine()
     delays = []
     for _ in range(3):
@@ -165,7 +165,7 @@ def test_an_unknown_create_that_was_stored() -> None:
     assert (step.plan.action, step.plan.workload_id, step.leftovers) == ("create", "w-9", ())
 
 
-def test_an_unknown_create_that_another_caller_won() -> None:
+def test_an_unknown_create_that_another_caller_has_carried_out() -> None:
     made = machine()
     created(made)
     made.unknown(LOST)
@@ -189,14 +189,14 @@ def test_an_unknown_create_sent_again_may_have_been_stored_twice() -> None:
     assert (step.plan.action, step.leftovers) == ("create", ("support-bot-1",))
 
 
-def test_a_conflict_is_read_and_answered_with_a_new_key() -> None:
+def test_a_conflict_is_followed_by_a_read_and_a_new_key() -> None:
     made = machine()
     created(made)
     assert made.conflict(ApiError("api error (status 409): spoken for", status=409)) == Read(0.25)
     assert made.read(None) == Create(create_body(SPEC), 1)
 
 
-def test_an_answer_that_is_lost_again_and_again_is_not_asked_for_without_end() -> None:
+def test_responses_that_are_lost_repeatedly_end_the_loop() -> None:
     made = machine()
     created(made)
     for _ in range(2):
@@ -207,7 +207,7 @@ def test_an_answer_that_is_lost_again_and_again_is_not_asked_for_without_end() -
     assert isinstance(made.read(live()), Finish)
 
 
-def test_updated_finishes_with_what_was_done() -> None:
+def test_an_update_finishes_with_its_plan() -> None:
     made = machine()
     made.read(DRIFTED)
     step = made.updated(live())
@@ -224,7 +224,7 @@ def test_an_unknown_update_that_was_stored() -> None:
     assert (step.plan.action, step.plan.workload_id) == ("update", "w-1")
 
 
-def test_an_update_that_never_takes_ends_with_its_cause() -> None:
+def test_an_update_that_never_has_an_effect_ends_with_its_cause() -> None:
     made = machine()
     for _ in range(3):
         assert isinstance(made.read(DRIFTED), Update)
@@ -249,11 +249,12 @@ def test_a_workload_that_another_caller_keeps_deleting() -> None:
     assert isinstance(step, Fail)
     assert isinstance(step.error, ApiError)
     assert str(step.error) == (
-        "api error: workload 'support-bot' disappeared 3 times while it was being ensured; another caller deletes it."
+        "api error: workload 'support-bot' disappeared 3 times while it was ensured; another "
+        "caller keeps deleting it."
     )
 
 
-def test_a_slug_that_is_never_given_ends_after_three_creates_naming_both() -> None:
+def test_a_slug_that_the_server_never_stores_ends_after_three_creates_with_both_names() -> None:
     made = machine()
     for round in range(3):
         assert isinstance(made.read(None), Create)
@@ -263,14 +264,15 @@ def test_a_slug_that_is_never_given_ends_after_three_creates_naming_both() -> No
     assert isinstance(step, Fail)
     assert isinstance(step.error, ApiError)
     assert str(step.error) == (
-        "api error: workload 'support-bot' could not be ensured: the server stored it as 'support-bot-1' 3 times, yet lists "
-        "no 'support-bot'; each duplicate was deleted again. Is the slug reserved, or does another caller delete it?"
+        "api error: workload 'support-bot' could not be ensured: 3 times, the server stored it as "
+        "'support-bot-1' but did not list 'support-bot'; each duplicate was deleted. "
+        "Check whether the slug is reserved, or whether another caller deletes the workload."
     )
 
 
-def test_the_slugs_are_gone_through_only_after_a_loss() -> None:
+def test_the_slugs_are_iterated_over_only_after_a_loss() -> None:
     def never() -> Iterator[str]:
-        raise AssertionError("nobody needs them")
+        raise AssertionError("the slugs are not needed")
         yield
 
     assert isinstance(machine().read(live(), never()), Finish)
@@ -307,13 +309,13 @@ def test_a_create_plan_creates() -> None:
     )
 
 
-def test_an_update_plan_updates_exactly_what_it_says() -> None:
+def test_an_update_plan_sends_exactly_its_changes() -> None:
     made = applying(UPDATE)
     assert made.read(DRIFTED) == Update("w-1", {"name": "Bot", "config": {"command": "new"}})
     assert made.updated(live()) == Finish("support-bot", UPDATE)
 
 
-def test_a_plan_of_nothing_does_nothing() -> None:
+def test_a_plan_without_changes_does_nothing() -> None:
     assert applying(NONE).read(live()) == Finish("support-bot", NONE)
 
 
@@ -327,18 +329,20 @@ def test_a_plan_of_nothing_does_nothing() -> None:
         (
             UPDATE,
             live(config={"command": "old"}, name="Other", id="w-2"),
-            "was deleted and created again since",
+            "was deleted and created again",
         ),
         (NONE, None, "does not exist any more"),
         (NONE, live(description="d"), "was changed since: description"),
         (NONE, DRIFTED, "was changed since: name, config"),
     ],
 )
-def test_what_has_moved_is_refused(plan: Plan, there: Workload | None, why: str) -> None:
+def test_a_plan_whose_workload_has_changed_is_refused(
+    plan: Plan, there: Workload | None, why: str
+) -> None:
     refused(applying(plan).read(there), why)
 
 
-def test_a_create_plan_that_another_caller_was_faster_with() -> None:
+def test_a_create_plan_that_another_caller_has_carried_out_first() -> None:
     made = applying(CREATE)
     made.read(None)
     assert made.created(live("support-bot-1", "w-2")) == Discard("w-2")
@@ -348,7 +352,7 @@ def test_a_create_plan_that_another_caller_was_faster_with() -> None:
     assert error.plan.action == "none"
 
 
-def test_a_create_plan_whose_answer_was_lost_finds_its_own_workload() -> None:
+def test_a_create_plan_whose_response_was_lost_finds_its_own_workload() -> None:
     made = applying(CREATE)
     made.read(None)
     assert made.unknown(LOST) == Read(0.25)
@@ -358,7 +362,7 @@ def test_a_create_plan_whose_answer_was_lost_finds_its_own_workload() -> None:
     )
 
 
-def test_a_create_plan_whose_answer_was_lost_where_keys_mean_nothing() -> None:
+def test_a_create_plan_whose_response_was_lost_on_a_server_that_ignores_keys() -> None:
     made = applying(CREATE)
     made.read(None)
     made.unknown(LOST)
@@ -372,7 +376,7 @@ def test_a_create_plan_whose_answer_was_lost_where_keys_mean_nothing() -> None:
     )
 
 
-def test_a_create_plan_whose_answer_was_lost_does_not_take_what_differs_for_its_own() -> None:
+def test_a_create_plan_whose_response_was_lost_does_not_adopt_a_different_workload() -> None:
     made = applying(CREATE)
     made.read(None)
     made.unknown(LOST)
@@ -389,14 +393,14 @@ def test_a_create_plan_refused_as_a_conflict() -> None:
     refused(made.read(live()), "exists now")
 
 
-def test_an_update_plan_whose_answer_was_lost_finds_its_own_change() -> None:
+def test_an_update_plan_whose_response_was_lost_finds_its_own_change() -> None:
     made = applying(UPDATE)
     made.read(DRIFTED)
     assert made.unknown(LOST) == Read(0.25)
     assert made.read(live(description="somebody else's")) == Finish("support-bot", UPDATE)
 
 
-def test_an_update_plan_whose_answer_was_lost_and_that_was_not_carried_out() -> None:
+def test_an_update_plan_whose_request_was_lost() -> None:
     made = applying(UPDATE)
     for _ in range(3):
         assert isinstance(made.read(DRIFTED), Update)
@@ -408,7 +412,7 @@ def test_an_update_plan_whose_workload_was_replaced() -> None:
     made = applying(UPDATE)
     made.read(DRIFTED)
     made.unknown(LOST)
-    refused(made.read(live(id="w-2")), "was deleted and created again since")
+    refused(made.read(live(id="w-2")), "was deleted and created again")
 
 
 def test_an_update_plan_whose_workload_is_gone() -> None:
@@ -418,7 +422,7 @@ def test_an_update_plan_whose_workload_is_gone() -> None:
     refused(made.read(None), "does not exist any more")
 
 
-def test_a_create_plan_whose_slug_is_never_given() -> None:
+def test_a_create_plan_whose_slug_the_server_never_stores() -> None:
     made = applying(CREATE)
     for round in range(3):
         assert isinstance(made.read(None), Create)
@@ -458,7 +462,7 @@ class Server:
 
 
 class Caller:
-    """One ensure or apply: each step it takes is one request, and anything may happen between two."""
+    """One ensure or apply. Each step is one request, and other callers act between two steps."""
 
     def __init__(self, server: Server, machine: Machine) -> None:
         self.server = server
@@ -553,7 +557,7 @@ def test_any_interleaving_ends_with_exactly_one(
             caller.land()
 
     assert all(caller.done for caller in callers), "every ensure ends"
-    assert before.items() <= server.rows.items(), "nobody else's workload was touched"
+    assert before.items() <= server.rows.items(), "a workload of another caller was changed"
     ours = [row for id, row in server.rows.items() if id not in before]
     winners = [row for row in ours if row["slug"] == "support-bot"]
     finished = [caller for caller in callers if isinstance(caller.step, Finish)]
@@ -565,9 +569,10 @@ def test_any_interleaving_ends_with_exactly_one(
     )
     failed = [caller.step.error for caller in callers if isinstance(caller.step, Fail)]
     assert all(error is LOST for error in failed)
-    # What a lost answer may leave behind is at most what was lost; where nothing was lost, nothing is left.
+    # Each lost response leaves at most one duplicate. Without a loss, none is left.
     assert len(ours) - len(winners) <= sum(caller.lost_creates for caller in callers)
-    # A caller stops asking when three answers in a row were lost; short of that, an honoured key leaves nothing over.
+    # A caller stops after three lost responses in a row. Before that, a server that honours
+    # keys has no duplicate left.
     if (
         honours_keys
         and len(finished) == len(callers)
@@ -584,7 +589,7 @@ def test_any_interleaving_ends_with_exactly_one(
     schedule=st.lists(st.tuples(st.integers(0, 2), FAULTS), max_size=30),
     changes=st.sets(st.integers(0, 30), max_size=2),
 )
-def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
+def test_any_interleaving_of_applies_carries_out_a_plan_or_nothing(
     honours_keys: bool,
     there: str | None,
     wanted: list[str],
@@ -627,7 +632,7 @@ def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
             assert isinstance(step.error, DriftError) or step.error is LOST
     finished = [caller.step for caller in callers if isinstance(caller.step, Finish)]
     mains = [row for row in server.rows.values() if row["slug"] == "support-bot"]
-    # Each stored command is one that was there or that some plan said; and only one of several creates got the slug.
+    # Each stored command was there before or is one of a plan, and only one create got the slug.
     assert all(row["config"]["command"] in {there, *wanted} for row in server.rows.values())
     assert len(mains) <= 1
     if finished:
@@ -637,21 +642,21 @@ def test_any_interleaving_of_applies_does_what_a_plan_says_or_nothing(
         assert len(server.rows) == 1, "and leave nothing behind"
 
 
-def test_a_lost_answer_may_have_been_done_until_the_server_has_said() -> None:
+def test_a_lost_response_leaves_the_outcome_unknown_until_the_server_responds() -> None:
     made = machine()
-    assert not made.maybe_done
+    assert not made.outcome_unknown
     made.read(None)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(live())  # whose is it?
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.created(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown
 
     made = machine()
     made.read(DRIFTED)
     made.unknown(LOST)
-    assert made.maybe_done
+    assert made.outcome_unknown
     made.read(DRIFTED)
     made.updated(live())
-    assert not made.maybe_done
+    assert not made.outcome_unknown

@@ -16,7 +16,7 @@ from inferencekey._core.control.plans import (
     create_body,
     declared,
     drift_error,
-    holds,
+    is_stored,
     make_plan,
     moved_error,
     patch_body,
@@ -60,9 +60,16 @@ def changes(wanted: WorkloadSpec, there: Workload) -> dict[str, Any]:
 
 def test_the_order_is_the_contracts() -> None:
     assert ORDER == (
-        "name", "backend", "model_name", "description", "config", "worker_id", "gpu_resource_id", "execution_policy",
+        "name",
+        "backend",
+        "model_name",
+        "description",
+        "config",
+        "worker_id",
+        "gpu_resource_id",
+        "execution_policy",
         "execution_policy_config",
-    )  # fmt: skip
+    )
     everything = spec(
         name="New",
         backend=Backend.SGLANG,
@@ -80,7 +87,7 @@ def test_the_order_is_the_contracts() -> None:
     assert str(drift_error(plan)) == "workload drifted from spec: " + ", ".join(ORDER)
 
 
-def test_absent_is_a_create_of_every_declared_field() -> None:
+def test_the_plan_of_an_absent_workload_creates_every_declared_field() -> None:
     wanted = spec(command="vllm serve m", config={"a": 1})
     plan = make_plan(wanted, None, project="acme")
     assert attrs.evolve(plan, changes=()) == Plan("create", (), "acme", "support-bot", None, None)
@@ -228,7 +235,7 @@ def test_exactly_the_drifted_fields(
 @pytest.mark.parametrize(
     ("given", "patch"),
     [
-        # The kind changes: its config goes along as declared, even if equal, and without the old kind's keys.
+        # The kind changes, so its config is sent as declared, even if equal, without the old keys.
         (
             {"execution_policy": "fixed", "execution_policy_config": {"replicas": 1}},
             {"execution_policy": "fixed", "execution_policy_config": {"replicas": 1}},
@@ -257,7 +264,7 @@ def test_a_change_of_policy(given: dict[str, Any], patch: dict[str, Any]) -> Non
     assert changes(spec(**given), there) == patch
 
 
-def test_a_diff_tells_before_and_after_in_plain_values() -> None:
+def test_a_diff_has_plain_values_before_and_after() -> None:
     plan = make_plan(spec(backend=Backend.OLLAMA), live(), project="acme")
     assert plan.changes == (FieldDiff("backend", "vllm", "ollama"),)
     assert type(plan.changes[0].before) is str
@@ -321,7 +328,7 @@ def survives(before: Any, wanted: Any, after: Any) -> bool:
 
 
 @given(SPECS, STORED)
-def test_an_update_carried_out_leaves_nothing_to_do_and_loses_nothing(
+def test_after_an_update_there_is_no_drift_and_no_key_is_lost(
     wanted: WorkloadSpec, stored: dict[str, Any]
 ) -> None:
     plan = make_plan(wanted, workload(stored), project="acme")
@@ -350,7 +357,7 @@ def test_a_workload_just_created_has_no_drift(wanted: WorkloadSpec) -> None:
 # What a plan was made from.
 
 
-def test_the_state_is_of_the_id_and_of_every_field_that_can_drift() -> None:
+def test_the_state_covers_the_id_and_every_field_that_can_drift() -> None:
     there = live(config={"b": 1, "a": 2}, description="d")
     state = state_of(there)
     assert len(state) == 80
@@ -375,7 +382,7 @@ def test_the_state_is_of_the_id_and_of_every_field_that_can_drift() -> None:
     )
 
 
-def test_a_create_holds_as_long_as_nothing_is_there() -> None:
+def test_a_create_applies_while_there_is_no_workload() -> None:
     plan = make_plan(spec(command="c"), None, project="acme")
     assert moved_error(plan, None) is None
     error = moved_error(plan, live(name="Other"))
@@ -391,12 +398,12 @@ def test_a_create_holds_as_long_as_nothing_is_there() -> None:
     [
         ({"description": "d"}, "was changed since: description"),
         ({"name": "B", "config": {"command": "b"}}, "was changed since: name, config"),
-        ({"id": "w-2"}, "was deleted and created again since"),
+        ({"id": "w-2"}, "was deleted and created again"),
         (None, "does not exist any more"),
     ],
 )
 @pytest.mark.parametrize("wanted", [{"command": "c"}, {}])
-def test_what_has_moved_since_a_plan(
+def test_what_has_changed_since_a_plan(
     wanted: dict[str, Any], there: dict[str, Any] | None, why: str
 ) -> None:
     plan = make_plan(spec(**wanted), live(), project="acme")
@@ -408,7 +415,7 @@ def test_what_has_moved_since_a_plan(
 
 
 @given(SPECS, STORED, STORED)
-def test_a_plan_is_refused_exactly_when_something_that_can_drift_has_moved(
+def test_a_plan_is_refused_exactly_if_a_field_that_can_drift_has_changed(
     wanted: WorkloadSpec, stored: dict[str, Any], now: dict[str, Any]
 ) -> None:
     plan = make_plan(wanted, workload(stored), project="acme")
@@ -424,10 +431,12 @@ def test_a_plan_is_refused_exactly_when_something_that_can_drift_has_moved(
 
 
 @given(SPECS, STORED)
-def test_a_plan_that_was_carried_out_holds(wanted: WorkloadSpec, stored: dict[str, Any]) -> None:
+def test_a_plan_that_was_carried_out_is_stored(
+    wanted: WorkloadSpec, stored: dict[str, Any]
+) -> None:
     plan = make_plan(wanted, workload(stored), project="acme")
-    assert holds(plan, workload(stored)) == (plan.action == "none")
-    assert holds(plan, workload({**stored, **patch_body(plan)}))
+    assert is_stored(plan, workload(stored)) == (plan.action == "none")
+    assert is_stored(plan, workload({**stored, **patch_body(plan)}))
     assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
 
 
@@ -437,9 +446,9 @@ CREATABLE = SPECS.filter(
 
 
 @given(CREATABLE)
-def test_a_create_that_was_carried_out_holds(wanted: WorkloadSpec) -> None:
+def test_a_create_that_was_carried_out_is_stored(wanted: WorkloadSpec) -> None:
     plan = make_plan(wanted, None, project="acme")
-    assert holds(plan, workload({"id": "w-1", **create_body(wanted)}))
+    assert is_stored(plan, workload({"id": "w-1", **create_body(wanted)}))
     assert Plan.from_dict(orjson.loads(orjson.dumps(plan.to_dict()))) == plan
 
 
@@ -453,7 +462,7 @@ def test_a_printed_plan_shows_every_change(wanted: WorkloadSpec, stored: dict[st
 
 
 @pytest.mark.parametrize("config", [None, {"a": 1}])
-def test_what_is_nested_too_deeply_to_be_written_is_the_servers_mistake(
+def test_rejects_a_response_that_is_nested_too_deeply(
     config: dict[str, Any] | None,
 ) -> None:
     deep = orjson.loads(b'{"a":' * 300 + b"1" + b"}" * 300)
@@ -472,8 +481,8 @@ def test_settings_without_a_kind_can_update_and_cannot_create(config: dict[str, 
     with pytest.raises(ValidationError) as caught:
         make_plan(wanted, None, project="acme")
     assert str(caught.value) == (
-        "validation error: the workload 'support-bot' does not exist yet, and its execution_policy_config needs "
-        "execution_policy; add it"
+        "validation error: workload 'support-bot' does not exist yet, so its "
+        "execution_policy_config needs an execution_policy; add one"
     )
     there = live(
         execution_policy="autoscaling", execution_policy_config={"max_workers": 2, "min_workers": 1}
@@ -481,12 +490,12 @@ def test_settings_without_a_kind_can_update_and_cannot_create(config: dict[str, 
     assert make_plan(wanted, there, project="acme").action == ("update" if config else "none")
 
 
-def test_what_no_plan_can_change_is_warned_of() -> None:
+def test_warns_of_a_difference_that_no_plan_can_remove() -> None:
     other = spec(task_type="embedding")
     assert plan_warnings(spec(), live()) == plan_warnings(other, None) == ()
     assert plan_warnings(other, live()) == (
-        "workload 'support-bot': task_type is 'text2text' live, and the spec says 'embedding'; it cannot be changed: delete the "
-        "workload, or use another slug",
+        "workload 'support-bot' has the task_type 'text2text', but the spec has 'embedding'; "
+        "task_type cannot be changed: delete the workload, or use another slug",
     )
     assert (
         make_plan(other, live(), project="acme").action

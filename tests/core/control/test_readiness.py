@@ -1,4 +1,4 @@
-"""What ends a readiness stream, and the contract's waits."""
+"""The end of a readiness stream, and the contract's waits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_waits_are_the_contracts() -> None:
     assert reconnect_wait(10**6) == 5
 
 
-def test_the_answers_that_are_drops() -> None:
+def test_the_statuses_that_are_drops() -> None:
     assert frozenset({502, 503, 504}) == DROPS
 
 
@@ -52,7 +52,7 @@ def test_an_event_as_one_line(event: ReadinessEvent, line: str) -> None:
 SEEN = [ReadinessEvent(Phase.BOOTSTRAPPING, "loading"), ReadinessEvent(Phase.ERROR, "no memory")]
 
 
-def test_what_failed_says_why_and_how_its_log_ends() -> None:
+def test_a_readiness_error_has_the_reason_and_the_end_of_the_log() -> None:
     error = not_ready("bot", SEEN, ())
     assert str(error) == "api error: workload 'bot' failed to become ready: no memory"
     assert (error.events, error.log) == (tuple(SEEN), ())
@@ -64,7 +64,7 @@ def test_what_failed_says_why_and_how_its_log_ends() -> None:
     assert error.log == ("a", "", "\x1b[31mred\tx\x1b[0m  ")
 
 
-def test_what_was_not_ready_in_time_says_what_was_heard_last() -> None:
+def test_a_readiness_timeout_has_the_last_event() -> None:
     error = not_in_time("bot", 1.5, SEEN[:1], None, ["a"])
     assert isinstance(error, TimeoutError)
     assert str(error) == (
@@ -73,11 +73,12 @@ def test_what_was_not_ready_in_time_says_what_was_heard_last() -> None:
     )
     assert (error.events, error.log) == (tuple(SEEN[:1]), ("a",))
     assert str(not_in_time("bot", None, [], ValueError("reset"), ())) == (
-        "api error: workload 'bot' was not ready in time (nothing was heard of it; the last connection failed: reset)"
+        "api error: workload 'bot' was not ready in time (the platform has sent no event; the "
+        "last connection failed: reset)"
     )
 
 
-def test_a_log_in_a_message_is_bounded() -> None:
+def test_a_log_in_a_message_has_a_limit() -> None:
     text = str(not_ready("bot", SEEN, [f"{n} " + "x" * 1000 for n in range(100)]))
     lines = text.split("\n")[2:]
     assert len(lines) == LOG_LINES
@@ -86,14 +87,12 @@ def test_a_log_in_a_message_is_bounded() -> None:
     assert lines[-1].endswith("…")
 
 
-def test_what_of_a_log_can_be_asked_for() -> None:
+def test_the_parts_of_a_log_that_can_be_requested() -> None:
     check_log_range(1, None)
     check_log_range(1000, 0)
     for lines in (0, 1001, True, 1.5, "100", None):
         with pytest.raises(ValidationError, match="lines must be an integer from 1 to 1000; got "):
             check_log_range(lines, None)
     for after in (-1, True, 1.5, "0"):
-        with pytest.raises(
-            ValidationError, match="after must be what an earlier log gave as next; got "
-        ):
+        with pytest.raises(ValidationError, match="after must be the next of an earlier log; got "):
             check_log_range(100, after)

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from inferencekey._core.control.spec_warnings import spec_warnings
-from inferencekey._core.control.specs import check_spec, resolve_project, spec_problems
+from inferencekey._core.control.specs import (
+    check_spec,
+    resolve_project,
+    secret_problems,
+    spec_problems,
+)
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.models import Backend, WorkloadSpec
 
@@ -47,7 +52,7 @@ def spec(**given: Any) -> WorkloadSpec:
         {"command": "vllm serve m --served-model-name my_ik_live_model"},
     ],
 )
-def test_specs_that_pass(given: dict[str, Any]) -> None:
+def test_accepts_specs(given: dict[str, Any]) -> None:
     assert check_spec(spec(**given)) == "support-bot"
 
 
@@ -76,14 +81,14 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
             {"execution_policy_config": {"a": 2**70}},
             "execution_policy_config cannot be sent as JSON: ",
         ),
-        ({"slug": "---"}, "slug must hold a letter (a to z) or a digit; got '---'"),
+        ({"slug": "---"}, "slug must contain a letter (a to z) or a digit; got '---'"),
         ({"command": ""}, "command must not be empty; leave it out for the backend's usual launch"),
         ({"command": " \n"}, "command must not be empty"),
         (
             {"command": "vllm serve 'm"},
             "command cannot be split into words as a shell does: No closing quotation",
         ),
-        ({"command": "a\0b"}, "command must not hold NUL characters"),
+        ({"command": "a\0b"}, "command must not contain NUL characters"),
         ({"config": {"command": " "}}, "config.command must not be empty"),
         ({"config": {"command": 5}}, "config.command must be a string; got int"),
         ({"config": {"command": ["vllm"]}}, "config.command must be a string; got list"),
@@ -134,7 +139,8 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ),
         (
             {"backend": "llama.cpp"},
-            "backend must be a slug such as 'vllm' or 'my-backend'; got 'llama.cpp'; did you mean 'llamacpp'?",
+            "backend must be a slug such as 'vllm' or 'my-backend'; got 'llama.cpp'; did you "
+            "mean 'llamacpp'?",
         ),
         (
             {"backend": "My Own"},
@@ -146,11 +152,12 @@ def test_required_fields_must_not_be_blank(field: str, blank: str) -> None:
         ),
         (
             {"backend": "llamacpp", "vllm_version": "0.9"},
-            "vllm_version means something for the backends vllm and vllm-omni only; leave it out for 'llamacpp'",
+            "vllm_version applies to the backends vllm and vllm-omni only; leave it out for "
+            "'llamacpp'",
         ),
         (
             {"backend": "my-own", "vllm_version": ""},
-            "vllm_version means something for the backends vllm and vllm-omni only",
+            "vllm_version applies to the backends vllm and vllm-omni only",
         ),
     ],
 )
@@ -225,7 +232,7 @@ def test_no_field_may_have_a_credential_in_it(field: str, text: str) -> None:
     "mention",
     ["keys begin with ik_sdk_", "like ik_live_0a1b2c3d_…", "an ik_live_key or ik_sdk_a_b"],
 )
-def test_a_mere_mention_passes(field: str, mention: str) -> None:
+def test_accepts_a_mention_of_a_token(field: str, mention: str) -> None:
     check_spec(spec(**{field: mention}))
 
 
@@ -287,7 +294,7 @@ def test_no_mapping_may_hold_a_credential(field: str, config: Any) -> None:
         ("", " ", "c", "c"),
     ],
 )
-def test_the_call_beats_the_spec_beats_the_client(
+def test_the_project_of_the_call_wins_over_the_spec_and_the_client(
     call: str | None, spec_project: str | None, client: str | None, project: str
 ) -> None:
     assert resolve_project(call, spec_project, client) == project
@@ -297,7 +304,8 @@ def test_two_different_projects() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve_project("a", "b", "a")
     assert str(caught.value) == (
-        "configuration error: project='a' was passed, but the spec says project='b'; drop one of them."
+        "configuration error: project='a' was passed, but the spec has project='b'; remove one "
+        "of them."
     )
     with pytest.raises(ConfigurationError) as caught:
         resolve_project("a", TOKEN, None)
@@ -305,7 +313,7 @@ def test_two_different_projects() -> None:
 
 
 @pytest.mark.parametrize("blank", [None, "", " "])
-def test_no_project_names_the_way_out(blank: str | None) -> None:
+def test_a_missing_project_says_what_to_do(blank: str | None) -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve_project(blank, blank, None)
     assert str(caught.value) == (
@@ -321,12 +329,12 @@ def test_a_project_is_checked_before_it_enters_a_path(project: str) -> None:
 
 
 @pytest.mark.parametrize("given", [{"name": "x"}, "support-bot", None])
-def test_what_is_no_spec(given: Any) -> None:
+def test_rejects_a_value_that_is_not_a_spec(given: Any) -> None:
     with pytest.raises(ValidationError, match="spec must be a WorkloadSpec; got "):
         check_spec(given)
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_one_message_has_every_problem() -> None:
     wrong = spec(
         name=" ", model=5, task_type="x2y", config={"a": {1}}, vllm_version="1", backend="ollama"
     )
@@ -335,9 +343,22 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
         check_spec(wrong)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "validation error: 5 things are wrong with the spec:"
+    assert lines[0] == "validation error: 5 problems in the spec:"
     assert lines[1:3] == ["  - name must not be empty", "  - model must be a string; got int"]
     assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("an ik_live_ key", []),
+        ("ik_live_x", ["name contains a token; secrets must never go in specs"]),
+        ({"a": ["ik_live_x"]}, ["name.a.0 contains a token; secrets must never go in specs"]),
+        ({"a": 1}, []),
+    ],
+)
+def test_finds_secrets_in_strings_and_in_mappings(value: object, found: list[str]) -> None:
+    assert [problem.message for problem in secret_problems("name", value)] == found
 
 
 def test_secrets_come_first_and_are_never_shown() -> None:
@@ -359,7 +380,7 @@ def test_secrets_come_first_and_are_never_shown() -> None:
         check_spec(wrong)
 
 
-def test_a_problem_says_where_it_is() -> None:
+def test_a_problem_has_its_path() -> None:
     pool = {"min_workers": 1, "max_workers": 1, "workers": {"source": "private"}}
     (problem,) = spec_problems(spec(execution_policy="autoscaling", execution_policy_config=pool))
     assert problem.path == ("execution_policy_config", "workers", "private_worker_ids")
@@ -400,11 +421,12 @@ def test_a_problem_says_where_it_is() -> None:
         ),
         (
             {"backend": "stable-diffusion-cpp"},
-            "backend 'stable-diffusion-cpp' names a custom backend; did you mean 'stablediffusioncpp'?",
+            "backend 'stable-diffusion-cpp' names a custom backend; did you mean "
+            "'stablediffusioncpp'?",
         ),
     ],
 )
-def test_what_is_probably_not_meant(given: dict[str, Any], text: str) -> None:
+def test_warns_of_probable_mistakes(given: dict[str, Any], text: str) -> None:
     check_spec(spec(**given))
     (warning,) = spec_warnings(spec(**given))
     assert warning.startswith(text)
@@ -443,7 +465,7 @@ def test_what_is_probably_not_meant(given: dict[str, Any], text: str) -> None:
         {"backend": "ollama"},
     ],
 )
-def test_what_may_well_be_meant(given: dict[str, Any]) -> None:
+def test_does_not_warn_of_what_may_be_intended(given: dict[str, Any]) -> None:
     assert spec_warnings(spec(**given)) == ()
 
 
@@ -458,15 +480,15 @@ def test_what_may_well_be_meant(given: dict[str, Any]) -> None:
         ("postgres://user:hunter2@db/x", "a password in a URL"),
     ],
 )
-def test_credentials_of_others_are_told_and_not_shown(secret: str, kind: str) -> None:
+def test_credentials_of_other_services_are_reported_and_not_shown(secret: str, kind: str) -> None:
     wanted = spec(
         command=f"vllm serve m --key={secret}",
         config={"env": {"A": secret}, "args": ["x", f"a={secret}"]},
     )
     check_spec(wanted)
-    advice = "a spec is stored and shown in plans: put the credential where the engine runs"
+    advice = "a spec is stored and shown in plans: put the credential into the engine's environment"
     assert spec_warnings(wanted) == tuple(
-        f"{where} seems to hold {kind}; {advice}"
+        f"{where} seems to contain {kind}; {advice}"
         for where in ("command", "config.env.A", "config.args.1")
     )
 

@@ -50,12 +50,23 @@ def test_windows(text: str, window: Window) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "08:00-20:00 UTC", "Mon 08:00-20:00", "Mon,Tue 08:00-20:00 UTC", "mon 08:00-20:00 UTC", "Mon 8:00-20:00 UTC",
-        "Mon 08:00-24:00 UTC", "Mon 08:00-20:60 UTC", "Mon 08:00-08:00 UTC", "Mon 08:00-20:00 Mars/Olympus",
-        "Mon 08:00-20:00 UTC UTC", "Mon 08:00 - 20:00 UTC", "Mon 08:00-20:00 ../../etc/passwd", "Mon 0٣:00-20:00 UTC",
+        "",
+        "08:00-20:00 UTC",
+        "Mon 08:00-20:00",
+        "Mon,Tue 08:00-20:00 UTC",
+        "mon 08:00-20:00 UTC",
+        "Mon 8:00-20:00 UTC",
+        "Mon 08:00-24:00 UTC",
+        "Mon 08:00-20:60 UTC",
+        "Mon 08:00-08:00 UTC",
+        "Mon 08:00-20:00 Mars/Olympus",
+        "Mon 08:00-20:00 UTC UTC",
+        "Mon 08:00 - 20:00 UTC",
+        "Mon 08:00-20:00 ../../etc/passwd",
+        "Mon 0٣:00-20:00 UTC",
     ],
-)  # fmt: skip
-def test_what_is_no_window(text: str) -> None:
+)
+def test_rejects_a_wrong_window(text: str) -> None:
     problem = window_problem(text)
     with pytest.raises(ValidationError) as caught:
         parse_window(text)
@@ -81,11 +92,11 @@ def test_what_is_no_window(text: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_window(text: str, problem: str) -> None:
+def test_problems_of_a_window(text: str, problem: str) -> None:
     assert window_problem(text) == problem
 
 
-def test_what_is_no_text_is_no_window() -> None:
+def test_rejects_a_window_that_is_not_a_string() -> None:
     assert window_problem(None)
     assert window_problem(5)
 
@@ -94,20 +105,56 @@ def test_what_is_no_text_is_no_window() -> None:
     ("text", "after", "changes"),
     [
         # Madrid is an hour ahead of UTC in winter, two in summer.
-        ("Mon-Fri 08:00-20:00 Europe/Madrid", "2026-03-27 12:00", ["2026-03-27 19:00", "2026-03-30 06:00", "2026-03-30 18:00"]),
-        ("Fri 22:00-06:00 UTC", "2026-03-26 12:00", ["2026-03-27 22:00", "2026-03-28 06:00", "2026-04-03 22:00"]),
+        (
+            "Mon-Fri 08:00-20:00 Europe/Madrid",
+            "2026-03-27 12:00",
+            ["2026-03-27 19:00", "2026-03-30 06:00", "2026-03-30 18:00"],
+        ),
+        (
+            "Fri 22:00-06:00 UTC",
+            "2026-03-26 12:00",
+            ["2026-03-27 22:00", "2026-03-28 06:00", "2026-04-03 22:00"],
+        ),
         # 02:00-03:00 of 29 March does not exist there: the jump is at 01:00 UTC.
-        ("Sun 02:30-03:30 Europe/Madrid", "2026-03-28 12:00", ["2026-03-29 01:00", "2026-03-29 01:30", "2026-04-05 00:30"]),
-        ("Sun 01:30-02:30 Europe/Madrid", "2026-03-28 12:00", ["2026-03-29 00:30", "2026-03-29 01:00", "2026-04-04 23:30"]),
-        ("Sun 02:10-02:40 Europe/Madrid", "2026-03-28 12:00", ["2026-04-05 00:10", "2026-04-05 00:40"]),
-        ("Mon-Sun 02:40-02:20 Europe/Madrid", "2026-03-28 12:00", ["2026-03-30 00:20", "2026-03-30 00:40"]),
-        # 02:00-03:00 of 25 October comes twice: the first begins at 00:00 UTC, the second at 01:00 UTC.
-        ("Sun 02:15-02:45 Europe/Madrid", "2026-10-24 12:00", ["2026-10-25 00:15", "2026-10-25 00:45", "2026-11-01 01:15"]),
-        ("Sun 02:15-03:15 Europe/Madrid", "2026-10-24 12:00", ["2026-10-25 00:15", "2026-10-25 02:15"]),
+        (
+            "Sun 02:30-03:30 Europe/Madrid",
+            "2026-03-28 12:00",
+            ["2026-03-29 01:00", "2026-03-29 01:30", "2026-04-05 00:30"],
+        ),
+        (
+            "Sun 01:30-02:30 Europe/Madrid",
+            "2026-03-28 12:00",
+            ["2026-03-29 00:30", "2026-03-29 01:00", "2026-04-04 23:30"],
+        ),
+        (
+            "Sun 02:10-02:40 Europe/Madrid",
+            "2026-03-28 12:00",
+            ["2026-04-05 00:10", "2026-04-05 00:40"],
+        ),
+        (
+            "Mon-Sun 02:40-02:20 Europe/Madrid",
+            "2026-03-28 12:00",
+            ["2026-03-30 00:20", "2026-03-30 00:40"],
+        ),
+        # 02:00-03:00 of 25 October exists twice: it begins at 00:00 UTC and at 01:00 UTC.
+        (
+            "Sun 02:15-02:45 Europe/Madrid",
+            "2026-10-24 12:00",
+            ["2026-10-25 00:15", "2026-10-25 00:45", "2026-11-01 01:15"],
+        ),
+        (
+            "Sun 02:15-03:15 Europe/Madrid",
+            "2026-10-24 12:00",
+            ["2026-10-25 00:15", "2026-10-25 02:15"],
+        ),
         # Samoa had no 30 December 2011, which was a Friday.
-        ("Fri 08:00-20:00 Pacific/Apia", "2011-12-24 12:00", ["2012-01-05 18:00", "2012-01-06 06:00"]),
+        (
+            "Fri 08:00-20:00 Pacific/Apia",
+            "2011-12-24 12:00",
+            ["2012-01-05 18:00", "2012-01-06 06:00"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_when_it_opens_and_closes(text: str, after: str, changes: list[str]) -> None:
     window, now = parse_window(text), utc(after)
     state = window_open(window, now)
@@ -119,7 +166,7 @@ def test_when_it_opens_and_closes(text: str, after: str, changes: list[str]) -> 
         state = not state
 
 
-def test_the_moment_may_be_given_in_any_zone() -> None:
+def test_the_moment_may_be_in_any_zone() -> None:
     window = parse_window("Mon-Fri 08:00-20:00 Europe/Madrid")
     now = datetime(2026, 3, 27, 23, tzinfo=ZoneInfo("Asia/Tokyo"))
     assert window_open(window, now)
@@ -146,7 +193,7 @@ moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.
 
 
 @given(windows_of, moments)
-def test_a_change_changes_and_nothing_changes_before_it(window: Window, now: datetime) -> None:
+def test_the_next_change_is_the_first_moment_that_differs(window: Window, now: datetime) -> None:
     change = window_next_change(window, now)
     state = window_open(window, now)
     assert now < change <= now + timedelta(days=15)
@@ -157,7 +204,9 @@ def test_a_change_changes_and_nothing_changes_before_it(window: Window, now: dat
 
 
 @given(windows_of, moments)
-def test_where_the_clocks_do_not_jump_the_wall_decides(window: Window, now: datetime) -> None:
+def test_a_window_without_clock_changes_is_open_by_local_time(
+    window: Window, now: datetime
+) -> None:
     wall = now.astimezone(ZoneInfo(window.zone))
     around = {
         (now + timedelta(hours=12 * step)).astimezone(ZoneInfo(window.zone)).utcoffset()
@@ -176,7 +225,7 @@ def test_where_the_clocks_do_not_jump_the_wall_decides(window: Window, now: date
 
 
 @given(st.sampled_from(DAYS), st.none() | st.sampled_from(DAYS), st.times(), st.times())
-def test_days_and_times_are_what_the_text_says(
+def test_a_window_has_the_days_and_times_of_its_text(
     first: str, last: str | None, start: time, end: time
 ) -> None:
     start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
@@ -191,7 +240,7 @@ def test_days_and_times_are_what_the_text_says(
 
 
 @given(st.text(max_size=40) | st.from_regex(r"(Mon|Sun)(-Fri)? [0-9:\-]{11} [A-Za-z/]*"))
-def test_any_text_is_a_window_or_is_refused(text: str) -> None:
+def test_any_string_is_a_window_or_is_rejected(text: str) -> None:
     try:
         parse_window(text)
     except ValidationError:
@@ -200,7 +249,7 @@ def test_any_text_is_a_window_or_is_refused(text: str) -> None:
         assert window_problem(text) is None
 
 
-def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_computer_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_zones", frozenset)
     assert window_problem("Mon 08:00-20:00 Mars/Olympus") is None, "not the caller's mistake"
     with pytest.raises(

@@ -15,7 +15,7 @@ from inferencekey.models import Backend, EngineLog, ExecutionPolicy, Phase, Read
 SMALL: dict[str, Any] = {"id": "w-1", "slug": "support-bot"}
 
 
-def test_the_least_that_is_a_workload() -> None:
+def test_the_smallest_workload() -> None:
     found = wire.workload(SMALL)
     assert (found.id, found.slug, found.name, found.model_name, found.backend) == (
         "w-1",
@@ -89,7 +89,7 @@ def test_unknown_fields_are_kept_out_of_the_way() -> None:
     assert found.raw == sent
 
 
-def test_a_slug_may_be_called_workload_slug() -> None:
+def test_a_slug_may_have_the_name_workload_slug() -> None:
     assert wire.workload({"id": "w-1", "workload_slug": "bot"}).slug == "bot"
     assert wire.workload({"id": "w-1", "workload_slug": "other", "slug": "bot"}).slug == "bot"
 
@@ -119,7 +119,7 @@ def test_a_slug_may_be_called_workload_slug() -> None:
         ),
     ],
 )
-def test_what_is_no_workload_names_the_field(sent: Any, text: str) -> None:
+def test_rejects_a_wrong_workload_and_names_the_field(sent: Any, text: str) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         wire.workload(sent)
     assert str(caught.value).startswith(f"unexpected response: {text}")
@@ -135,12 +135,12 @@ def test_what_is_no_workload_names_the_field(sent: Any, text: str) -> None:
         ({"workloads": [SMALL], "next": None}, [SMALL]),
     ],
 )
-def test_the_shapes_of_a_list(sent: Any, found: list[Any]) -> None:
+def test_the_forms_of_a_list(sent: Any, found: list[Any]) -> None:
     assert wire.workload_list(sent) == found
 
 
 @pytest.mark.parametrize("sent", [{}, "text", 5, {"workloads": {}}, {"items": []}])
-def test_what_is_no_list(sent: Any) -> None:
+def test_rejects_a_response_that_is_not_a_list(sent: Any) -> None:
     with pytest.raises(ResponseFormatError, match=r"neither an array nor \{'workloads': \[…\]\}"):
         wire.workload_list(sent)
 
@@ -159,7 +159,7 @@ def test_finding_one_structures_only_that_one() -> None:
 
 
 @pytest.mark.parametrize("raw", [None, "bot", ["bot"]])
-def test_a_list_of_something_else(raw: Any) -> None:
+def test_rejects_a_list_whose_items_are_not_workloads(raw: Any) -> None:
     for find in (lambda: wire.find_workload([raw], "bot"), lambda: wire.workloads_by_slug([raw])):
         with pytest.raises(
             ResponseFormatError, match="a workload in the list is not a JSON object"
@@ -167,7 +167,7 @@ def test_a_list_of_something_else(raw: Any) -> None:
             find()
 
 
-def test_finding_many() -> None:
+def test_finds_many_workloads_in_one_list() -> None:
     first, named = {"id": "w-1", "slug": "bot"}, {"id": "w-2", "workload_slug": "other"}
     twin, blank = {"id": "w-3", "slug": "bot"}, {"id": "w-4", "slug": "", "workload_slug": "blank"}
     strange: list[Any] = [{"id": "w-5"}, {"slug": ["a"]}, {"slug": None}]
@@ -233,7 +233,7 @@ def test_readiness_events(sent: dict[str, Any], event: ReadinessEvent) -> None:
 @pytest.mark.parametrize(
     "sent", [b"{}", b"[]", b"null", b'{"phase": ""}', b'{"phase": 5}', b'"ready"']
 )
-def test_a_readiness_event_without_a_phase(sent: bytes) -> None:
+def test_rejects_a_readiness_event_without_a_phase(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         wire.readiness_event(sent)
     assert (
@@ -242,6 +242,6 @@ def test_a_readiness_event_without_a_phase(sent: bytes) -> None:
     )
 
 
-def test_a_readiness_event_that_is_no_json() -> None:
+def test_rejects_a_readiness_event_that_is_not_json() -> None:
     with pytest.raises(ResponseFormatError, match="a readiness event is not JSON"):
         wire.readiness_event(b"ready")

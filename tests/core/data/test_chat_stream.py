@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.data.sse import Event, SSEDecoder
 from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted
 from inferencekey.models import TextChunk, TextResult, Usage
@@ -38,7 +38,7 @@ def read(*pieces: bytes) -> tuple[list[TextChunk | None], ChatStream]:
     return taken, stream
 
 
-def test_there_are_recordings() -> None:
+def test_recordings_exist() -> None:
     assert len(RECORDED) >= 8
 
 
@@ -79,9 +79,7 @@ def test_every_recorded_stream_under_every_cut(
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_every_recorded_stream_that_breaks_off_says_so(
-    name: str, capture: Callable[[str], Any]
-) -> None:
+def test_every_recorded_stream_that_is_cut_raises(name: str, capture: Callable[[str], Any]) -> None:
     body = capture(name).body
     finished = body.index(b"\n\n", body.rindex(b'"finish_reason":"')) + 2
     for at in range(0, len(body), 7):
@@ -125,7 +123,7 @@ def test_one_chunk_per_event(fields: dict[str, Any], text: str, reason: str | No
 
 
 @pytest.mark.parametrize("done", [b"[DONE]", b" [DONE]", b"[DONE] ", b"[DONE]\n"])
-def test_done_is_no_chunk_and_completes(done: bytes) -> None:
+def test_done_is_not_a_chunk_and_completes_the_stream(done: bytes) -> None:
     stream = ChatStream()
     assert stream.take(Event(done)) is None
     assert stream.done
@@ -150,26 +148,42 @@ def test_model_and_usage_are_gathered() -> None:
 
 
 IN_BAND = [
-    (b'{"error": {"message": "out of memory", "type": "server_error", "code": 500}}', "out of memory", "server_error", 500),
+    (
+        b'{"error": {"message": "out of memory", "type": "server_error", "code": 500}}',
+        "out of memory",
+        "server_error",
+        500,
+    ),
     (b'{"error": {"message": "m", "code": "overloaded"}, "choices": []}', "m", "overloaded", None),
     (b'{"error": {"message": "m", "status": 503}}', "m", None, 503),
     (b'{"error": {"message": "m", "code": 11200}}', "m", None, None),
-    (b'{"error": {"message": "m"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}', "m", None, None),
-    (b'{"error": "Request failed during", "error_type": "generation"}', "Request failed during", None, None),
+    (
+        b'{"error": {"message": "m"}, "choices": [{"delta": {"content": ""}, "finish_reason": '
+        b'"error"}]}',
+        "m",
+        None,
+        None,
+    ),
+    (
+        b'{"error": "Request failed during", "error_type": "generation"}',
+        "Request failed during",
+        None,
+        None,
+    ),
     (b'{"error": "model_not_found"}', "model_not_found", "model_not_found", None),
     (b'{"error": true, "message": "broken"}', "broken", None, None),
     (b'{"error": ["a", 1]}', '["a",1]', None, None),
     (b'{"error": 5}', "5", None, None),
-    (b'{"error": {}}', "the engine reported an error without words", None, None),
+    (b'{"error": {}}', "the engine reported an error without a message", None, None),
     (b'{"error": {"type": "internal"}}', "internal", "internal", None),
     (b'{"error": {"foo": 1}}', '{"foo":1}', None, None),
     (b'{"error": {"detail": [{"loc": ["body", 0], "msg": "bad"}]}}', "body.0: bad", None, None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("kind", ["message", "error"])
 @pytest.mark.parametrize(("data", "words", "code", "status"), IN_BAND)
-def test_an_error_in_the_stream_raises_with_the_servers_words(
+def test_an_error_in_the_stream_has_the_servers_message(
     data: bytes, words: str, code: str | None, status: int | None, kind: str
 ) -> None:
     stream = ChatStream(request_id="r-1")
@@ -195,20 +209,20 @@ def test_an_error_in_the_stream_raises_with_the_servers_words(
         (b'"out of memory"', "out of memory"),
         (b'{"message": "m"}', "m"),
         (b'{"detail": "d"}', "d"),
-        (b"null", "the engine reported an error without words"),
-        (b"", "the engine reported an error without words"),
+        (b"null", "the engine reported an error without a message"),
+        (b"", "the engine reported an error without a message"),
         (b"\xff\xff", "�" * 2),
         (b"[1]", "[1]"),
         (b'{"choices": []}', '{"choices":[]}'),
     ],
 )
-def test_an_event_of_type_error_is_an_error_whatever_is_in_it(data: bytes, words: str) -> None:
+def test_an_event_of_type_error_is_an_error_with_any_data(data: bytes, words: str) -> None:
     with pytest.raises(GenerationFailed) as caught:
         ChatStream().take(Event(data, "error"))
     assert str(caught.value) == f"api error: {words}"
 
 
-def test_words_of_an_error_hold_no_token() -> None:
+def test_the_message_of_an_error_shows_no_token() -> None:
     token = "ik_live_proj1234_" + "5ec2e7" * 10
     with pytest.raises(GenerationFailed) as caught:
         ChatStream().take(Event(orjson.dumps({"error": f"who is {token}?"})))
@@ -217,14 +231,15 @@ def test_words_of_an_error_hold_no_token() -> None:
 
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
-def test_an_engine_that_gives_up(reason: str) -> None:
+def test_an_engine_that_stops_with_an_error(reason: str) -> None:
     stream = ChatStream(request_id="r-1")
     stream.take(chunk("Ho"))
     with pytest.raises(GenerationFailed) as caught:
         stream.take(chunk("l", reason))
     error = caught.value
     assert str(error) == (
-        f"api error: the engine gave up (finish_reason '{reason}'); 3 characters had arrived, see .partial_text"
+        f"api error: the engine stopped with an error (finish_reason '{reason}'); 3 characters "
+        "had arrived, see .partial_text"
     )
     assert (error.partial_text, error.code, error.request_id) == ("Hol", reason, "r-1")
 
@@ -252,7 +267,7 @@ def test_an_engine_that_gives_up(reason: str) -> None:
         b'{"choices": [{"delta": {"content": "a"}, "finish_reason": 5}]}',
     ],
 )
-def test_what_is_no_chunk_raises_and_shows_its_beginning(data: bytes) -> None:
+def test_rejects_an_event_that_is_not_a_chunk_and_shows_its_beginning(data: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         ChatStream(request_id="r-1").take(Event(data))
     assert str(caught.value).startswith("unexpected response: ")
@@ -270,14 +285,15 @@ def test_what_is_no_chunk_raises_and_shows_its_beginning(data: bytes) -> None:
         ),
     ],
 )
-def test_an_end_before_the_end(unfinished: Event | None, cause: str) -> None:
+def test_a_stream_that_ends_too_early(unfinished: Event | None, cause: str) -> None:
     stream = ChatStream(request_id="r-1")
     stream.take(chunk("Hola", model="m"))
     with pytest.raises(StreamInterrupted) as caught:
         stream.end(unfinished)
     error = caught.value
     assert str(error) == (
-        f"network error: the stream ended before it was complete ({cause}); 4 characters had arrived, see .partial_text"
+        f"network error: the stream ended before it was complete ({cause}); 4 characters had "
+        "arrived, see .partial_text"
     )
     assert error.partial_text == "Hola"
     assert error.request_id == "r-1"
@@ -286,7 +302,7 @@ def test_an_end_before_the_end(unfinished: Event | None, cause: str) -> None:
     assert error.result.finish_reason is None
 
 
-def test_another_cause_is_told() -> None:
+def test_another_cause_is_in_the_message() -> None:
     with pytest.raises(StreamInterrupted, match=r"complete \(reset by peer\)"):
         ChatStream().end(None, "reset by peer")
 
@@ -308,7 +324,7 @@ def test_a_finish_reason_is_enough(unfinished: Event | None) -> None:
     assert not stream.done
 
 
-def test_engines_known_to_send_no_end() -> None:
+def test_engines_that_are_known_to_send_no_end() -> None:
     stream = ChatStream(allow_bare_end=True)
     stream.take(chunk("Hola"))
     stream.end(None)
@@ -349,7 +365,7 @@ def test_any_json_is_a_chunk_or_a_typed_error(value: object, kind: str) -> None:
         b'{"message":"out of memory"}',
     ],
 )
-def test_an_error_without_the_word_around_it(event: bytes) -> None:
+def test_an_error_without_the_key_error(event: bytes) -> None:
     with pytest.raises(GenerationFailed, match="out of memory"):
         ChatStream().take(Event(event))
 
@@ -358,5 +374,5 @@ def test_an_error_without_the_word_around_it(event: bytes) -> None:
     "event",
     [b"{}", b'{"object":"chat.completion.chunk","usage":{}}', b'{"choices":[],"message":"x"}'],
 )
-def test_an_event_without_choices_is_no_error(event: bytes) -> None:
+def test_an_event_without_choices_is_not_an_error(event: bytes) -> None:
     assert ChatStream().take(Event(event)) is not None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inferencekey._core.data.chat import ChatStream
+from inferencekey._core.data.chat_stream import ChatStream
 from inferencekey._core.data.fast_chunks import ChunkPattern
 from inferencekey._core.data.sse import Event, SSEDecoder
 from inferencekey.errors import GenerationFailed, InferenceKeyError, ResponseFormatError
@@ -104,7 +104,7 @@ ODD = st.sampled_from(
 @given(st.lists(CHUNKS.map(orjson.dumps) | ODD, max_size=12))
 @example([orjson.dumps(chunk("a")), orjson.dumps(chunk("a")).replace(b'"a"', b'""')])
 @example([orjson.dumps(chunk("a", created=n)) for n in range(9)])
-def test_at_once_is_what_one_by_one_is(events: list[bytes]) -> None:
+def test_many_events_give_the_same_as_one_by_one(events: list[bytes]) -> None:
     assert at_once(events) == at_once([Event(event) for event in events]) == one_by_one(events)
 
 
@@ -116,13 +116,13 @@ LIKE = orjson.dumps(chunk("some words"))
     | st.sampled_from([b'"', b"\\", b'","a":"', b"\xc3\xa9", b"\xed\xa0\x80"]),
     st.data(),
 )
-def test_a_chunk_that_is_nearly_like_the_one_before(noise: bytes, data: st.DataObject) -> None:
+def test_a_chunk_that_is_nearly_like_the_previous_one(noise: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(LIKE)))
     other = LIKE[:at] + noise + LIKE[at + data.draw(st.integers(0, 3)) :]
     assert at_once([LIKE, other, LIKE]) == one_by_one([LIKE, other, LIKE])
 
 
-def test_an_error_event_is_no_chunk_whatever_it_holds() -> None:
+def test_an_error_event_is_never_read_as_a_chunk() -> None:
     chunks: list[TextChunk] = []
     with pytest.raises(GenerationFailed):
         ChatStream().take_all(
@@ -132,7 +132,7 @@ def test_an_error_event_is_no_chunk_whatever_it_holds() -> None:
 
 
 @pytest.mark.parametrize("shape", [orjson.dumps, lambda value: json.dumps(value).encode()])
-def test_a_chunk_like_the_one_before_is_parsed_when_somebody_looks(shape: Any) -> None:
+def test_a_chunk_like_the_previous_one_is_parsed_when_raw_is_read(shape: Any) -> None:
     stream = ChatStream()
     chunks: list[TextChunk] = []
     stream.take_all([shape(chunk(text)) for text in ("one", "two", "drei")], chunks)
@@ -156,7 +156,7 @@ def test_done_ends_it_and_what_follows_is_not_read() -> None:
     assert stream.done
 
 
-def test_what_is_changed_in_raw_stays_changed_and_is_the_chunks_own() -> None:
+def test_a_change_of_raw_is_kept_and_belongs_to_its_chunk() -> None:
     stream, chunks = ChatStream(), list[TextChunk]()
     stream.take_all([orjson.dumps(chunk(text)) for text in "ab"], chunks)
     chunks[1].raw["seen"] = True
@@ -165,7 +165,7 @@ def test_what_is_changed_in_raw_stays_changed_and_is_the_chunks_own() -> None:
     assert "seen" not in stream.result().raw
 
 
-def test_a_kept_chunk_keeps_its_own_bytes_and_not_those_of_the_read() -> None:
+def test_a_chunk_keeps_only_its_own_bytes_alive() -> None:
     def kept() -> TextChunk:
         read = b"".join(
             b"data: %b\n\n" % orjson.dumps(chunk(f"word {n} " + "x" * 100)) for n in range(5000)
@@ -186,11 +186,11 @@ def test_a_kept_chunk_keeps_its_own_bytes_and_not_those_of_the_read() -> None:
     "fields",
     [{"logprobs": {"content": []}}, {"note": "\\n"}, {"content": "a"}],
 )
-def test_where_the_text_is_not_certain_there_is_no_pattern(fields: dict[str, Any]) -> None:
+def test_a_chunk_whose_text_is_not_certain_has_no_pattern(fields: dict[str, Any]) -> None:
     assert ChunkPattern.of(orjson.dumps(chunk("a", **fields)), "a") is None
 
 
-def test_a_key_apart_from_its_text_is_no_pattern() -> None:
+def test_a_key_with_space_before_its_text_has_no_pattern() -> None:
     assert ChunkPattern.of(b'{"choices":[{"delta":{"content"\t:"a"}}]}', "a") is None
 
 
@@ -208,7 +208,7 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def test_chunks_that_are_all_different_are_not_learnt_for_ever(learnt: list[str]) -> None:
+def test_stops_looking_for_a_pattern_if_every_chunk_is_different(learnt: list[str]) -> None:
     ChatStream().take_all([orjson.dumps(chunk("a", created=n)) for n in range(50)], [])
     assert len(learnt) == 4
 
@@ -222,7 +222,7 @@ def test_the_first_model_named_is_the_streams() -> None:
     assert stream.result().model == "m-1"
 
 
-def test_a_stream_that_begins_with_line_ends_is_learnt_later(learnt: list[str]) -> None:
+def test_the_pattern_of_a_stream_that_begins_with_line_ends(learnt: list[str]) -> None:
     ChatStream().take_all(
         [orjson.dumps(chunk(text)) for text in ["\n"] * 6 + list("abc") + ["\n", "d"]], []
     )
@@ -236,7 +236,7 @@ def test_a_stream_that_begins_with_line_ends_is_learnt_later(learnt: list[str]) 
         (b'{"error":"no"}', GenerationFailed),
     ],
 )
-def test_what_came_before_a_failure_is_there(last: bytes, error: type[Exception]) -> None:
+def test_chunks_before_a_failure_are_delivered(last: bytes, error: type[Exception]) -> None:
     chunks: list[TextChunk] = []
     with pytest.raises(error):
         ChatStream().take_all([*(orjson.dumps(chunk(text)) for text in "abc"), last], chunks)

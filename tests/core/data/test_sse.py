@@ -55,7 +55,8 @@ TABLE = [
         b"data: YHOO\ndata: +2\ndata: 10\n\n", [Event(b"YHOO\n+2\n10")], id="several data lines"
     ),
     pytest.param(
-        b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+        b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third "
+        b"event\n\n",
         [Event(b"first event", id="1"), Event(b"second event"), Event(b" third event")],
         id="comment, id, id reset, one space only",
     ),
@@ -132,7 +133,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("stream", "events"), TABLE)
-def test_events_are_the_standards_however_the_stream_is_cut(
+def test_events_are_the_standards_for_every_cut(
     stream: bytes, events: list[Event], cuts: Cuts
 ) -> None:
     assert by_the_standard(stream)[0] == events
@@ -161,9 +162,9 @@ def test_retry_counts_only_when_all_digits(stream: bytes, retry: int | None) -> 
 
 
 FRAGMENTS = st.sampled_from(
-    b"data,event,id,retry,:,: , ,a,12,\n,\r,\r\n,\n\n,\0,\xef,\xbb,\xbf,\xef\xbb\xbf,\xc3\xa9,data: x\n\n,data: y\r\n\r\n".split(
-        b","
-    )
+    b"data,event,id,retry,:,: , "
+    b",a,12,\n,\r,\r\n,\n\n,\0,\xef,\xbb,\xbf,\xef\xbb\xbf,\xc3\xa9,data: x\n\n,data: "
+    b"y\r\n\r\n".split(b",")
 )
 STREAMS = st.lists(FRAGMENTS, max_size=40).map(b"".join)
 
@@ -178,7 +179,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 
 @given(cut_streams())
 @example([b"\xef", b"\xbb", b"", b"\xbfdata: a\r", b"", b"\n\r", b"\n"])
-def test_any_cut_of_any_stream_decodes_as_the_standard_says(pieces: list[bytes]) -> None:
+def test_any_cut_of_any_stream_decodes_as_in_the_standard(pieces: list[bytes]) -> None:
     decoder = SSEDecoder()
     events = [event for piece in pieces for event in decoder.feed(piece)]
     assert (events, decoder.retry) == by_the_standard(b"".join(pieces))
@@ -190,7 +191,7 @@ def test_any_bytes_at_all_decode(noise: bytes, at: int) -> None:
 
 
 @given(STREAMS)
-def test_what_is_left_is_told_once_and_is_what_one_more_blank_line_would_have_made(
+def test_finish_returns_the_event_that_a_blank_line_would_have_ended(
     stream: bytes,
 ) -> None:
     decoder = SSEDecoder()
@@ -215,7 +216,7 @@ def test_what_is_left_is_told_once_and_is_what_one_more_blank_line_would_have_ma
         (b"\xef\xbb", True, None),
     ],
 )
-def test_trailing_bytes_are_no_event_but_are_told(
+def test_trailing_bytes_are_reported_but_are_not_an_event(
     stream: bytes, pending: bool, left: Event | None, cuts: Cuts
 ) -> None:
     for pieces in cuts(stream):
@@ -226,7 +227,7 @@ def test_trailing_bytes_are_no_event_but_are_told(
         assert decoder.finish() == left
 
 
-def test_an_event_is_out_as_soon_as_its_blank_line_began() -> None:
+def test_an_event_is_returned_as_soon_as_its_blank_line_has_begun() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"data: a\r\n") == []
     assert decoder.feed(b"\r") == [Event(b"a")]
@@ -247,9 +248,7 @@ def until_too_large(pieces: list[bytes], cap: int) -> tuple[list[Event], bool]:
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
 @pytest.mark.parametrize("before", [b"", b"\n", b"data: a\n\n", b"data: a\r\n\r\n\r\n"])
-def test_the_cap_falls_at_the_same_byte_however_the_stream_is_cut(
-    before: bytes, end: bytes, cuts: Cuts
-) -> None:
+def test_the_limit_is_at_the_same_byte_for_every_cut(before: bytes, end: bytes, cuts: Cuts) -> None:
     good = [Event(b"a")] if b"a" in before else []
     for pieces in cuts(before + b"data: 3456789" + end + b": and on"):
         assert until_too_large(pieces, 13) == ([*good, Event(b"3456789")], False)
@@ -262,7 +261,7 @@ def test_the_cap_falls_at_the_same_byte_however_the_stream_is_cut(
 @pytest.mark.parametrize(
     "long", [b"data: 34567890", b"data: 34567890\n\n", b"data: 34567890\n\ndata: b\n\n"]
 )
-def test_an_event_over_the_cap_does_not_swallow_the_ones_before_it(long: bytes) -> None:
+def test_events_before_one_that_is_too_large_are_returned(long: bytes) -> None:
     decoder = SSEDecoder(13)
     assert decoder.feed(b"data: a\n\n" + long) == [Event(b"a")]
     assert decoder.finish() is not None, "a stream that ends here was cut"
@@ -270,12 +269,12 @@ def test_an_event_over_the_cap_does_not_swallow_the_ones_before_it(long: bytes) 
         decoder.feed(b"")
 
 
-def test_an_unfinished_line_cannot_fill_the_memory() -> None:
+def test_an_unfinished_line_has_a_limit() -> None:
     assert until_too_large([b"data: ", *[b"x" * 10] * 99], 1000) == ([], False)
     assert until_too_large([b"data: ", *[b"x" * 10] * 100], 1000) == ([], True)
 
 
-def test_a_big_event_of_many_pieces_comes_whole() -> None:
+def test_a_large_event_in_many_pieces_is_whole() -> None:
     text = b"0123456789" * 60_000
     stream = b"data: " + text + b"\n\n"
     pieces = [stream[at : at + 4096] for at in range(0, len(stream), 4096)]

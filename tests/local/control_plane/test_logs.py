@@ -1,4 +1,4 @@
-"""Engines' logs: read in parts, as a terminal shows them, over the control plane."""
+"""The logs of engines: reading a part of a file, and the route of the control plane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> Path:
 # Reading
 
 
-def test_the_last_lines(log: Path) -> None:
+def test_reads_the_last_lines(log: Path) -> None:
     log.write_text("".join(f"line {n}\n" for n in range(10)))
     part = read_tail(log, 3)
     assert part.lines == ("line 7", "line 8", "line 9")
@@ -36,7 +36,7 @@ def test_the_last_lines(log: Path) -> None:
     assert read_tail(log.with_name("nowhere"), 3) == read_after(log.with_name("nowhere"), 5, 3)
 
 
-def test_a_line_that_is_not_ended_is_told_now_and_read_again_whole(log: Path) -> None:
+def test_an_unfinished_line_is_read_now_and_again_when_it_is_complete(log: Path) -> None:
     log.write_text("one\ntwo")
     part = read_tail(log, 10)
     assert (part.lines, part.next) == (("one", "two"), 4)
@@ -45,7 +45,7 @@ def test_a_line_that_is_not_ended_is_told_now_and_read_again_whole(log: Path) ->
     assert read_after(log, part.next, 10).lines == ("two and more", "three")
 
 
-def test_what_comes_is_read_from_where_it_was_left(log: Path) -> None:
+def test_continues_at_the_offset_of_the_last_read(log: Path) -> None:
     log.write_text("".join(f"{n}\n" for n in range(10)))
     first = read_after(log, 0, 4)
     assert first.lines == ("0", "1", "2", "3")
@@ -55,12 +55,12 @@ def test_what_comes_is_read_from_where_it_was_left(log: Path) -> None:
     assert read_after(log, second.next, 100).lines == ()
 
 
-def test_a_log_that_began_anew_is_read_from_its_beginning(log: Path) -> None:
+def test_reads_a_log_that_was_started_again_from_its_beginning(log: Path) -> None:
     log.write_text("new\n")
     assert read_after(log, 5000, 10).lines == ("new",)
 
 
-def test_a_read_is_bounded(log: Path) -> None:
+def test_one_read_is_limited_in_size(log: Path) -> None:
     log.write_text("x" * 100 + "\n" + ("y" * 99 + "\n") * (READ_BYTES // 50))
     tail = read_tail(log, 10**6)
     assert len(tail.lines) == READ_BYTES // 100
@@ -73,7 +73,7 @@ def test_a_read_is_bounded(log: Path) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(1, 5))
-def test_reading_on_sees_every_finished_line_once(
+def test_successive_reads_return_every_finished_line_once(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, n: int
 ) -> None:
     log = tmp_path_factory.getbasetemp() / "any.log"
@@ -103,7 +103,7 @@ def test_reading_on_sees_every_finished_line_once(
         ("a" * 5000, "a" * 4000),
     ],
 )
-def test_a_line_is_shown_as_on_a_terminal(line: str, shown: str) -> None:
+def test_shows_a_line_as_a_terminal_does(line: str, shown: str) -> None:
     assert clean_line(line, ["my-own-key"]) == shown
 
 
@@ -119,7 +119,9 @@ async def logs(
     )
 
 
-async def test_the_log_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_route_returns_the_log_of_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
     command = f"vllm serve m --api-key my-own-key --say 'tokens: my-own-key {TOKEN[:-1]}x'"
     async with running(tmp_path / "data") as local:
@@ -127,15 +129,15 @@ async def test_the_log_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "bot", task_type="text2text", config={"command": "vllm serve m --say hello"}
         )
         assert (await local.ready("bot"))[-1]["phase"] == "ready"
-        answer = await logs(local)
-        assert answer.status == 200
-        heading, *lines = answer.body["lines"]
+        response = await logs(local)
+        assert response.status == 200
+        heading, *lines = response.body["lines"]
         assert "] $ vllm serve m --say hello --port " in heading
         assert lines[0] == "hello"
         assert any("GET /health" in line for line in lines)
-        assert answer.body["engine"] == "vllm"
+        assert response.body["engine"] == "vllm"
         assert (await logs(local, "Bot", lines=1)).body["lines"] == lines[-1:]
-        assert (await logs(local, after=answer.body["next"])).body["lines"] == []
+        assert (await logs(local, after=response.body["next"])).body["lines"] == []
         assert (await logs(local, after=0, lines=1)).body["lines"] == [heading]
         assert (await logs(local, replica=1)).body == {"lines": [], "next": 0, "engine": None}
 
@@ -150,7 +152,7 @@ async def test_the_log_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert "my-own-key" not in text
 
 
-async def test_who_may_read_a_log_and_what_of(tmp_path: Path) -> None:
+async def test_the_route_checks_the_token_and_the_parameters(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as local:
         await local.create("bot")
         assert (await logs(local)).body == {"lines": [], "next": 0, "engine": None}
@@ -171,9 +173,9 @@ async def test_who_may_read_a_log_and_what_of(tmp_path: Path) -> None:
             {"after": "²"},
             {"replica": "-1"},
         ):
-            answer = await logs(local, **query)
-            assert answer.status == 400, query
-            assert "must be a number from" in answer.body["error"]
+            response = await logs(local, **query)
+            assert response.status == 400, query
+            assert "must be an integer from" in response.body["error"]
 
 
 NEVER = {
@@ -188,7 +190,7 @@ NOTHING = {"lines": [], "next": 0, "engine": None}
 
 
 async def folders_become(data: Path, wanted: list[int]) -> list[Path]:
-    """Wait until the folders of workloads' logs have so many files each."""
+    """Wait until the log folders of the workloads have these numbers of files."""
     async with asyncio.timeout(20):
         while True:
             folders = sorted(path for path in (data / "logs").iterdir() if path.is_dir())
@@ -197,7 +199,7 @@ async def folders_become(data: Path, wanted: list[int]) -> list[Path]:
             await asyncio.sleep(0.02)
 
 
-async def test_a_log_is_of_the_engines_that_this_workload_has_now(
+async def test_a_log_belongs_to_the_current_engines_of_the_workload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
@@ -217,7 +219,7 @@ async def test_a_log_is_of_the_engines_that_this_workload_has_now(
         assert "--say second" in heading
         assert "second" in lines
         assert not [line for line in lines if "$ " in line or "first" in line]
-        await folders_become(data, [1])  # the other's, once it has ended
+        await folders_become(data, [1])  # only the other workload's log is left
 
         assert (await local.call("DELETE", f"/api/workloads/{made['id']}")).status == 204
         await local.create("bot", task_type="text2text", config=change["config"], **NEVER)
@@ -225,7 +227,7 @@ async def test_a_log_is_of_the_engines_that_this_workload_has_now(
         await folders_become(data, [])
 
 
-async def test_the_logs_of_workloads_that_are_there_outlive_a_start(
+async def test_a_restart_keeps_the_logs_of_existing_workloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, tmp_path / "bin", vllm="tiny_openai.py vllm")
@@ -255,7 +257,7 @@ async def test_the_logs_of_workloads_that_are_there_outlive_a_start(
 
 
 @pytest.mark.engine
-async def test_the_log_of_a_stand_in_is_there_for_those_that_had_it(tmp_path: Path) -> None:
+async def test_a_stand_ins_log_starts_when_the_workload_begins_to_use_it(tmp_path: Path) -> None:
     log = tmp_path / "data" / "logs" / "embedding.log"
     log.parent.mkdir(parents=True)
     log.write_text("of another day\n")

@@ -34,10 +34,10 @@ async def test_a_created_workload_has_every_field_of_the_contract(local: Running
         execution_policy="fixed",
         execution_policy_config={"replicas": 2},
     )
-    answer = await local.call("POST", WORKLOADS, json=declared)
-    assert answer.status == 201
-    assert answer.headers["Content-Type"] == "application/json"
-    made = answer.body
+    response = await local.call("POST", WORKLOADS, json=declared)
+    assert response.status == 201
+    assert response.headers["Content-Type"] == "application/json"
+    made = response.body
     assert {name: made[name] for name in declared} == {**declared, "slug": "support-bot"}
     assert uuid.UUID(made["id"])
     assert uuid.UUID(made["project_id"])
@@ -48,7 +48,7 @@ async def test_a_created_workload_has_every_field_of_the_contract(local: Running
     assert listed.body == [made]
 
 
-async def test_what_is_not_declared_is_null(local: Running) -> None:
+async def test_fields_that_were_not_sent_are_null(local: Running) -> None:
     made = await local.create()
     optional = (
         "description",
@@ -78,7 +78,7 @@ async def test_slugs_are_stored_in_canonical_form(local: Running, given: str, st
     assert (await local.create(stored))["slug"] == f"{stored}-2"
 
 
-async def test_creates_at_once_each_get_a_slug_of_their_own(local: Running) -> None:
+async def test_concurrent_creates_get_different_slugs(local: Running) -> None:
     made = await asyncio.gather(*(local.create() for _ in range(8)))
     assert {workload["slug"] for workload in made} == {
         "support-bot",
@@ -86,28 +86,32 @@ async def test_creates_at_once_each_get_a_slug_of_their_own(local: Running) -> N
     }
 
 
-async def test_an_idempotency_key_makes_creates_at_once_one(local: Running) -> None:
+async def test_concurrent_creates_with_one_idempotency_key_create_one_workload(
+    local: Running,
+) -> None:
     async def create() -> Any:
         return await local.call(
             "POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": "k1"}
         )
 
-    answers = await asyncio.gather(*(create() for _ in range(8)))
-    assert {answer.status for answer in answers} == {201}
-    assert len({answer.body["id"] for answer in answers}) == 1
+    responses = await asyncio.gather(*(create() for _ in range(8)))
+    assert {response.status for response in responses} == {201}
+    assert len({response.body["id"] for response in responses}) == 1
     assert len((await local.call("GET", WORKLOADS)).body) == 1
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
-async def test_an_idempotency_key_has_a_sensible_length(local: Running, key: str) -> None:
-    answer = await local.call(
+async def test_refuses_an_idempotency_key_that_is_empty_or_too_long(
+    local: Running, key: str
+) -> None:
+    response = await local.call(
         "POST", WORKLOADS, json=workload_body(), headers={"Idempotency-Key": key}
     )
-    assert answer.status == 400
-    assert "Idempotency-Key" in answer.body["error"]
+    assert response.status == 400
+    assert "Idempotency-Key" in response.body["error"]
 
 
-async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running) -> None:
+async def test_an_idempotency_key_with_another_body_gets_409(local: Running) -> None:
     headers = {"Idempotency-Key": "k1"}
     first = await local.call("POST", WORKLOADS, json=workload_body(), headers=headers)
     other = await local.call(
@@ -124,7 +128,7 @@ async def test_an_idempotency_key_with_another_body_is_a_conflict(local: Running
 BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"name": None}, "name must be a string"),
     ({"name": "  "}, "name must not be empty"),
-    ({"slug": "---"}, "slug must hold a letter or a digit"),
+    ({"slug": "---"}, "a letter (a to z) or a digit; got '---'"),
     ({"slug": ""}, "slug must not be empty"),
     ({"slug": 5}, "slug must be a string"),
     ({"model_name": ""}, "model_name must not be empty"),
@@ -138,7 +142,7 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
     ({"config": {"command": 5}}, "config.command must be a string"),
     (
         {"config": {"command": "vllm 'serve"}},
-        "config.command cannot be split into words: No closing quotation",
+        "config.command cannot be split into words as a shell does: No closing quotation",
     ),
     ({"config": {"command": "  "}}, "config.command must not be empty"),
     ({"config": {"command": "a\0b"}}, "NUL"),
@@ -169,58 +173,58 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "message"), BAD_BODIES, ids=lambda value: str(value)[:60])
-async def test_a_bad_create_is_a_400_that_names_the_field(
+async def test_an_invalid_create_gets_400_with_the_name_of_the_field(
     local: Running, fields: dict[str, Any], message: str
 ) -> None:
-    answer = await local.call("POST", WORKLOADS, json={**workload_body(), **fields})
-    assert (answer.status, set(answer.body)) == (400, {"error"})
-    assert message in answer.body["error"]
-    assert not answer.body["error"].startswith("validation error")
+    response = await local.call("POST", WORKLOADS, json={**workload_body(), **fields})
+    assert (response.status, set(response.body)) == (400, {"error"})
+    assert message in response.body["error"]
+    assert not response.body["error"].startswith("validation error")
     assert (await local.call("GET", WORKLOADS)).body == []
 
 
 @pytest.mark.parametrize("name", ["name", "slug", "task_type", "backend", "model_name"])
-async def test_a_create_without_a_required_field_is_a_400(local: Running, name: str) -> None:
+async def test_a_create_without_a_required_field_gets_400(local: Running, name: str) -> None:
     body = workload_body()
     del body[name]
-    answer = await local.call("POST", WORKLOADS, json=body)
-    assert (answer.status, answer.body) == (400, {"error": f"{name} is required"})
+    response = await local.call("POST", WORKLOADS, json=body)
+    assert (response.status, response.body) == (400, {"error": f"{name} is required"})
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name": "\\ud800"}', b"{" * 5000]
 )
-async def test_a_body_that_is_no_json_object_is_a_400(local: Running, data: bytes) -> None:
-    answer = await local.call("POST", WORKLOADS, data=data)
-    assert answer.status == 400
-    assert "JSON" in answer.body["error"]
+async def test_a_body_that_is_not_a_json_object_gets_400(local: Running, data: bytes) -> None:
+    response = await local.call("POST", WORKLOADS, data=data)
+    assert response.status == 400
+    assert "JSON" in response.body["error"]
 
 
-async def test_prose_may_mention_tokens(local: Running) -> None:
+async def test_a_description_may_mention_tokens(local: Running) -> None:
     made = await local.create(description="give it an ik_live_ key, such as ik_live_x")
     assert made["description"].startswith("give it")
 
 
 @pytest.mark.parametrize("backend", ["ollama", "vllm-omni", "stablediffusioncpp", "my-own-backend"])
-async def test_any_slug_is_a_backend(local: Running, backend: str) -> None:
+async def test_accepts_any_slug_as_a_backend(local: Running, backend: str) -> None:
     assert (await local.create(backend=backend))["backend"] == backend
 
 
 # Updates
 
 
-async def test_an_update_changes_only_what_was_sent(local: Running) -> None:
+async def test_an_update_changes_only_the_fields_that_were_sent(local: Running) -> None:
     made = await local.create(description="d", config={"command": "a", "kept": 1})
     path = f"/api/workloads/{made['id']}"
-    answer = await local.call("PATCH", path, json={"config": {"command": "b"}})
-    assert answer.status == 200
-    assert answer.body == {
+    response = await local.call("PATCH", path, json={"config": {"command": "b"}})
+    assert response.status == 200
+    assert response.body == {
         **made,
         "config": {"command": "b"},
-        "updated_at": answer.body["updated_at"],
+        "updated_at": response.body["updated_at"],
     }
-    assert answer.body["updated_at"] > made["updated_at"]
-    assert (await local.call("GET", WORKLOADS)).body == [answer.body]
+    assert response.body["updated_at"] > made["updated_at"]
+    assert (await local.call("GET", WORKLOADS)).body == [response.body]
     cleared = await local.call("PATCH", path, json={"description": None})
     assert cleared.body["description"] is None
     assert (await local.call("PATCH", path, json={})).body == cleared.body
@@ -244,19 +248,19 @@ async def test_an_update_changes_only_what_was_sent(local: Running) -> None:
         ({"execution_policy_config": {"replicas": "two"}}, "replicas"),
     ],
 )
-async def test_a_bad_update_is_a_400_and_changes_nothing(
+async def test_an_invalid_update_gets_400_and_changes_nothing(
     local: Running, changes: dict[str, Any], message: str
 ) -> None:
     made = await local.create(execution_policy="fixed", execution_policy_config={"replicas": 1})
-    answer = await local.call(
+    response = await local.call(
         "PATCH", f"/api/workloads/{made['id']}", json={"description": "x", **changes}
     )
-    assert answer.status == 400
-    assert message in answer.body["error"]
+    assert response.status == 400
+    assert message in response.body["error"]
     assert (await local.call("GET", WORKLOADS)).body == [made]
 
 
-async def test_a_policys_config_goes_with_its_kind(local: Running) -> None:
+async def test_a_change_of_the_policy_removes_its_old_config(local: Running) -> None:
     made = await local.create(
         execution_policy="scheduled", execution_policy_config={"cron": "0 2 * * *"}
     )
@@ -269,11 +273,11 @@ async def test_a_policys_config_goes_with_its_kind(local: Running) -> None:
     assert grown.body["execution_policy_config"] == {"replicas": 3}
 
 
-async def test_a_deleted_workload_is_gone(local: Running) -> None:
+async def test_a_deleted_workload_does_not_exist(local: Running) -> None:
     made = await local.create()
     path = f"/api/workloads/{made['id']}"
-    answer = await local.call("DELETE", path)
-    assert (answer.status, answer.body) == (204, None)
+    response = await local.call("DELETE", path)
+    assert (response.status, response.body) == (204, None)
     assert (await local.call("DELETE", path)).status == 404
     assert (await local.call("PATCH", path, json={"name": "x"})).status == 404
     assert (await local.call("GET", WORKLOADS)).body == []
@@ -281,18 +285,18 @@ async def test_a_deleted_workload_is_gone(local: Running) -> None:
     assert events.status == 404
 
 
-async def test_deletes_at_once_are_one_delete(local: Running) -> None:
+async def test_only_one_of_several_concurrent_deletes_succeeds(local: Running) -> None:
     made = await local.create()
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(local.call("DELETE", f"/api/workloads/{made['id']}") for _ in range(5))
     )
-    assert sorted(answer.status for answer in answers) == [204, 404, 404, 404, 404]
+    assert sorted(response.status for response in responses) == [204, 404, 404, 404, 404]
 
 
 # Readiness
 
 
-async def test_readiness_begins_with_the_current_phase_and_ends_with_a_final_one(
+async def test_readiness_starts_with_the_current_phase_and_ends_with_a_final_one(
     local: Running,
 ) -> None:
     await local.create()
@@ -317,7 +321,7 @@ async def test_readiness_is_an_event_stream(local: Running) -> None:
 
 
 @pytest.mark.engine
-async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> None:
+async def test_readiness_shows_every_phase_and_the_model_that_answers(local: Running) -> None:
     path = f"{WORKLOADS}/support-bot/readiness-events"
     await local.create(task_type="embedding", model_name="big/model", backend="sglang")
     watchers = await asyncio.gather(*(local.call("GET", path) for _ in range(3)))
@@ -331,27 +335,27 @@ async def test_readiness_shows_the_way_and_says_who_answers(local: Running) -> N
         assert phases[-1] == "ready"
         assert (
             events[-1]["message"]
-            == "no sglang installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
+            == "sglang is not installed here: all-MiniLM-L6-v2 embeds as a stand-in for big/model"
         )
         elapsed = [event["elapsed_ms"] for event in events]
         assert elapsed == sorted(elapsed)
 
 
-async def test_an_update_of_a_failed_workload_tries_again(local: Running) -> None:
+async def test_an_update_launches_a_failed_workload_again(local: Running) -> None:
     made = await local.create()
     await local.ready("support-bot")
     await local.call("PATCH", f"/api/workloads/{made['id']}", json={"model_name": "another/model"})
     assert (await local.ready("support-bot"))[-1]["phase"] == "error"
 
 
-async def test_custom_backends_are_not_here_yet(local: Running) -> None:
+async def test_custom_backends_get_501(local: Running) -> None:
     path = "/api/tenants/t1/custom-backends"
-    answer = await local.call("POST", path, data={"name": "x"})
-    assert (answer.status, set(answer.body)) == (501, {"error"})
+    response = await local.call("POST", path, data={"name": "x"})
+    assert (response.status, set(response.body)) == (501, {"error"})
     assert (await local.call("POST", path, token="")).status == 401
 
 
-# Who may
+# Authorisation
 
 READ_ONLY = ("workload:read",)
 
@@ -390,20 +394,20 @@ async def test_the_authorisation_matrix(local: Running) -> None:
     for who, (reading, writing) in refused.items():
         for expected, calls in ((reading, reads), (writing, writes)):
             for method, path, body in calls:
-                answer = await local.call(method, path, token=tokens[who], json=body)
+                response = await local.call(method, path, token=tokens[who], json=body)
                 if isinstance(expected, str):
-                    assert (answer.status, answer.body["error"]) == (403, expected), (
+                    assert (response.status, response.body["error"]) == (403, expected), (
                         who,
                         method,
                         path,
                     )
-                    assert set(answer.body) == {"error", "message"}
+                    assert set(response.body) == {"error", "message"}
                 elif expected == 401:
-                    assert answer.status == 401, (who, method, path)
-                    assert set(answer.body) == {"error"}
-                    assert answer.headers["WWW-Authenticate"] == "Bearer"
+                    assert response.status == 401, (who, method, path)
+                    assert set(response.body) == {"error"}
+                    assert response.headers["WWW-Authenticate"] == "Bearer"
                 else:
-                    assert answer.status in (200, 201, 204), (who, method, path)
+                    assert response.status in (200, 201, 204), (who, method, path)
 
 
 PRIVATE = {"source": "private", "private_worker_ids": ["rack-1"]}
@@ -416,7 +420,9 @@ ASSIGNING: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", ASSIGNING, ids=lambda fields: next(iter(fields)))
-async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, Any]) -> None:
+async def test_an_assignment_needs_the_scope_assignment_write(
+    local: Running, fields: dict[str, Any]
+) -> None:
     writer = local.platform.mint_sdk_token("acme", ("workload:write",))
     refused = await local.call("POST", WORKLOADS, token=writer, json=workload_body(**fields))
     assert (refused.status, refused.body["error"]) == (403, "scope_insufficient")
@@ -441,7 +447,7 @@ async def test_an_assignment_needs_its_scope(local: Running, fields: dict[str, A
     assert freed.status == 200, "taken away, it is no assignment"
 
 
-async def test_other_policies_need_no_assignment(local: Running) -> None:
+async def test_policies_without_private_workers_need_no_further_scope(local: Running) -> None:
     writer = local.platform.mint_sdk_token("acme", ("workload:write",))
     pool = {"gpu_pool": ["L4"], "max_hourly_cost_usd": 1.0, "max_instances": 1}
     cloud = {
@@ -455,8 +461,8 @@ async def test_other_policies_need_no_assignment(local: Running) -> None:
     assert (await local.call("POST", WORKLOADS, token=writer, json=body)).status == 201
 
 
-async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) -> None:
-    from inferencekey.local.store.store import Store
+async def test_a_token_is_valid_from_its_creation_to_its_revocation(local: Running) -> None:
+    from inferencekey.local.store import Store
 
     with Store(local.platform.data_dir / "platform.db") as elsewhere:
         minted = elsewhere.mint_sdk_token("acme")
@@ -465,7 +471,7 @@ async def test_a_token_works_from_its_minting_to_its_revocation(local: Running) 
         assert (await local.call("GET", WORKLOADS, token=minted.text)).status == 401
 
 
-async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(
+async def test_an_unknown_id_gets_404_only_with_a_sufficient_token(
     local: Running,
 ) -> None:
     path = f"/api/workloads/{uuid.uuid4()}"
@@ -478,8 +484,8 @@ async def test_a_workload_that_does_not_exist_is_a_404_only_for_who_may_know(
     }
 
 
-async def test_a_caller_that_leaves_leaves_no_half_change(local: Running) -> None:
-    """A create is either not there at all, or there and on its way."""
+async def test_a_change_is_finished_when_its_caller_disconnects(local: Running) -> None:
+    """A workload either does not exist, or exists and is being launched."""
     for attempt in range(30):
         task = asyncio.create_task(local.call("POST", WORKLOADS, json=workload_body(f"w{attempt}")))
         await asyncio.sleep(attempt * 0.0003)

@@ -1,4 +1,4 @@
-"""Calls that no stand-in would answer: refused before an engine is started for them."""
+"""Calls that no stand-in serves are refused before an engine is started for them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def local(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Running]:
         ("POST", "/v1/whatever", {}, 404),
     ],
 )
-async def test_a_call_that_is_wrong_starts_nothing(
+async def test_a_wrong_call_starts_no_engine(
     local: Running, method: str, path: str, body: dict[str, Any] | None, status: int
 ) -> None:
     answer = await local.call(method, BASE + path, json=body)

@@ -1,4 +1,4 @@
-"""Streams put together, and streams passed on."""
+"""The stream of an engine, collected into one response."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from inferencekey._core.data.sse import Event, SSEDecoder
-from inferencekey.local.data_plane.chunked import WholeEvents
-from inferencekey.local.data_plane.collect import Assembly, StreamError
-from inferencekey.local.data_plane.rerank import cosine, ranked
+from inferencekey._core.data.sse import Event
+from inferencekey.local.data_plane.collect import Collector, StreamError
 
 
 def chunk(*choices: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -25,12 +21,12 @@ def delta(index: int = 0, finish: str | None = None, **fields: Any) -> dict[str,
 
 
 def assembled(*chunks: dict[str, Any]) -> dict[str, Any]:
-    assembly = Assembly()
+    collector = Collector()
     for item in chunks:
-        assembly.take(Event(json.dumps(item).encode()))
-    assembly.take(Event(b"[DONE]"))
-    assert assembly.done
-    return assembly.answer()
+        collector.add(Event(json.dumps(item).encode()))
+    collector.add(Event(b"[DONE]"))
+    assert collector.done
+    return collector.body()
 
 
 def test_text_and_usage() -> None:
@@ -59,7 +55,7 @@ def test_text_and_usage() -> None:
     }
 
 
-def test_choices_that_come_mixed_are_taken_apart() -> None:
+def test_interleaved_choices_are_separated() -> None:
     answer = assembled(
         chunk(delta(1, content="b")),
         chunk(delta(0, content="a"), delta(1, content="B")),
@@ -68,7 +64,7 @@ def test_choices_that_come_mixed_are_taken_apart() -> None:
     assert [choice["message"]["content"] for choice in answer["choices"]] == ["aA", "bB"]
 
 
-def test_tool_calls_come_in_pieces() -> None:
+def test_tool_calls_are_joined_from_parts() -> None:
     def call(index: int, **fields: Any) -> dict[str, Any]:
         return chunk(delta(tool_calls=[{"index": index, **fields}]))
 
@@ -125,88 +121,6 @@ def test_an_error_in_the_stream_is_raised(error: object, message: str, status: i
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"5", b"\xff"])
-def test_what_is_no_chunk_is_an_error(data: bytes) -> None:
+def test_rejects_a_chunk_that_is_not_a_json_object(data: bytes) -> None:
     with pytest.raises(ValueError):
-        Assembly().take(Event(data))
-
-
-# Passing on
-
-STREAMS = [
-    b'data: {"a": 1}\n\ndata: {"b": "\xc3\xa9"}\n\n: comment\n\ndata: [DONE]\n\n',
-    b'data: {"a": 1}\r\n\r\ndata: [DONE]\r\n\r\n',
-    b"event: x\ndata: 1\ndata: 2\n\ndata: [DONE]\n\n",
-]
-
-
-@given(st.sampled_from(STREAMS), st.data())
-def test_events_pass_whole_and_unchanged_however_they_are_split(
-    whole: bytes, data: st.DataObject
-) -> None:
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
-    parts = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    events, sent = WholeEvents(), []
-    for part in parts:
-        out = events.feed(part)
-        decoder = SSEDecoder()
-        decoder.feed(out)
-        assert not decoder.pending, "half an event was passed on"
-        sent.append(out)
-    assert b"".join(sent) == whole
-    assert events.complete
-
-
-@pytest.mark.parametrize(
-    ("stream", "complete"),
-    [
-        (b"", False),
-        (b'data: {"a": 1}\n\n', False),
-        (b"data: [DONE]", False),
-        (b"data: [DONE]\n\n", True),
-        (b"data:[DONE]\r\n\r\n", True),
-        (b'data: {"text": "[DONE]"}\n\n', False),
-        (b'data: {"error": {"message": "x"}}\n\n', True),
-        (b'data: {"error": 1}\n\ndata: {"a": 1}\n\n', False),
-    ],
-)
-def test_when_a_stream_is_over(stream: bytes, complete: bool) -> None:
-    events = WholeEvents()
-    events.feed(stream)
-    assert events.complete is complete
-
-
-def test_an_event_that_never_ends_is_not_kept_for_ever() -> None:
-    events = WholeEvents()
-    for _ in range(40):
-        assert events.feed(b"x" * 1024 * 1024) == b""
-        assert len(events._rest) <= 16 * 1024 * 1024
-    assert not events.complete
-
-
-# Ranking
-
-vectors = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3)
-
-
-@given(vectors, vectors)
-def test_the_cosine_is_symmetric_and_bounded(a: list[float], b: list[float]) -> None:
-    assert -1 <= cosine(a, b) <= 1
-    assert cosine(a, b) == pytest.approx(cosine(b, a))
-
-
-def test_the_cosine_of_known_angles() -> None:
-    assert cosine([1, 0], [5, 0]) == pytest.approx(1)
-    assert cosine([1, 0], [0, 2]) == 0
-    assert cosine([1, 0], [-3, 0]) == pytest.approx(-1)
-    assert cosine([0, 0], [1, 1]) == 0
-
-
-@given(vectors, st.lists(vectors, min_size=1, max_size=6), st.integers(1, 8))
-def test_ranks_are_sorted_and_cut(
-    query: list[float], documents: list[list[float]], top_n: int
-) -> None:
-    results = ranked(query, documents, top_n)
-    assert len(results) == min(top_n, len(documents))
-    scores = [result["relevance_score"] for result in results]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] == max(cosine(query, document) for document in documents)
+        Collector().add(Event(data))

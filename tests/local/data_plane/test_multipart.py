@@ -1,4 +1,4 @@
-"""One field of a form is changed, everything else stays byte for byte."""
+"""One field of a form is changed; everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.local.data_plane.multipart import with_field
+from inferencekey.local.data_plane.multipart import replace_field
 
 NAMES = st.text("abcdefmodl_", min_size=1, max_size=8)
 PARTS = st.lists(st.tuples(NAMES, st.binary(max_size=200), st.booleans()), max_size=5)
@@ -35,14 +35,16 @@ def test_only_the_named_field_changes(parts: list[tuple[str, bytes, bool]]) -> N
         for name, value, is_file in parts
     ]
     kind = f'multipart/form-data; boundary="{BOUNDARY}"'
-    assert with_field(form(parts), kind, "model", "the-model") == form(changed)
+    assert replace_field(form(parts), kind, "model", "the-model") == form(changed)
 
 
 @given(st.binary(max_size=300), st.text(max_size=60))
-def test_what_is_no_form_stays_as_it_is(body: bytes, kind: str) -> None:
-    assert with_field(body, "multipart/form-data; boundary=zzz-not-in-there", "model", "m") == body
+def test_a_body_that_is_not_a_form_is_unchanged(body: bytes, kind: str) -> None:
+    assert (
+        replace_field(body, "multipart/form-data; boundary=zzz-not-in-there", "model", "m") == body
+    )
     assert isinstance(
-        with_field(body, kind.replace("\n", "").replace("\r", ""), "model", "m"), bytes
+        replace_field(body, kind.replace("\n", "").replace("\r", ""), "model", "m"), bytes
     )
 
 
@@ -53,7 +55,7 @@ async def test_a_form_as_clients_send_it() -> None:
     data.add_field("file", b"\x00\r\n--x\r\n\xff", filename="a.wav", content_type="audio/wav")
     writer = data()
     sent = await writer.as_bytes()
-    got = with_field(sent, writer.content_type, "model", "tiny.en")
+    got = replace_field(sent, writer.content_type, "model", "tiny.en")
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {writer.content_type}\r\n\r\n".encode() + got
     )

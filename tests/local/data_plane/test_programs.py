@@ -1,4 +1,4 @@
-"""Calls to programs of the user's own: passed on as they came, and back as they are."""
+"""Calls to installed programs: requests and responses are passed on unchanged."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ async def seen(local: Running, method: str, path: str, **options: Any) -> dict[s
     return {**answer.body, "body": base64.b64decode(answer.body["body"])}
 
 
-async def test_a_body_goes_as_it_came_but_for_the_model(local: Running) -> None:
-    """What no stand-in takes is the program's to judge."""
+async def test_a_body_is_sent_unchanged_except_for_the_model(local: Running) -> None:
+    """The program may accept what no stand-in accepts."""
     body = {"model": "echo", "messages": [], "n": 99, "temperature": 7, "own": {"a": [1, None]}}
     found = await seen(local, "POST", "/v1/chat/completions", json=body)
     assert json.loads(found["body"]) == {**body, "model": "the-model"}
     assert (found["method"], found["type"]) == ("POST", "application/json")
-    assert "ik_live" not in str(found["key"]), "the caller's key stays here"
+    assert "ik_live" not in str(found["key"]), "the caller's key is not sent"
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ async def test_a_body_goes_as_it_came_but_for_the_model(local: Running) -> None:
         "/v1/anything/else?a=b%20c&d=%26",
     ],
 )
-async def test_every_path_below_v1_is_the_programs(local: Running, path: str) -> None:
+async def test_every_path_below_v1_goes_to_the_program(local: Running, path: str) -> None:
     found = await seen(local, "POST", path, json={"dimensions": 7})
     assert found["path"] == path
     assert json.loads(found["body"]) == {"dimensions": 7, "model": "the-model"}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_other_methods_pass(local: Running, method: str) -> None:
+async def test_other_methods_go_to_the_program(local: Running, method: str) -> None:
     found = await seen(local, method, "/v1/files/f-1")
     assert (found["method"], found["path"], found["body"]) == (method, "/v1/files/f-1", b"")
 
 
-async def test_what_is_no_json_passes_byte_for_byte(local: Running) -> None:
+async def test_a_body_that_is_not_json_is_sent_byte_for_byte(local: Running) -> None:
     data = bytes(range(256)) * 4096
     found = await seen(local, "POST", "/v1/raw", data=data, headers={"Content-Type": "audio/wav"})
     assert (found["body"], found["type"]) == (data, "audio/wav")
@@ -95,7 +95,7 @@ async def test_a_form_gets_the_programs_model(local: Running) -> None:
     assert b"RIFF\x00\xff" in found["body"]
 
 
-async def test_bytes_come_back_as_they_are(local: Running) -> None:
+async def test_bytes_are_returned_unchanged(local: Running) -> None:
     headers = {"Authorization": f"Bearer {local.live}"}
     async with local.http.post(
         f"{BASE}/v1/audio/speech", json={"input": "hi"}, headers=headers
@@ -108,7 +108,7 @@ async def test_bytes_come_back_as_they_are(local: Running) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 429, 500, 503])
-async def test_errors_come_back_as_they_are(local: Running, status: int) -> None:
+async def test_errors_are_returned_unchanged(local: Running, status: int) -> None:
     answer = await local.call("POST", f"{BASE}/v1/status/{status}", json={})
     assert (answer.status, answer.body) == (status, {"detail": "as asked"})
 
@@ -119,9 +119,7 @@ async def test_a_long_error_is_cut(local: Running) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_key_that_the_program_refuses_is_not_the_callers(
-    local: Running, status: int
-) -> None:
+async def test_a_refusal_of_the_platforms_key_is_a_502(local: Running, status: int) -> None:
     answer = await local.call("POST", f"{BASE}/v1/status/{status}", json={})
     assert (answer.status, answer.body["error"]["code"]) == (502, "engine_error")
 
@@ -134,7 +132,7 @@ async def streamed(local: Running, body: dict[str, Any]) -> bytes:
         return await answer.read()
 
 
-async def test_a_stream_comes_as_it_is(local: Running) -> None:
+async def test_a_stream_is_returned_unchanged(local: Running) -> None:
     events = (await streamed(local, {"n": 99})).split(b"\n\n")
     assert len(events) == 6
     told = json.loads(
@@ -144,15 +142,15 @@ async def test_a_stream_comes_as_it_is(local: Running) -> None:
     assert events[-2:] == [b"data: [DONE]", b""]
 
 
-async def test_a_stream_that_ends_as_it_should_needs_no_done(local: Running) -> None:
-    """Not every API of a program is a chat."""
+async def test_a_stream_that_ends_normally_needs_no_done(local: Running) -> None:
+    """Not every API of a program ends its streams with `[DONE]`."""
     text = await streamed(local, {"no_done": True})
     assert b"error" not in text
     assert text.endswith(b'the-model"}, "finish_reason": null}]}\n\n')
 
 
 async def broken(local: Running, body: dict[str, Any], path: str = CHAT) -> bytes:
-    """What comes of a stream before its connection is cut."""
+    """Return what is received of a stream before its connection is cut."""
     headers = {"Authorization": f"Bearer {local.live}"}
     got = b""
     async with local.http.post(path, json={**body, "stream": True}, headers=headers) as answer:
@@ -162,18 +160,27 @@ async def broken(local: Running, body: dict[str, Any], path: str = CHAT) -> byte
     return got
 
 
+async def comes_back(local: Running) -> None:
+    """Wait until the program serves again. A call may still meet the process that is dying."""
+    async with asyncio.timeout(10):
+        while (answer := await local.call("POST", CHAT, json={})).status == 502:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize("path", [CHAT, f"{BASE}/v1/completions"])
 @pytest.mark.parametrize("how", [{"die": True}, {"no_done": True}])
-async def test_half_a_text_is_no_whole_one_however_it_ended(
+async def test_half_a_text_is_never_a_whole_one(
     local: Running, path: str, how: dict[str, Any]
 ) -> None:
-    """A program that closes its connection at the end of an answer looks the same when it is killed."""
+    """A program that ends a response by closing its connection looks the same when killed."""
     got = await broken(local, {"bare": True, **how}, path)
     assert b'"code":"engine_died"' in got.split(b"\n\n")[-2]
+    await comes_back(local)
 
 
 @pytest.mark.parametrize("how", [{}, {"no_done": True}])
-async def test_a_stream_that_ends_with_its_connection_is_whole_when_it_says_why_it_ended(
+async def test_a_stream_that_ends_with_its_connection_is_whole_with_a_finish_reason(
     local: Running, how: dict[str, Any]
 ) -> None:
     text = await streamed(local, {"bare": True, "finish": True, **how})
@@ -181,30 +188,30 @@ async def test_a_stream_that_ends_with_its_connection_is_whole_when_it_says_why_
     assert text.rstrip().endswith(b'"usage": {"total_tokens": 9}}' if how else b"[DONE]")
 
 
-async def test_a_stream_of_another_kind_ends_where_its_connection_does(local: Running) -> None:
+async def test_a_stream_of_another_api_ends_with_its_connection(local: Running) -> None:
     headers = {"Authorization": f"Bearer {local.live}"}
     body = {"stream": True, "bare": True, "no_done": True}
     async with local.http.post(f"{BASE}/v1/responses", json=body, headers=headers) as answer:
         assert b"engine_died" not in await answer.read()
 
 
-async def test_a_stream_that_breaks_says_so_and_the_program_comes_back(local: Running) -> None:
+async def test_a_stream_that_breaks_ends_with_an_error_event(local: Running) -> None:
     with pytest.raises(aiohttp.ClientPayloadError):
         await streamed(local, {"die": True})
     answer = await local.call("POST", CHAT, json={"after": "the death"})
     assert answer.status in (200, 502)
+    await comes_back(local)
     assert (await local.ready("echo"))[-1]["phase"] == "ready"
-    assert (await local.call("POST", CHAT, json={})).status == 200
 
 
-async def test_half_an_answer_is_a_cut_connection(local: Running) -> None:
+async def test_half_a_response_ends_with_a_cut_connection(local: Running) -> None:
     headers = {"Authorization": f"Bearer {local.live}"}
     async with local.http.post(f"{BASE}/v1/half", json={}, headers=headers) as answer:
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
 
 
-async def test_a_caller_that_leaves_takes_its_connection_to_the_program_along(
+async def test_closing_the_callers_connection_closes_the_programs(
     local: Running,
 ) -> None:
     call = asyncio.create_task(local.call("POST", CHAT, json={"wait": True}))
@@ -216,14 +223,14 @@ async def test_a_caller_that_leaves_takes_its_connection_to_the_program_along(
 
 
 async def told(local: Running, what: str) -> None:
-    """Wait until the program says so: it is another process."""
+    """Wait until the program, which is another process, reports it."""
     async with asyncio.timeout(10):
         while not (await local.call("GET", f"{BASE}/v1/left")).body[what]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("path", ["/v1/../health", "/v1/%2e%2e/health", "/v1/a/..%2f..%2fhealth"])
-async def test_nobody_climbs_out(local: Running, path: str) -> None:
+async def test_rejects_paths_with_dot_segments(local: Running, path: str) -> None:
     from yarl import URL
 
     url = URL(local.platform.base_url + BASE + path, encoded=True)
@@ -231,7 +238,7 @@ async def test_nobody_climbs_out(local: Running, path: str) -> None:
         assert answer.status == 404
 
 
-async def test_the_platforms_own_paths_stay_its_own(local: Running) -> None:
+async def test_the_platform_serves_its_own_paths_itself(local: Running) -> None:
     models = await local.call("GET", f"{BASE}/v1/models")
     assert [model["id"] for model in models.body["data"]] == ["the-model"]
     assert (await local.call("POST", f"{BASE}/jobs", json={})).status == 501

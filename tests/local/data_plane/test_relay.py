@@ -1,4 +1,4 @@
-"""An engine's stream on its way to the caller, over real sockets on both sides."""
+"""An engine's stream, relayed to the caller over real sockets on both sides."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Caller:
 
 @asynccontextmanager
 async def through(engine: Engine, *, ends_with_done: bool = True) -> AsyncGenerator[Caller]:
-    """A caller that has asked nothing yet, before a gateway that does nothing but relay, before an engine."""
+    """Connect a caller to a gateway that only relays, with *engine* behind it.
+
+    The caller has not sent a request yet.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -83,7 +86,7 @@ async def through(engine: Engine, *, ends_with_done: bool = True) -> AsyncGenera
             served.close()
 
 
-async def test_an_event_is_there_before_the_next_is_sent() -> None:
+async def test_an_event_arrives_before_the_next_is_sent() -> None:
     asked = asyncio.Semaphore(0)
 
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,8 +107,8 @@ async def test_an_event_is_there_before_the_next_is_sent() -> None:
         assert await caller.reader.readexactly(len(chunk(DONE)) + 5) == chunk(DONE) + b"0\r\n\r\n"
 
 
-async def test_an_event_that_is_a_chunk_goes_on_as_it_came() -> None:
-    """That its size is still written as the engine wrote it shows that the reads are taken from aiohttp."""
+async def test_a_chunk_that_is_one_event_is_relayed_unchanged() -> None:
+    """The size has its leading zeros, so the relay does not read through aiohttp."""
     event = b"00000B\r\ndata: abc\n\n\r\n"
 
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,7 +148,7 @@ async def test_an_event_that_is_a_chunk_goes_on_as_it_came() -> None:
     ],
 )
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-async def test_the_same_bytes_however_they_are_cut_and_framed(
+async def test_relays_the_same_bytes_for_all_splits_and_framings(
     sent: list[bytes], version: str
 ) -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,7 +167,7 @@ async def test_the_same_bytes_however_they_are_cut_and_framed(
             chunk(b"data: x\n\n") + chunk(DONE) + b"0\r\n\r\n",
             chunk(b"data: x\n\n" + DONE) + b"0\r\n\r\n",
         )
-        await caller.ask()  # the connection serves again
+        await caller.ask()  # the connection can be used again
         assert await caller.reader.readuntil(b"0\r\n\r\n") == text
 
 
@@ -178,7 +181,7 @@ async def test_the_same_bytes_however_they_are_cut_and_framed(
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a_broken_stream_is_an_error_event_and_no_end(
+async def test_a_broken_stream_ends_with_an_error_event_and_no_last_chunk(
     sent: bytes, kept: bytes, at_once: bool
 ) -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -197,7 +200,7 @@ async def test_a_broken_stream_is_an_error_event_and_no_end(
     assert not text.endswith(b"0\r\n\r\n")
 
 
-async def test_a_body_that_turns_into_something_else_is_broken() -> None:
+async def test_a_body_that_stops_being_chunked_is_broken() -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED)
         await asyncio.sleep(0.05)
@@ -212,7 +215,7 @@ async def test_a_body_that_turns_into_something_else_is_broken() -> None:
     assert not text.endswith(b"0\r\n\r\n")
 
 
-async def test_where_no_done_is_asked_for_the_rest_goes_out_too() -> None:
+async def test_without_required_done_the_rest_is_sent_too() -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED)
         writer.write(chunk(b"data: x\n\ndata: no end") + b"0\r\n\r\n")
@@ -246,10 +249,10 @@ async def test_a_slow_caller_slows_the_engine_and_loses_nothing(head: bytes) -> 
         await caller.ask()
         transport.pause_reading()
         before = -1
-        while written != before:  # until nothing moves
+        while written != before:  # until no more is written
             before = written
             await asyncio.sleep(0.3)
-        assert written < count / 2, "the engine is held back: the rest is kept nowhere"
+        assert written < count / 2, "the engine is paused, and the gateway buffers nothing"
         transport.resume_reading()
         text = bytearray()
         while not text.endswith(b"\r\n0\r\n\r\n"):
@@ -259,8 +262,8 @@ async def test_a_slow_caller_slows_the_engine_and_loses_nothing(head: bytes) -> 
 
 
 @pytest.mark.parametrize("held", [False, True])
-async def test_a_caller_that_leaves_takes_the_engines_connection_along(held: bool) -> None:
-    """In the middle of a stream, and while the engine is held back."""
+async def test_closing_the_callers_connection_closes_the_engines(held: bool) -> None:
+    """In the middle of a stream, and while reading from the engine is paused."""
     gone = asyncio.Event()
 
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -281,11 +284,11 @@ async def test_a_caller_that_leaves_takes_the_engines_connection_along(held: boo
         await asyncio.wait_for(gone.wait(), 5)
 
 
-async def test_head_gets_no_body() -> None:
+async def test_a_head_request_gets_no_body() -> None:
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED + chunk(DONE) + b"0\r\n\r\n")
 
     async with through(engine) as caller:
         await caller.ask("HEAD / HTTP/1.1")
-        await caller.ask()  # what comes next is the next answer
+        await caller.ask()  # the next bytes are the next response
         assert await caller.reader.readuntil(b"0\r\n\r\n") == chunk(DONE) + b"0\r\n\r\n"

@@ -72,10 +72,10 @@ def text_of(chunks: list[Any], index: int = 0) -> str:
     )
 
 
-# Whole answers
+# Responses that are not streamed
 
 
-async def test_an_answer_is_put_together_from_the_stream(local: Running) -> None:
+async def test_a_response_is_collected_from_the_stream(local: Running) -> None:
     answer = await local.call("POST", CHAT, json={**FIXED, "model": "whatever"})
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
@@ -111,20 +111,20 @@ async def test_whole_and_streamed_answers_agree(local: Running) -> None:
     assert chunks[-2]["usage"]["completion_tokens"] == whole.body["usage"]["completion_tokens"]
 
 
-async def test_usage_is_not_streamed_unasked(local: Running) -> None:
+async def test_usage_is_streamed_only_on_request(local: Running) -> None:
     async with stream(local, FIXED) as response:
         chunks = events(await response.text())
     assert not [chunk for chunk in chunks[:-1] if chunk.get("usage")]
 
 
-async def test_several_choices_are_put_together_each(local: Running) -> None:
+async def test_several_choices_are_collected(local: Running) -> None:
     body = {"messages": MESSAGES, "max_tokens": 6, "seed": 1, "temperature": 1, "n": 3}
     answer = await local.call("POST", CHAT, json=body)
     assert [choice["index"] for choice in answer.body["choices"]] == [0, 1, 2]
     assert all(choice["message"]["content"] for choice in answer.body["choices"])
 
 
-async def test_logprobs_are_put_together(local: Running) -> None:
+async def test_logprobs_are_collected(local: Running) -> None:
     answer = await local.call(
         "POST", CHAT, json={**FIXED, "max_tokens": 4, "logprobs": True, "top_logprobs": 2}
     )
@@ -147,7 +147,7 @@ async def test_structured_output_is_json_of_the_schema(local: Running) -> None:
     assert json.loads(answer.body["choices"][0]["message"]["content"])["colour"] in ("red", "blue")
 
 
-async def test_what_is_null_is_as_if_not_sent(local: Running) -> None:
+async def test_null_is_the_same_as_an_absent_field(local: Running) -> None:
     nulls = dict.fromkeys(
         ["top_p", "stop", "n", "stream", "stream_options", "tools", "response_format", "logprobs"]
     )
@@ -170,17 +170,17 @@ async def test_plain_completions_work_too(local: Running) -> None:
 
 
 async def test_a_stream_comes_token_by_token(local: Running) -> None:
-    """Nothing is kept back: the chunks arrive spread over the time that computing takes."""
+    """The chunks arrive while the engine computes; nothing collects them."""
     times: list[float] = []
     async with stream(local, {**FIXED, "max_tokens": 40, "ignore_eos": True}) as response:
         async for _ in response.content.iter_any():
             times.append(time.monotonic())
-    assert len(times) > 8, "a busy machine hands over some together, but never most"
+    assert len(times) > 8, "on a busy machine some arrive together, but not most of them"
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gaps) < (times[-1] - times[0]) / 2
 
 
-async def test_many_calls_at_once_are_all_answered(local: Running) -> None:
+async def test_many_concurrent_calls_are_all_served(local: Running) -> None:
     bodies = [
         {**FIXED, "max_tokens": 3, "messages": [{"role": "user", "content": f"Say {n}."}]}
         for n in range(12)
@@ -232,7 +232,7 @@ async def test_token_ids_can_be_embedded(local: Running) -> None:
     assert (await local.call("POST", EMBED, json={"input": [99999999]})).status == 400
 
 
-async def test_rerank_puts_the_nearest_first(local: Running) -> None:
+async def test_rerank_returns_the_most_similar_first(local: Running) -> None:
     documents = [
         "Bananas are yellow.",
         "Paris is the capital of France.",
@@ -253,7 +253,7 @@ async def test_rerank_puts_the_nearest_first(local: Running) -> None:
     assert len(more.body["results"]) == 3
 
 
-async def test_models_names_the_one_that_answers(local: Running) -> None:
+async def test_models_names_the_model_that_runs(local: Running) -> None:
     for slug, name in (
         ("bot", "SmolLM2-135M-Instruct"),
         ("docs", "all-MiniLM-L6-v2"),
@@ -263,7 +263,7 @@ async def test_models_names_the_one_that_answers(local: Running) -> None:
         assert [model["id"] for model in answer.body["data"]] == [name]
 
 
-# What bad bodies get
+# Bodies that are refused
 
 
 def message(**fields: Any) -> dict[str, Any]:
@@ -297,12 +297,12 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     (message(content=[]), "messages[0].content must not be blank"),
     (message(content=[{"type": "text"}]), "messages[0].content[0].text"),
     (message(content=[{"type": "text", "text": 5}]), "messages[0].content[0].text"),
-    (message(content=[{"type": "video", "video": "x"}]), "'text' only"),
+    (message(content=[{"type": "video", "video": "x"}]), "only parts of type 'text'"),
     (
         message(
             content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
         ),
-        "'text' only",
+        "only parts of type 'text'",
     ),
     (message(role="assistant", tool_calls=5), "tool_calls"),
     (message(role="assistant", tool_calls=[{"id": "a"}]), "tool_calls"),
@@ -327,12 +327,12 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({**FIXED, "seed": "x"}, "seed"),
     ({**FIXED, "seed": 1.5}, "seed"),
     ({**FIXED, "stream": "yes"}, "stream must be true or false"),
-    ({**FIXED, "stream_options": {"include_usage": True}}, "stream_options needs stream"),
+    ({**FIXED, "stream_options": {"include_usage": True}}, "stream_options requires stream"),
     ({**FIXED, "stream": True, "stream_options": 5}, "stream_options"),
     ({**FIXED, "frequency_penalty": 99}, "frequency_penalty"),
     ({**FIXED, "presence_penalty": []}, "presence_penalty"),
     ({**FIXED, "logprobs": 5}, "logprobs"),
-    ({**FIXED, "top_logprobs": 3}, "top_logprobs needs logprobs"),
+    ({**FIXED, "top_logprobs": 3}, "top_logprobs requires logprobs"),
     ({**FIXED, "logprobs": True, "top_logprobs": 1_000_000}, "top_logprobs"),
     ({**FIXED, "response_format": "json"}, "response_format.type"),
     ({**FIXED, "response_format": {"type": "xml"}}, "response_format.type"),
@@ -354,7 +354,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("body", "said"), BAD_CHATS, ids=lambda value: str(value)[:70])
-async def test_a_bad_chat_is_a_400_that_says_what_is_wrong(
+async def test_rejects_a_bad_chat_and_names_the_field(
     local: Running, body: dict[str, Any], said: str
 ) -> None:
     answer = await local.call("POST", CHAT, json=body)
@@ -377,15 +377,23 @@ async def test_a_bad_chat_is_a_400_that_says_what_is_wrong(
         ({"input": ["a", 5]}, "input[1] must be"),
         ({"input": [1, "a"]}, "input[0] must be"),
         ({"input": [[]]}, "input[0] must be"),
-        ({"input": ["x"] * 2049}, "input must not be more than 2048"),
+        ({"input": ["x"] * 2049}, "input must have at most 2048 items"),
         ({"input": "x", "encoding_format": "zzz"}, "encoding_format"),
-        ({"input": "x", "dimensions": 64}, "dimensions: this model's vectors have 384; got 64"),
+        (
+            {"input": "x", "dimensions": 64},
+            "dimensions must be 384, the length of this model's vectors; got 64",
+        ),
         ({"input": "x", "dimensions": "a"}, "dimensions"),
-        ({"input": "word " * 800}, "an input of 802 tokens is longer than the 512"),
+        (
+            {"input": "word " * 800},
+            "an input of 802 tokens is too long; this model accepts at most 512",
+        ),
     ],
     ids=lambda value: str(value)[:50],
 )
-async def test_a_bad_embedding_is_a_400(local: Running, body: dict[str, Any], said: str) -> None:
+async def test_rejects_bad_embeddings_and_names_the_field(
+    local: Running, body: dict[str, Any], said: str
+) -> None:
     answer = await local.call("POST", EMBED, json=body)
     assert answer.status == 400, answer
     assert said in answer.body["error"]["message"]
@@ -400,32 +408,34 @@ async def test_a_bad_embedding_is_a_400(local: Running, body: dict[str, Any], sa
         ({"query": "q", "documents": []}, "documents must be a list"),
         ({"query": "q", "documents": "a"}, "documents must be a list"),
         ({"query": "q", "documents": ["a", 5]}, "documents[1] must be a string"),
-        ({"query": "q", "documents": ["a"] * 1001}, "not be more than 1000"),
+        ({"query": "q", "documents": ["a"] * 1001}, "have at most 1000 items"),
         ({"query": "q", "documents": ["a"], "top_n": 0}, "top_n"),
         ({"query": "q", "documents": ["a"], "top_n": "x"}, "top_n"),
     ],
     ids=lambda value: str(value)[:50],
 )
-async def test_a_bad_rerank_is_a_400(local: Running, body: dict[str, Any], said: str) -> None:
+async def test_rejects_a_bad_rerank_and_names_the_field(
+    local: Running, body: dict[str, Any], said: str
+) -> None:
     answer = await local.call("POST", RERANK, json=body)
     assert answer.status == 400, answer
     assert said in answer.body["error"]["message"]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1,2]", b"null", b"\xff\xfe"])
-async def test_a_body_that_is_no_json_object_is_a_400(local: Running, data: bytes) -> None:
+async def test_rejects_a_body_that_is_not_a_json_object(local: Running, data: bytes) -> None:
     answer = await local.call("POST", CHAT, data=data)
     assert (answer.status, answer.body["error"]["code"]) == (400, "invalid_json")
 
 
-async def test_a_prompt_that_is_too_long_is_a_400(local: Running) -> None:
+async def test_rejects_a_prompt_that_is_too_long(local: Running) -> None:
     for streamed in (False, True):
         body = {"messages": [{"role": "user", "content": "word " * 9000}], "stream": streamed}
         answer = await local.call("POST", CHAT, data=io.BytesIO(json.dumps(body).encode()))
         assert (answer.status, answer.body["error"]["code"]) == (400, "context_length_exceeded")
 
 
-async def test_paths_are_for_their_task_type(local: Running) -> None:
+async def test_rejects_paths_of_another_task_type(local: Running) -> None:
     body = {**FIXED, "input": "x", "query": "q", "documents": ["d"]}
     for slug, works in (("bot", "chat/completions"), ("docs", "embeddings"), ("ranker", "rerank")):
         for path in ("chat/completions", "completions", "embeddings", "rerank"):
@@ -450,7 +460,7 @@ async def test_paths_are_for_their_task_type(local: Running) -> None:
         ("POST", "/jobs"),
     ],
 )
-async def test_what_no_engine_here_can_do_is_a_501(local: Running, method: str, path: str) -> None:
+async def test_paths_that_no_engine_serves_are_501(local: Running, method: str, path: str) -> None:
     answer = await local.call(
         method, f"/endpoint/acme/bot{path}", json={} if method == "POST" else None
     )
@@ -460,7 +470,7 @@ async def test_what_no_engine_here_can_do_is_a_501(local: Running, method: str, 
     assert (await local.call(method, f"/endpoint/acme/bot{path}", token="")).status == 401
 
 
-# Who may
+# Authorisation
 
 
 async def test_the_authorisation_matrix(local: Running) -> None:
@@ -498,9 +508,9 @@ async def test_a_slug_may_be_written_in_any_form(local: Running) -> None:
 
 
 async def until_idle(local: Running, limit: float) -> float:
-    """Wait until the text engine computes nothing; how long that took.
+    """Wait until the text engine computes nothing; return how long that took.
 
-    llama.cpp says so only through how fast it answers: with all four slots taken, a fifth call has to wait.
+    Only its speed shows that: with all four slots in use, a fifth call has to wait.
     """
     began = time.monotonic()
     answer = await asyncio.wait_for(
@@ -530,7 +540,7 @@ async def test_the_engine_stops_when_the_caller_leaves(local: Running, streamed:
     assert await until_idle(local, 20) < 1.0
 
 
-async def test_a_caller_that_leaves_a_queue_is_not_computed_for(local: Running) -> None:
+async def test_a_caller_that_leaves_the_queue_is_not_served(local: Running) -> None:
     calls = await busy_with_all_slots(local, True)
     waiting = [
         asyncio.create_task(local.call("POST", CHAT, json={**LONG, "stream": False}))
@@ -547,7 +557,7 @@ async def test_a_caller_that_leaves_a_queue_is_not_computed_for(local: Running) 
 
 
 async def comes_back(local: Running) -> None:
-    """The workload is on its way again, and calls wait for it; only in the moment of the death may they still fail."""
+    """Wait until the workload serves again. Calls wait too, except in the moment of the death."""
     deadline = time.monotonic() + 0.5
     while (answer := await local.call("POST", CHAT, json=FIXED)).status == 502:
         assert time.monotonic() < deadline
@@ -559,9 +569,9 @@ async def comes_back(local: Running) -> None:
 async def raw_post(
     local: Running, path: str, body: dict[str, Any], meanwhile: Callable[[], Awaitable[None]]
 ) -> str:
-    """Everything the platform sends, byte for byte, to the end of the connection.
+    """Return all bytes that the platform sends, to the end of the connection.
 
-    A client would drop what had arrived before the connection was cut.
+    A client would drop what it received before the connection was cut.
     """
     parts = urlsplit(local.platform.base_url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -577,7 +587,7 @@ async def raw_post(
 
 
 async def kill_engine(local: Running, name: str) -> None:
-    """kill -9 the engine whose log has that name."""
+    """Kill the engine whose log has this name, with SIGKILL."""
     [pid] = [
         pid
         for pid in platform_status(local.platform.data_dir).engines
@@ -586,7 +596,7 @@ async def kill_engine(local: Running, name: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Running) -> None:
+async def test_an_engine_that_dies_in_a_stream_sends_an_error_and_restarts(local: Running) -> None:
     answer = await raw_post(
         local, CHAT, {**LONG, "stream": True}, meanwhile=lambda: kill_engine(local, "SmolLM2")
     )
@@ -595,7 +605,7 @@ async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Run
     assert len(chunks) > 2
     assert chunks[-1] == {
         "error": {
-            "message": "the engine died in the middle of its answer",
+            "message": "the engine died in the middle of its response",
             "type": "server_error",
             "code": "engine_died",
         }
@@ -606,7 +616,7 @@ async def test_an_engine_that_dies_in_a_stream_is_told_and_comes_back(local: Run
     await comes_back(local)
 
 
-async def test_an_engine_that_dies_before_a_whole_answer_is_a_502(local: Running) -> None:
+async def test_an_engine_that_dies_before_its_response_is_a_502(local: Running) -> None:
     await local.ready("bot")
     call = asyncio.create_task(local.call("POST", CHAT, json=LONG))
     await asyncio.sleep(1.0)

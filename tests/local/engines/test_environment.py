@@ -1,4 +1,4 @@
-"""What programs see of the platform's environment."""
+"""What programs get of the platform's environment."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ NAMES = st.one_of(
         ("PIP_INDEX_URL", "https://x", False),
     ],
 )
-def test_what_a_program_gets(name: str, value: str, passes: bool) -> None:
+def test_which_variables_a_program_gets(name: str, value: str, passes: bool) -> None:
     seen = program_environment(environ={name: value})
     seen.pop("HF_TOKEN_PATH", None) if seen.get("HF_TOKEN_PATH") == os.devnull else None
     assert seen == ({name: value} if passes else {})
 
 
-def test_what_is_asked_for_passes_but_what_is_ours() -> None:
+def test_allowed_variables_are_passed_except_ours() -> None:
     environ = {
         "INFERENCEKEY_ENGINE_ENV": "AWS_PROFILE,,HF_TOKEN , INFERENCEKEY_API_KEY",
         "AWS_PROFILE": "prod",
@@ -64,7 +64,7 @@ def test_what_is_asked_for_passes_but_what_is_ours() -> None:
     }
 
 
-def test_the_command_beats_the_environment_which_beats_the_defaults() -> None:
+def test_the_order_of_command_environment_and_defaults() -> None:
     environ, defaults = (
         {"OLLAMA_KEEP_ALIVE": "1h"},
         {"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NOPRUNE": "1"},
@@ -82,7 +82,7 @@ def test_the_command_beats_the_environment_which_beats_the_defaults() -> None:
 
 
 @given(st.dictionaries(NAMES, st.text(max_size=20), max_size=8))
-def test_no_credential_of_ours_passes_to_anybody(environ: dict[str, str]) -> None:
+def test_no_credential_of_ours_is_passed(environ: dict[str, str]) -> None:
     for seen in (
         program_environment(environ=environ),
         engine_environment(Path("/e"), environ=environ),

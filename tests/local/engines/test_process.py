@@ -1,4 +1,4 @@
-"""Engines as processes: real ones, well and badly behaved."""
+"""Engines as real processes, well and badly behaved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from inferencekey.local.engines.environment import engine_environment
-from inferencekey.local.engines.process import LOG_BYTES, EngineDied, EngineProcess
+from inferencekey.local.engines.process import EngineDied, EngineProcess
+from inferencekey.local.engines.process_log import LOG_BYTES
 from inferencekey.local.engines.reap import CLOCK_SLACK_SECONDS, reap
 from inferencekey.local.errors import EngineError
 from inferencekey.local.records import EngineRecord
@@ -71,9 +72,7 @@ def pid_in(path: Path) -> int:
     return int(path.read_text())
 
 
-async def test_a_reporting_engine_lives_and_is_stopped(
-    new_engine: NewEngine, tmp_path: Path
-) -> None:
+async def test_an_engine_that_reports_its_address(new_engine: NewEngine, tmp_path: Path) -> None:
     engine = new_engine("--say", "hello")
     await engine.start()
     address = await engine.wait_healthy(10)
@@ -87,12 +86,12 @@ async def test_a_reporting_engine_lives_and_is_stopped(
 
     await engine.stop()
     assert await engine.wait() == -15
-    assert engine.describe_exit().startswith("tiny ended with signal SIGTERM; it said last: ")
+    assert engine.describe_exit().startswith("tiny ended with signal SIGTERM; last output: ")
     assert not is_running(engine.pid)
     await engine.stop()
 
 
-async def test_a_program_that_is_given_its_port(new_engine: NewEngine) -> None:
+async def test_a_program_that_gets_its_port(new_engine: NewEngine) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -102,18 +101,18 @@ async def test_a_program_that_is_given_its_port(new_engine: NewEngine) -> None:
 
 
 @pytest.mark.parametrize("address", [None, "http://127.0.0.1:9"])
-async def test_an_engine_that_ends_at_once(new_engine: NewEngine, address: str | None) -> None:
+async def test_an_engine_that_ends_immediately(new_engine: NewEngine, address: str | None) -> None:
     engine = new_engine("--say", "no GPU\nin this box", "--exit", "3", address=address)
     await engine.start()
     with pytest.raises(EngineDied) as caught:
         await engine.wait_healthy(10)
     assert str(caught.value) == (
-        f"tiny ended with exit code 3; it said last: no GPU / in this box (log: {engine.log})"
+        f"tiny ended with exit code 3; last output: no GPU / in this box (log: {engine.log})"
     )
     assert await engine.wait() == 3
 
 
-async def test_an_engine_that_says_why_it_cannot_run(new_engine: NewEngine) -> None:
+async def test_an_engine_that_reports_why_it_cannot_run(new_engine: NewEngine) -> None:
     engine = new_engine("--error", "the model is not there; fetch it")
     await engine.start()
     with pytest.raises(EngineError) as caught:
@@ -127,7 +126,7 @@ async def test_an_engine_that_never_becomes_healthy(new_engine: NewEngine) -> No
     await engine.start()
     with pytest.raises(
         EngineError,
-        match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); it said",
+        match=r"did not become healthy within 0\.8 s \(http://127.*/health: 503\); last output",
     ):
         await engine.wait_healthy(0.8)
     assert engine.returncode is None
@@ -140,7 +139,7 @@ async def test_an_engine_that_never_reports(new_engine: NewEngine) -> None:
         await engine.wait_healthy(0.5)
 
 
-async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
     engine = EngineProcess(
         [str(tmp_path / "nowhere")], folder=tmp_path, log=tmp_path / "log", name="tiny"
     )
@@ -153,7 +152,7 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     await engine.stop()
 
 
-async def test_no_descriptor_is_left(new_engine: NewEngine) -> None:
+async def test_no_descriptor_stays_open(new_engine: NewEngine) -> None:
     for _ in range(2):
         descriptors = psutil.Process().num_fds()
         engine = new_engine()
@@ -163,7 +162,7 @@ async def test_no_descriptor_is_left(new_engine: NewEngine) -> None:
     assert psutil.Process().num_fds() == descriptors
 
 
-async def test_the_whole_group_is_stopped_however_stubborn(
+async def test_the_whole_group_is_stopped_even_if_it_ignores_sigterm(
     new_engine: NewEngine, tmp_path: Path
 ) -> None:
     engine = new_engine("--stubborn", "--grandchild", str(tmp_path / "pid"))
@@ -187,7 +186,7 @@ async def test_grandchildren_do_not_outlive_an_engine_that_ends_well(
     assert gone(pid_in(tmp_path / "pid"))
 
 
-async def test_an_unexpected_end_is_seen_and_leaves_nothing(
+async def test_an_unexpected_end_is_noticed_and_leaves_no_process(
     new_engine: NewEngine, tmp_path: Path
 ) -> None:
     engine = new_engine("--grandchild", str(tmp_path / "pid"))
@@ -213,7 +212,7 @@ async def test_a_cancelled_stop_does_not_leave_it_running(new_engine: NewEngine)
         assert await engine.wait() == -9
 
 
-async def test_it_sees_nothing_of_our_credentials(
+async def test_an_engine_gets_none_of_our_credentials(
     new_engine: NewEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (
@@ -240,7 +239,7 @@ async def test_it_sees_nothing_of_our_credentials(
     assert stat.S_IMODE((tmp_path / "engine").stat().st_mode) == 0o700
 
 
-async def test_the_log_is_bounded_and_its_tail_is_of_this_run(new_engine: NewEngine) -> None:
+async def test_the_log_is_bounded_and_its_tail_is_from_this_run(new_engine: NewEngine) -> None:
     first = new_engine("--say", "first run", "--exit", "1")
     await first.start()
     await first.wait()

@@ -1,4 +1,4 @@
-"""Commands as words: which program they start, and what telling them where to listen makes of them."""
+"""Commands as words: which program they start, and how they get their address."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from inferencekey._core.control.commands import program_backends
+from inferencekey.local.engines.programs.binding import bind
 from inferencekey.local.engines.programs.command import (
     Command,
-    listening,
+    display,
     option_value,
     read_command,
-    shown,
     usual_commands,
 )
-from inferencekey.local.engines.programs.served import model_among
+from inferencekey.local.engines.programs.introspection import choose_model
 from inferencekey.local.engines.programs.table import (
     ANY,
     LLAMA_SERVER,
     OLLAMA,
     PROGRAMS,
     SGLANG,
+    USUAL,
     VLLM,
     Program,
 )
@@ -34,8 +36,8 @@ def read(line: str) -> Command:
     return command
 
 
-def told(line: str, port: int = 4000) -> str:
-    return shown(listening(read(line), port).argv)
+def bound(line: str, port: int = 4000) -> str:
+    return display(bind(read(line), port).argv)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_program_is_recognised(line: str, program: Program, name: str, start: 
     assert (command.program, command.name, command.start) == (program, name, start)
 
 
-def test_a_command_of_nothing_but_variables_is_none() -> None:
+def test_a_command_of_variables_only_is_not_a_command() -> None:
     assert read_command(["A=1"]) is None
     assert read_command(["env"]) is None
 
@@ -117,22 +119,19 @@ def test_a_command_of_nothing_but_variables_is_none() -> None:
         ("ollama serve", "ollama serve", ()),
     ],
 )
-def test_the_platform_owns_where_it_listens(
-    line: str, argv: str, replaced: tuple[str, ...]
-) -> None:
-    assert told(line) == argv
-    assert listening(read(line), 4000).replaced == replaced
+def test_the_platform_chooses_the_address(line: str, argv: str, replaced: tuple[str, ...]) -> None:
+    assert bound(line) == argv
+    assert bind(read(line), 4000).replaced == replaced
 
 
-def test_variables_tell_it_where_there_are_no_options() -> None:
-    assert listening(read("ollama serve"), 4000).variables == {"OLLAMA_HOST": "127.0.0.1:4000"}
-    assert listening(read("my-engine"), 4000).variables == {"HOST": "127.0.0.1", "PORT": "4000"}
-    own = listening(read("OLLAMA_HOST=0.0.0.0 OLLAMA_DEBUG=1 ollama serve"), 4000)
+def test_programs_without_options_get_variables() -> None:
+    assert bind(read("ollama serve"), 4000).variables == {"OLLAMA_HOST": "127.0.0.1:4000"}
+    assert bind(read("my-engine"), 4000).variables == {"HOST": "127.0.0.1", "PORT": "4000"}
+    own = bind(read("OLLAMA_HOST=0.0.0.0 OLLAMA_DEBUG=1 ollama serve"), 4000)
     assert own.variables == {"OLLAMA_HOST": "127.0.0.1:4000", "OLLAMA_DEBUG": "1"}
     assert own.replaced == ("OLLAMA_HOST=0.0.0.0",)
     assert (
-        listening(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"]
-        == "http://127.0.0.1:9"
+        bind(read("URL=http://$HOST:$PORT my-engine"), 9).variables["URL"] == "http://127.0.0.1:9"
     )
 
 
@@ -169,12 +168,12 @@ FRONT = st.sampled_from(
 @given(front=FRONT, rest=st.lists(WORD, max_size=8), port=st.integers(1, 65535))
 @example(front=["vllm", "serve"], rest=["--port", "--port"], port=1)
 @example(front=["llama-server"], rest=["--host", "--port", "--host"], port=1)
-def test_of_a_known_program_there_is_one_port_and_one_host(
+def test_a_known_program_gets_one_port_and_one_host(
     front: list[str], rest: list[str], port: int
 ) -> None:
     command = read_command([*front, *rest])
     assert command is not None
-    once = listening(command, port)
+    once = bind(command, port)
     assert option_value(once.argv, ("--port",)) == str(port)
     assert option_value(once.argv, ("--host",)) == "127.0.0.1"
     for name in ("--port", "--host"):
@@ -183,24 +182,24 @@ def test_of_a_known_program_there_is_one_port_and_one_host(
 
     again = read_command(once.argv)
     assert again is not None
-    assert listening(again, port).argv == once.argv
-    assert listening(again, port).replaced == ()
+    assert bind(again, port).argv == once.argv
+    assert bind(again, port).replaced == ()
 
 
 @given(front=FRONT, rest=st.lists(st.text("abcxyz-", min_size=1, max_size=6), max_size=8))
-def test_every_other_word_stays_in_its_order(front: list[str], rest: list[str]) -> None:
+def test_all_other_words_keep_their_order(front: list[str], rest: list[str]) -> None:
     command = read_command([*front, *rest])
     assert command is not None
-    assert listening(command, 7).argv == (*front, *rest, "--port", "7", "--host", "127.0.0.1")
+    assert bind(command, 7).argv == (*front, *rest, "--port", "7", "--host", "127.0.0.1")
 
 
 @given(st.lists(WORD, max_size=10), st.integers(1, 65535))
-def test_any_words_are_read_and_told(words: list[str], port: int) -> None:
+def test_any_words_can_be_read_and_bound(words: list[str], port: int) -> None:
     command = read_command(words)
     if command is None:
         assert all("=" in word or word.endswith("env") for word in words)
         return
-    result = listening(command, port)
+    result = bind(command, port)
     assert len(result.argv) <= len(command.words) + 4
     if command.program is ANY:
         assert len(result.argv) <= len(command.words) + 2  # the values that were missing
@@ -232,15 +231,15 @@ def test_any_words_are_read_and_told(words: list[str], port: int) -> None:
         ("my-backend", "m", "text2text", []),
     ],
 )
-def test_what_a_backend_launches_without_a_command(
+def test_the_usual_command_of_a_backend(
     backend: str, model: str, task: str, lines: list[str]
 ) -> None:
     commands = usual_commands(backend, model, task)
-    assert [shown(command.words) for command in commands] == lines
+    assert [display(command.words) for command in commands] == lines
     assert all(command.program in PROGRAMS for command in commands)
 
 
-def test_a_model_that_looks_like_more_than_a_name_is_one_word() -> None:
+def test_a_model_name_with_spaces_is_one_word() -> None:
     [command] = usual_commands("vllm", "x --port 1; rm -rf /", "text2text")
     assert command.words == ("vllm", "serve", "x --port 1; rm -rf /")
 
@@ -253,11 +252,12 @@ def test_the_value_of_an_option() -> None:
     assert option_value(words, ("--absent",)) is None
 
 
-def test_a_command_is_shown_without_its_key() -> None:
+def test_a_displayed_command_has_no_key() -> None:
     assert (
-        shown(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""]) == "vllm serve --api-key …"
+        display(["vllm", "serve", "--api-key", "sekret"], ["sekret", ""])
+        == "vllm serve --api-key …"
     )
-    assert shown(["vllm", "--say", "it's a key"], ["it's a key"]) == "vllm --say …"
+    assert display(["vllm", "--say", "it's a key"], ["it's a key"]) == "vllm --say …"
 
 
 @pytest.mark.parametrize(
@@ -272,5 +272,11 @@ def test_a_command_is_shown_without_its_key() -> None:
         (None, "wanted"),
     ],
 )
-def test_the_model_that_answers(answer: object, name: str) -> None:
-    assert model_among(answer, "wanted") == name
+def test_which_model_a_program_serves(answer: object, name: str) -> None:
+    assert choose_model(answer, "wanted") == name
+
+
+@pytest.mark.parametrize("backend", USUAL)
+def test_the_usual_program_of_a_backend_serves_that_backend(backend: str) -> None:
+    for command in usual_commands(backend, "acme/model", "text2text"):
+        assert backend in program_backends(command.program.name)

@@ -1,4 +1,4 @@
-"""One process for many users, with a small program in the engine's place."""
+"""One process for many users, with a small program as the engine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from inferencekey.local.engines.engine import OnStep
 from inferencekey.local.engines.process import EngineProcess
-from inferencekey.local.engines.shared_engine import OnStep, SharedEngine
+from inferencekey.local.engines.shared_engine import SharedEngine
 from inferencekey.local.errors import EngineError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -22,7 +23,7 @@ Step = tuple[str, str, str | None]
 
 
 class Launcher:
-    """Starts tiny engines with the options it is given, and remembers them."""
+    """Starts tiny engines with the given options, and remembers them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,7 +64,7 @@ async def shared(launcher: Launcher, anyio_backend: str) -> AsyncIterator[Shared
 
 
 def quiet(phase: str, message: str, step: str | None) -> None:
-    """For those who do not look at progress."""
+    """Ignore progress."""
 
 
 async def test_all_users_share_one_process(shared: SharedEngine, launcher: Launcher) -> None:
@@ -89,16 +90,14 @@ async def test_the_last_process_lingers(shared: SharedEngine, launcher: Launcher
     assert not again.process.exited.is_set()
     shared.release(again)
     await asyncio.sleep(0.25)
-    # It is being stopped now: a new user gets a new one.
+    # It stops now, so a new user gets a new one.
     new = await shared.acquire(quiet)
     assert new.process is not again.process
     assert len(launcher.started) == 2
     assert not new.process.exited.is_set()
 
 
-async def test_everybody_who_waits_is_told_where_it_stands(
-    shared: SharedEngine, launcher: Launcher
-) -> None:
+async def test_all_waiting_users_get_progress(shared: SharedEngine, launcher: Launcher) -> None:
     launcher.options = ["--loading", "0.5"]
     first: list[Step] = []
     second: list[Step] = []
@@ -135,7 +134,7 @@ async def test_cancelling_the_only_user_stops_the_start(
         await launcher.started[0].exited.wait()
 
 
-async def test_a_process_that_dies_is_seen_by_all_and_restarted_once(
+async def test_all_users_see_a_death_and_share_one_restart(
     shared: SharedEngine, launcher: Launcher
 ) -> None:
     leases = [await shared.acquire(quiet), await shared.acquire(quiet)]
@@ -166,7 +165,7 @@ async def test_a_start_that_fails_once_is_tried_again(
     assert [process.returncode for process in launcher.started] == [9, None]
 
 
-async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: Launcher) -> None:
+async def test_five_deaths_in_a_row_are_an_error(shared: SharedEngine, launcher: Launcher) -> None:
     launcher.options = ["--say", "out of memory", "--exit", "7"]
     steps: list[Step] = []
     begin = time.monotonic()
@@ -180,7 +179,8 @@ async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: L
     for error in results:
         assert isinstance(error, EngineError)
         assert str(error).startswith(
-            "tiny died 5 times in a row: tiny ended with exit code 7; it said last: out of memory (log: "
+            "tiny died 5 times in a row: tiny ended with exit code 7;"
+            " last output: out of memory (log: "
         )
     assert [step for _, _, step in steps if step] == [f"restart {n} of 4" for n in (1, 2, 3, 4)]
 
@@ -188,7 +188,7 @@ async def test_five_deaths_in_a_row_are_enough(shared: SharedEngine, launcher: L
     assert (await shared.acquire(quiet)).process is launcher.started[5]
 
 
-async def test_an_engine_that_says_why_is_not_tried_again(
+async def test_an_engine_that_reports_why_is_not_restarted(
     shared: SharedEngine, launcher: Launcher
 ) -> None:
     launcher.options = ["--error", "no such model"]
@@ -197,9 +197,7 @@ async def test_an_engine_that_says_why_is_not_tried_again(
     assert len(launcher.started) == 1
 
 
-async def test_closing_stops_it_while_in_use_and_for_good(
-    shared: SharedEngine, launcher: Launcher
-) -> None:
+async def test_closing_stops_a_process_in_use(shared: SharedEngine, launcher: Launcher) -> None:
     lease = await shared.acquire(quiet)
     await shared.aclose()
     assert lease.process.exited.is_set()

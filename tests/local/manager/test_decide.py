@@ -1,4 +1,4 @@
-"""From a policy to a number of engines, at any time."""
+"""How many engines a policy asks for, at any time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from inferencekey.local.manager.balance import least_busy
 from inferencekey.local.manager.cron import LONGEST, check_schedule, last_fire, next_fire
 from inferencekey.local.manager.decide import (
     CRON_IDLE_SECONDS,
-    LONGEST_LOOK_SECONDS,
+    MAX_RECHECK_SECONDS,
     Desired,
-    Seen,
-    desire,
-    pressure,
+    Observation,
+    decide,
+    load_level,
 )
 from inferencekey.local.manager.policy import (
-    Always,
-    AtTimes,
-    InWindow,
-    WithLoad,
-    most_replicas,
+    Autoscaling,
+    Fixed,
+    ScheduledCron,
+    ScheduledWindow,
+    default_max_replicas,
     policy_of,
 )
 from inferencekey.local.manager.refusal import not_scheduled
@@ -63,28 +63,28 @@ CLOUD = {
 
 
 def test_policies_are_read() -> None:
-    assert policy(None, None) == Always(1, 1)
-    assert policy("fixed", None) == Always(1, 1)
-    assert policy("fixed", {"replicas": 3}) == Always(3, 3)
-    assert policy("fixed", {"replicas": 30}) == Always(8, 30)
-    assert policy("scheduled", {"cron": " 0  2 * * * "}) == AtTimes("0 2 * * *")
+    assert policy(None, None) == Fixed(1, 1)
+    assert policy("fixed", None) == Fixed(1, 1)
+    assert policy("fixed", {"replicas": 3}) == Fixed(3, 3)
+    assert policy("fixed", {"replicas": 30}) == Fixed(8, 30)
+    assert policy("scheduled", {"cron": " 0  2 * * * "}) == ScheduledCron("0 2 * * *")
     window = policy("scheduled", {"window": "Mon-Fri  08:00-20:00 Europe/Madrid"})
-    assert window == InWindow(
+    assert window == ScheduledWindow(
         parse_window("Mon-Fri 08:00-20:00 Europe/Madrid"), "Mon-Fri 08:00-20:00 Europe/Madrid"
     )
     scaled = {"min_workers": 20, "max_workers": 50, "max_hourly_cost_usd": 2.5, "workers": CLOUD}
-    assert policy("autoscaling", scaled) == WithLoad(8, 8, 50)
-    assert most_replicas() >= 4
+    assert policy("autoscaling", scaled) == Autoscaling(8, 8, 50)
+    assert default_max_replicas() >= 4
 
 
 @given(TIMES)
-def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
+def test_a_window_has_one_engine_inside_and_none_outside(now: datetime) -> None:
     where = policy("scheduled", {"window": "Mon-Fri 08:00-20:00 Europe/Madrid"})
-    found = desire(where, Seen(now=now, monotonic=0), NONE)
+    found = decide(where, Observation(now=now, monotonic=0), NONE)
     assert found.replicas == window_open(where.window, now)
     assert (found.closed is None) == (found.replicas == 1)
-    assert found.look is not None
-    assert 0 < found.look <= LONGEST_LOOK_SECONDS
+    assert found.recheck is not None
+    assert 0 < found.recheck <= MAX_RECHECK_SECONDS
     if found.closed is not None:
         assert found.closed.opens is not None
         assert found.closed.opens > now
@@ -101,46 +101,46 @@ def test_a_window_is_one_engine_inside_and_none_outside(now: datetime) -> None:
 @given(
     TIMES, st.sampled_from(["0 2 * * *", "*/7 * * * *", "0 0 1 1 *", "30 6 * * mon", "59 23 * * 7"])
 )
-def test_a_cron_runs_from_its_fire_for_as_long_as_it_is_kept(now: datetime, cron: str) -> None:
-    found = desire(AtTimes(cron), Seen(now=now, monotonic=0), NONE)
+def test_a_cron_schedule_runs_for_a_while_after_it_fires(now: datetime, cron: str) -> None:
+    found = decide(ScheduledCron(cron), Observation(now=now, monotonic=0), NONE)
     fired = last_fire(cron, now)
     assert fired is not None
     assert fired <= now
     assert found.replicas == ((now - fired).total_seconds() < CRON_IDLE_SECONDS)
-    assert found.look is not None
-    assert 0 < found.look <= LONGEST_LOOK_SECONDS
+    assert found.recheck is not None
+    assert 0 < found.recheck <= MAX_RECHECK_SECONDS
     if found.closed is not None:
         assert found.closed.opens == next_fire(cron, now)
 
 
 @given(TIMES)
-def test_fires_follow_each_other(now: datetime) -> None:
+def test_next_fire_and_last_fire_agree(now: datetime) -> None:
     first = next_fire("15 */3 * * *", now)
     assert first is not None
     assert now < first <= now + timedelta(hours=3)
-    assert last_fire("15 */3 * * *", first) == first, "a fire's own moment counts"
+    assert last_fire("15 */3 * * *", first) == first, "the moment of a fire counts"
     assert last_fire("15 */3 * * *", first - timedelta(seconds=1)) != first
 
 
-def test_calls_keep_what_a_cron_started_and_start_nothing() -> None:
-    where = AtTimes("0 2 * * *")
+def test_calls_keep_the_engine_of_a_cron_schedule_and_start_none() -> None:
+    where = ScheduledCron("0 2 * * *")
     one = Desired(replicas=1)
-    busy = Seen(now=NOON, monotonic=1000, load=1)
-    assert desire(where, busy, one) == Desired(replicas=1)
-    assert desire(where, busy, NONE).replicas == 0
-    quiet = Seen(now=NOON, monotonic=1000, quiet_since=900)
-    found = desire(where, quiet, one)
-    assert (found.replicas, found.look) == (1, LONGEST_LOOK_SECONDS)
-    assert desire(where, quiet, NONE).replicas == 0
-    long_quiet = Seen(now=NOON, monotonic=1000, quiet_since=1000 - CRON_IDLE_SECONDS)
-    assert desire(where, long_quiet, one).replicas == 0
+    busy = Observation(now=NOON, monotonic=1000, load=1)
+    assert decide(where, busy, one) == Desired(replicas=1)
+    assert decide(where, busy, NONE).replicas == 0
+    quiet = Observation(now=NOON, monotonic=1000, quiet_since=900)
+    found = decide(where, quiet, one)
+    assert (found.replicas, found.recheck) == (1, MAX_RECHECK_SECONDS)
+    assert decide(where, quiet, NONE).replicas == 0
+    long_quiet = Observation(now=NOON, monotonic=1000, quiet_since=1000 - CRON_IDLE_SECONDS)
+    assert decide(where, long_quiet, one).replicas == 0
 
 
-def test_a_cron_that_never_fires_is_refused_and_where_it_is_stored_never_starts() -> None:
+def test_rejects_a_cron_that_never_fires_and_never_starts_a_stored_one() -> None:
     for cron in ("0 0 30 2 *", "0," * LONGEST + "0 * * * *"):
         with pytest.raises(ValidationError, match=r"execution_policy_config\.cron"):
             check_schedule({"execution_policy_config": {"cron": cron}})
-    found = desire(AtTimes("0 0 30 2 *"), Seen(now=NOON, monotonic=0), NONE)
+    found = decide(ScheduledCron("0 0 30 2 *"), Observation(now=NOON, monotonic=0), NONE)
     assert found.closed is not None
     assert found.closed.opens is None
     assert found.closed.message == "its schedule (0 0 30 2 *) never starts it"
@@ -157,7 +157,7 @@ FIELDS = (
 
 
 @given(st.tuples(*FIELDS).map(" ".join), TIMES)
-def test_what_the_contract_takes_can_be_evaluated(cron: str, now: datetime) -> None:
+def test_each_cron_that_the_contract_accepts_can_be_evaluated(cron: str, now: datetime) -> None:
     check_policy("scheduled", {"cron": cron})
     check_schedule({"execution_policy_config": {"cron": cron}})
     fires = next_fire(cron, now)
@@ -171,7 +171,7 @@ CRON_FIELD = st.text("0123456789*/-,", min_size=1, max_size=5) | st.sampled_from
 
 
 @given(st.lists(CRON_FIELD, min_size=5, max_size=5).map(" ".join))
-def test_whatever_is_taken_can_be_evaluated(cron: str) -> None:
+def test_each_accepted_cron_can_be_evaluated(cron: str) -> None:
     try:
         check_policy("scheduled", {"cron": cron})
         check_schedule({"execution_policy_config": {"cron": cron}})
@@ -192,16 +192,18 @@ def test_other_fields_have_no_schedule() -> None:
 
 
 @given(st.integers(0, 50), st.one_of(st.none(), st.integers(1, 9)))
-def test_pressure_is_nothing_where_the_load_decides_nothing(load: int, slots: int | None) -> None:
-    assert pressure(Always(3, 3), load, slots) == 0
-    assert pressure(AtTimes("0 2 * * *"), load, slots) == min(load, 1)
-    assert pressure(WithLoad(0, 3, 3), load, slots) == (
+def test_the_load_level_counts_only_the_load_that_a_policy_depends_on(
+    load: int, slots: int | None
+) -> None:
+    assert load_level(Fixed(3, 3), load, slots) == 0
+    assert load_level(ScheduledCron("0 2 * * *"), load, slots) == min(load, 1)
+    assert load_level(Autoscaling(0, 3, 3), load, slots) == (
         min(load, 1) if slots is None else -(-load // slots)
     )
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 1000))
-def test_the_least_busy_is_taken_in_turn(outstanding: list[int], turn: int) -> None:
+def test_least_busy_engines_take_turns(outstanding: list[int], turn: int) -> None:
     place = least_busy(outstanding, turn)
     assert outstanding[place] == min(outstanding)
     around = [(turn + step) % len(outstanding) for step in range(len(outstanding))]

@@ -1,4 +1,4 @@
-"""How many engines a load gets: never out of bounds, up at once or soon, down late."""
+"""How many engines a load gets: within bounds, more of them soon, fewer of them late."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferencekey.local.manager.scaling import (
     IDLE_SECONDS,
     UP_SECONDS,
     Scaling,
-    needed,
+    replicas_needed,
     scale,
 )
 
@@ -21,22 +21,20 @@ LOADS = st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1000)), min_size=1, 
 
 
 @given(st.integers(0, 1000), st.integers(1, 300))
-def test_the_engines_needed_have_room_for_all_and_one_fewer_would_not(
-    load: int, slots: int
-) -> None:
-    engines = needed(load, slots)
+def test_as_many_engines_as_the_calls_need_and_no_more(load: int, slots: int) -> None:
+    engines = replicas_needed(load, slots)
     assert engines * slots >= load
     assert engines == 0 or (engines - 1) * slots < load
 
 
-def test_before_an_engine_ran_one_is_needed() -> None:
-    assert [needed(load, None) for load in (0, 1, 99)] == [0, 1, 1]
-    assert needed(3, 0) == 3, "an engine that says it has no slots has one"
+def test_one_engine_is_needed_while_slots_are_unknown() -> None:
+    assert [replicas_needed(load, None) for load in (0, 1, 99)] == [0, 1, 1]
+    assert replicas_needed(3, 0) == 3, "an engine with no slots counts as one slot"
 
 
 @attrs.define
 class Run:
-    """A workload over time, looked at whenever it asked to be."""
+    """A workload over time, with a decision at each moment that the last one asked for."""
 
     low: int
     high: int
@@ -63,31 +61,29 @@ class Run:
 
 
 @given(BOUNDS, LOADS)
-def test_never_out_of_bounds_and_settled_in_the_end(
+def test_the_number_stays_in_bounds_and_settles(
     bounds: tuple[int, int], loads: list[tuple[int, float]]
 ) -> None:
     low, high = bounds
     run = Run(low, high)
     for load, seconds in loads:
-        run.stay(needed(load, 3), seconds)
+        run.stay(replicas_needed(load, 3), seconds)
     load = loads[-1][0]
-    run.stay(needed(load, 3), UP_SECONDS + 3 * DOWN_SECONDS + IDLE_SECONDS)
-    assert run.at.wanted == min(max(needed(load, 3), low), high)
-    assert run.look(needed(load, 3)) is None, "nothing is left to wait for"
+    run.stay(replicas_needed(load, 3), UP_SECONDS + 3 * DOWN_SECONDS + IDLE_SECONDS)
+    assert run.at.wanted == min(max(replicas_needed(load, 3), low), high)
+    assert run.look(replicas_needed(load, 3)) is None, "nothing is left to wait for"
 
 
 @given(BOUNDS, LOADS)
-def test_a_call_is_never_left_without_an_engine(
-    bounds: tuple[int, int], loads: list[tuple[int, float]]
-) -> None:
+def test_each_call_has_an_engine(bounds: tuple[int, int], loads: list[tuple[int, float]]) -> None:
     run = Run(*bounds)
     for load, seconds in loads:
-        run.stay(needed(load, 3), seconds)
+        run.stay(replicas_needed(load, 3), seconds)
         assert run.at.wanted >= min(load, 1)
 
 
 @given(st.floats(0, UP_SECONDS - 0.01))
-def test_a_short_moment_of_more_is_not_followed(seconds: float) -> None:
+def test_a_short_peak_starts_no_engine(seconds: float) -> None:
     run = Run(1, 5)
     run.stay(1, 10)
     run.stay(4, seconds)
@@ -96,7 +92,7 @@ def test_a_short_moment_of_more_is_not_followed(seconds: float) -> None:
 
 
 @given(st.floats(0, DOWN_SECONDS - 0.01))
-def test_a_short_moment_of_less_is_not_followed(seconds: float) -> None:
+def test_a_short_dip_stops_no_engine(seconds: float) -> None:
     run = Run(1, 5)
     run.stay(4, 10)
     run.fewest = 99
@@ -105,7 +101,7 @@ def test_a_short_moment_of_less_is_not_followed(seconds: float) -> None:
     assert run.fewest == 4
 
 
-def test_what_was_needed_meanwhile_stays() -> None:
+def test_the_peak_of_the_last_minute_is_kept() -> None:
     run = Run(0, 5)
     run.stay(5, 10)
     for need in (1, 3, 1):
@@ -116,7 +112,7 @@ def test_what_was_needed_meanwhile_stays() -> None:
     assert run.at.wanted == 1
 
 
-def test_silence_counts_from_where_it_began() -> None:
+def test_silence_counts_from_the_last_call() -> None:
     run = Run(0, 5)
     run.stay(3, 10)
     run.stay(0, DOWN_SECONDS)
@@ -128,7 +124,7 @@ def test_silence_counts_from_where_it_began() -> None:
 
 
 @pytest.mark.parametrize("engines", [1, 3])
-def test_a_call_too_short_to_be_seen_breaks_the_silence(engines: int) -> None:
+def test_a_call_between_two_decisions_breaks_the_silence(engines: int) -> None:
     at = Scaling(engines, under_since=0.0)
     at, _ = scale(at, 0, 0, 5, IDLE_SECONDS, called=IDLE_SECONDS - 10)
     assert at.wanted == 1
@@ -137,7 +133,7 @@ def test_a_call_too_short_to_be_seen_breaks_the_silence(engines: int) -> None:
     assert look is not None
 
 
-def test_other_bounds_hold_at_once() -> None:
+def test_new_bounds_apply_immediately() -> None:
     at = Scaling(5, under_since=0.0, peak=5)
     assert scale(at, 0, 0, 2, 1.0)[0].wanted == 2
     assert scale(Scaling(), 0, 2, 3, 1.0)[0].wanted == 2

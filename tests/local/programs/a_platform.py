@@ -1,4 +1,4 @@
-"""A platform in a process of its own: says where it is on stdout, runs until it is killed."""
+"""A platform in a process of its own: prints its address, and runs until it is killed."""
 
 from __future__ import annotations
 

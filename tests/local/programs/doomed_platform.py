@@ -1,4 +1,4 @@
-"""Starts an engine as the platform does, says which process it is, and waits to be killed.
+"""Starts an engine as the platform does, prints its process id, and waits to be killed.
 
 `doomed_platform.py FOLDER PROGRAM OPTIONS…`
 """

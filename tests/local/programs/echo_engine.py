@@ -1,4 +1,4 @@
-"""A program with an API of its own: says what it was asked, and breaks on demand.
+"""A program with an API of its own: returns each request as JSON, and breaks on demand.
 
 `echo_engine.py NAME [--port P] [--key K] [--slow SECONDS] [--bad]`
 """
@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
     def stream(self, asked: dict[str, object], told: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        # Without its chunks, the end of the connection is the end of the answer.
+        # Without chunks, the response ends with the connection.
         self.close_connection = self.bare = bool(asked.get("bare"))
         self.send_header(
             *(("Connection", "close") if self.bare else ("Transfer-Encoding", "chunked"))

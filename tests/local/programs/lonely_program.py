@@ -1,4 +1,4 @@
-"""Starts somebody's program as the platform does, says its process id, and waits to be killed.
+"""Starts a program as the platform does, prints its process id, and waits to be killed.
 
 `lonely_program.py FOLDER COMMAND…`
 """

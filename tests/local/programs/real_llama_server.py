@@ -1,7 +1,7 @@
-"""llama.cpp's own HTTP server behind `llama-server`'s own flags, from the prebuilt package `xllamacpp`.
+"""llama.cpp's own HTTP server with the options of `llama-server`, from the package `xllamacpp`.
 
-`real_llama_server.py -m FILE [--host H] [--port P] [--alias NAME] [-c N] [--parallel N] [--embedding]`; a key in
-`LLAMA_API_KEY`, as the real program reads it.
+`real_llama_server.py -m FILE [--host H] [--port P] [--alias NAME] [-c N] [--parallel N]
+[--embedding]`. It reads its key from `LLAMA_API_KEY`, as the real program does.
 """
 
 from __future__ import annotations

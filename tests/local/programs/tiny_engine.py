@@ -1,4 +1,4 @@
-"""A small program that behaves as an engine does, well or badly; the supervisor's tests run it as a real process."""
+"""A small program that behaves like an engine, well or badly, as a real process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " print('on', flush=True); time.sleep(600)"
+)
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--report-fd", type=int)

@@ -1,6 +1,7 @@
-"""A small program that serves as `ollama serve` does: it has the models that were pulled, and loads them when asked.
+"""A small program that serves like `ollama serve`: it pulls models and loads them.
 
-Models are files in `OLLAMA_MODELS`. A model called `broken` cannot be pulled, one called `huge` cannot be loaded.
+Models are files in `OLLAMA_MODELS`. A model called `broken` cannot be pulled, and one called
+`huge` cannot be loaded.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(
                 500,
                 {
-                    "error": "model requires more system memory (400.0 GiB) than is available (24.0 GiB)"
+                    "error": "model requires more system memory (400.0 GiB)"
+                    " than is available (24.0 GiB)"
                 },
             )
         else:

@@ -1,6 +1,7 @@
-"""A small program that serves as vllm and sglang do, well or badly: an OpenAI API that says the same words to everybody.
+"""A small program that serves like vllm and sglang, well or badly: an OpenAI API with one answer.
 
-`tiny_openai.py vllm serve MODEL …`, `tiny_openai.py sglang serve --model-path MODEL …`, `tiny_openai.py anything …`.
+`tiny_openai.py vllm serve MODEL …`, `tiny_openai.py sglang serve --model-path MODEL …`,
+`tiny_openai.py anything …`.
 """
 
 from __future__ import annotations

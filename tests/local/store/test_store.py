@@ -1,4 +1,4 @@
-"""The platform's memory: what it keeps, what it refuses, and that it survives."""
+"""The store: what it keeps, which files it refuses, and that no write is lost."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from inferencekey.local.errors import IdempotencyConflict, StoreError
-from inferencekey.local.records import EngineRecord, Status, StoredWorkload
+from inferencekey.local.records import EngineRecord, StoredStatus, StoredWorkload
+from inferencekey.local.store import Store
 from inferencekey.local.store.schema import MIGRATIONS
-from inferencekey.local.store.store import Store
 from inferencekey.local.store.tokens import DEFAULT_SCOPES
 
 
@@ -48,7 +50,7 @@ def add(
     return store.create_workload(project, slug, {**FIELDS, **fields}, idempotency_key=key)
 
 
-def test_a_workload_comes_back_as_it_was_stored(store: Store) -> None:
+def test_reads_a_workload_as_it_was_stored(store: Store) -> None:
     config = {"command": "vllm serve x --flag 'a b'", "nested": {"list": [1, 2.5, None, "é🙂"]}}
     made = add(
         store,
@@ -91,6 +93,13 @@ def test_the_wire_form_has_the_contracts_fields(store: Store) -> None:
     assert (wire["project_slug"], wire["workload_slug"], wire["slug"]) == ("acme", "bot", "bot")
 
 
+def test_the_table_has_a_column_for_every_attribute_of_a_workload(path: Path, store: Store) -> None:
+    """A new field of a workload needs a migration; this test fails without one."""
+    with closing(sqlite3.connect(path)) as connection:
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(workloads)")}
+    assert columns == set(attrs.fields_dict(StoredWorkload))
+
+
 def test_a_taken_slug_gets_the_first_free_number(store: Store) -> None:
     assert [add(store).slug for _ in range(3)] == ["bot", "bot-1", "bot-2"]
     assert add(store, project="other").slug == "bot"
@@ -109,7 +118,7 @@ def test_workloads_are_listed_by_project_oldest_first(store: Store) -> None:
     assert store.workloads("nobody") == []
 
 
-def test_an_update_changes_what_it_says_and_nothing_else(store: Store) -> None:
+def test_an_update_changes_only_the_given_fields(store: Store) -> None:
     before = add(store, config={"command": "x"}, description="d")
     change = store.update_workload(
         before.id, lambda _: {"config": {"a": 1}, "description": None, "slug": "never"}
@@ -128,7 +137,7 @@ def test_an_update_of_nothing_writes_nothing(store: Store) -> None:
     assert store.update_workload("no-such-id", lambda _: {"name": "x"}) is None
 
 
-def test_a_decision_that_raises_changes_nothing(store: Store) -> None:
+def test_an_exception_during_an_update_changes_nothing(store: Store) -> None:
     made = add(store)
 
     def refuse(_: StoredWorkload) -> dict[str, Any]:
@@ -137,12 +146,12 @@ def test_a_decision_that_raises_changes_nothing(store: Store) -> None:
     with pytest.raises(LookupError):
         store.update_workload(made.id, refuse)
     assert store.workload_by_id(made.id) == made
-    add(store, "next")  # the lock is free again
+    add(store, "next")  # This fails if the lock is still held.
 
 
-def test_a_deleted_workload_is_gone_with_its_status(store: Store) -> None:
+def test_deleting_a_workload_deletes_its_status(store: Store) -> None:
     made = add(store)
-    store.set_statuses({made.id: Status(phase="ready", message="m")})
+    store.set_statuses({made.id: StoredStatus(phase="ready", message="m")})
     assert store.delete_workload(made.id)
     assert not store.delete_workload(made.id)
     assert store.workload("acme", "bot") is None
@@ -151,11 +160,11 @@ def test_a_deleted_workload_is_gone_with_its_status(store: Store) -> None:
 
 def test_the_latest_status_is_kept(store: Store) -> None:
     made = add(store)
-    store.set_statuses({made.id: Status(phase="provisioning", message="1", step="10 %")})
+    store.set_statuses({made.id: StoredStatus(phase="provisioning", message="1", step="10 %")})
     store.set_statuses(
         {
-            made.id: Status(phase="ready", message="2", served_by="real"),
-            "gone": Status(phase="x", message=""),
+            made.id: StoredStatus(phase="ready", message="2", served_by="real"),
+            "gone": StoredStatus(phase="x", message=""),
         }
     )
     status = store.statuses()[made.id]
@@ -171,7 +180,7 @@ def test_the_latest_status_is_kept(store: Store) -> None:
 # Idempotency
 
 
-def test_the_same_key_and_body_is_one_workload(store: Store) -> None:
+def test_the_same_key_and_body_create_one_workload(store: Store) -> None:
     first = add(store, key="k")
     assert add(store, key="k") == first
     assert len(store.workloads()) == 1
@@ -179,7 +188,7 @@ def test_the_same_key_and_body_is_one_workload(store: Store) -> None:
     assert add(store, key="k2").slug == "bot-1"
 
 
-def test_a_replay_gives_the_workload_as_it_is_now(store: Store) -> None:
+def test_a_repeated_create_returns_the_current_workload(store: Store) -> None:
     first = add(store, key="k")
     store.update_workload(first.id, lambda _: {"name": "Renamed"})
     assert add(store, key="k").name == "Renamed"
@@ -193,25 +202,25 @@ def test_the_same_key_with_another_body_is_refused(store: Store) -> None:
     assert len(store.workloads()) == 1
 
 
-def test_a_late_create_does_not_bring_back_what_was_deleted(store: Store) -> None:
+def test_a_late_create_does_not_restore_a_deleted_workload(store: Store) -> None:
     store.delete_workload(add(store, key="k").id)
-    with pytest.raises(IdempotencyConflict, match="deleted since"):
+    with pytest.raises(IdempotencyConflict, match="has been deleted"):
         add(store, key="k")
 
 
 def test_a_key_is_forgotten_after_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     add(store, key="k")
-    monkeypatch.setattr("inferencekey.local.store.store.IDEMPOTENCY_SECONDS", -1)
+    monkeypatch.setattr("inferencekey.local.store.workloads.IDEMPOTENCY_SECONDS", -1)
     assert add(store, key="k").slug == "bot-1"
 
 
-def test_two_creates_at_once_with_one_key_are_one(path: Path, store: Store) -> None:
+def test_concurrent_creates_with_one_key_create_one_workload(path: Path, store: Store) -> None:
     with Store(path) as other, ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: add((store, other)[i % 2], key="k"), range(16)))
     assert len({workload.id for workload in made}) == 1
 
 
-def test_creates_at_once_without_a_key_get_different_slugs(path: Path, store: Store) -> None:
+def test_concurrent_creates_without_a_key_get_different_slugs(path: Path, store: Store) -> None:
     with Store(path) as other, ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: add((store, other)[i % 2]), range(16)))
     assert {workload.slug for workload in made} == {"bot", *(f"bot-{n}" for n in range(1, 16))}
@@ -220,7 +229,7 @@ def test_creates_at_once_without_a_key_get_different_slugs(path: Path, store: St
 # Tokens
 
 
-def test_a_minted_token_is_known_by_its_text_alone(store: Store) -> None:
+def test_finds_a_token_by_its_text_only(store: Store) -> None:
     minted = store.mint_sdk_token("acme")
     token = store.token(minted.text)
     assert token is not None
@@ -253,7 +262,7 @@ def test_no_secret_is_in_any_file(tmp_path: Path, store: Store) -> None:
 
 
 @pytest.mark.parametrize("by", ["id", "text"])
-def test_a_revoked_token_stays_known_as_revoked(store: Store, by: str) -> None:
+def test_keeps_a_revoked_token_as_revoked(store: Store, by: str) -> None:
     minted = store.mint_live_token("acme/*")
     assert store.revoke_token(getattr(minted, by))
     assert not store.revoke_token(minted.id)
@@ -263,7 +272,7 @@ def test_a_revoked_token_stays_known_as_revoked(store: Store, by: str) -> None:
     assert [known.id for known in store.tokens()] == [minted.id]
 
 
-def test_another_process_sees_a_token_at_once(path: Path, store: Store) -> None:
+def test_another_process_finds_a_new_token_immediately(path: Path, store: Store) -> None:
     with Store(path) as other:
         for _ in range(20):
             assert store.token(other.mint_live_token("acme/*").text) is not None
@@ -284,7 +293,7 @@ def test_engines_are_remembered_until_cleared(store: Store) -> None:
 # The file
 
 
-def test_everything_is_there_after_a_reopen(path: Path) -> None:
+def test_everything_can_be_read_after_reopening(path: Path) -> None:
     with Store(path) as store:
         made, minted = add(store, key="k"), store.mint_sdk_token("acme")
     with Store(path) as store:
@@ -293,7 +302,7 @@ def test_everything_is_there_after_a_reopen(path: Path) -> None:
         assert add(store, key="k") == made
 
 
-def test_the_files_are_for_their_owner_only(tmp_path: Path, store: Store) -> None:
+def test_only_their_owner_can_read_the_files(tmp_path: Path, store: Store) -> None:
     before = os.umask(0)
     try:
         add(store)
@@ -301,17 +310,17 @@ def test_the_files_are_for_their_owner_only(tmp_path: Path, store: Store) -> Non
     finally:
         os.umask(before)
     assert set(modes.values()) == {0o600}
-    assert len(modes) == 3, modes  # with -wal and -shm
+    assert len(modes) == 3, modes  # the database, -wal and -shm
 
 
-def test_what_is_acknowledged_is_on_the_disk(store: Store) -> None:
+def test_writes_are_synchronous(store: Store) -> None:
     for connection in (store._writer, store._reader):
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
 
 
-def test_a_newer_store_is_left_alone(path: Path) -> None:
+def test_refuses_a_newer_store_and_does_not_change_it(path: Path) -> None:
     Store(path).close()
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 6}")
@@ -325,14 +334,16 @@ def test_a_newer_store_is_left_alone(path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"not a database, but long enough to have a header " * 100, b"x" * 10]
 )
-def test_a_file_that_is_no_database_is_an_error_and_stays(path: Path, content: bytes) -> None:
+def test_refuses_a_file_that_is_not_a_database_and_does_not_change_it(
+    path: Path, content: bytes
+) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(path)
     assert path.read_bytes() == content
 
 
-def test_another_programs_database_is_left_alone(path: Path) -> None:
+def test_refuses_the_database_of_another_program_and_does_not_change_it(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
@@ -346,13 +357,13 @@ def test_an_empty_file_becomes_a_store(path: Path) -> None:
         add(store)
 
 
-def test_a_directory_in_its_place_is_a_clear_error(path: Path) -> None:
+def test_refuses_a_directory_in_place_of_the_file(path: Path) -> None:
     path.mkdir()
     with pytest.raises(StoreError, match="cannot open the store"):
         Store(path)
 
 
-def test_a_first_opening_by_many_at_once_makes_one_store(path: Path) -> None:
+def test_several_processes_can_create_the_store_at_the_same_time(path: Path) -> None:
     start = threading.Barrier(8)
 
     def open_and_add(_: int) -> str:
@@ -368,15 +379,16 @@ def test_a_first_opening_by_many_at_once_makes_one_store(path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from inferencekey.local.store.store import Store
+from inferencekey.local.store import Store
 store = Store(Path(sys.argv[1]))
 while True:
-    made = store.create_workload("acme", "bot", {"name": "n", "task_type": "t", "backend": "b", "model_name": "m"})
+    fields = {"name": "n", "task_type": "t", "backend": "b", "model_name": "m"}
+    made = store.create_workload("acme", "bot", fields)
     print(made.id, store.mint_live_token("acme/*").text, flush=True)
 """
 
 
-def test_nothing_acknowledged_is_lost_to_kill_9(path: Path) -> None:
+def test_kill_9_loses_no_finished_write(path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
     )

@@ -1,6 +1,7 @@
-"""Where programs' logs are: a folder for each workload, in it a file for each replica of each command.
+"""Where the logs of programs are: a folder for each workload.
 
-Engines from before a change go on writing while the new ones come up: each has a file of its own.
+Each replica of each command has a file of its own in that folder, because the engines from before
+a change still write while the new ones start.
 """
 
 from __future__ import annotations
@@ -23,59 +24,60 @@ class LogFiles:
     """The logs of programs below one folder.
 
     Args:
-        folder: the logs' own; it may not be there yet.
+        folder: where the logs are; it does not have to exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def file(self, project: str, slug: str, workload_id: str, launched: str, replica: int) -> Path:
+    def file(
+        self, project: str, slug: str, workload_id: str, launch_hash: str, replica: int
+    ) -> Path:
         """Return the file that a replica writes to.
 
         Args:
-            project: the workload's.
-            slug: the workload's, for people; a later one of the same name has another folder.
-            workload_id: the workload's.
-            launched: a short hash of what is launched.
+            project: the project's slug.
+            slug: the workload's slug, for people to read. A later workload of the same name has
+                another folder.
+            workload_id: the workload's id.
+            launch_hash: a short hash of what is launched.
             replica: which of several, from 0.
         """
-        return (
-            self._folder
-            / f"{_name(project, slug)}.{short_hash(workload_id)}"
-            / f"{replica}-{launched}.log"
-        )
+        folder = self._folder / f"{_folder_name(project, slug)}.{short_hash(workload_id)}"
+        return folder / f"{replica}-{launch_hash}.log"
 
-    def keep(self, workload_id: str, launched: Collection[str]) -> None:
-        """Remove a workload's logs but for those of what is still of use; of none, its folder."""
+    def keep(self, workload_id: str, launch_hashes: Collection[str]) -> None:
+        """Remove all other logs of a workload; with no hashes, its whole folder."""
         for folder in self._folder.glob(f"*.{short_hash(workload_id)}"):
-            if not launched:
+            if not launch_hashes:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
             for file in folder.glob("*-*.log*"):
-                if file.name.partition("-")[2].partition(".")[0] not in launched:
+                if file.name.partition("-")[2].partition(".")[0] not in launch_hashes:
+                    # A file that cannot be removed is not worth a failed workload.
                     with suppress(OSError):
                         file.unlink()
 
     def keep_workloads(self, workload_ids: Iterable[str]) -> None:
-        """Remove the folders of workloads that are no more."""
+        """Remove the folders of all other workloads."""
         known = {short_hash(workload_id) for workload_id in workload_ids}
         for folder in self._folder.glob("*--*.*"):
-            if (
-                _FOLDER.fullmatch(folder.name)
-                and folder.name.rpartition(".")[2] not in known
-                and folder.is_dir()
-            ):
+            # The pattern of the name is exact: the user may keep other things in this folder.
+            if not _FOLDER.fullmatch(folder.name) or not folder.is_dir():
+                continue
+            if folder.name.rpartition(".")[2] not in known:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def short_hash(*words: str) -> str:
-    """Return 16 digits that stand for the words."""
+    """Return 16 hex digits that identify the words."""
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
 
 
-def _name(project: str, slug: str) -> str:
-    """Return a plain name for a folder."""
+def _folder_name(project: str, slug: str) -> str:
     name = f"{project}--{slug}"
     if _PLAIN.fullmatch(name):
         return name
-    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower())[:80].strip('-')}--{short_hash(name)}"
+    # Letters, digits and dashes are safe on every file system; the hash keeps names distinct.
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower())[:80].strip("-")
+    return f"{plain}--{short_hash(name)}"

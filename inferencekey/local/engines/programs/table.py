@@ -1,6 +1,7 @@
-"""What is known of each program: how it is started, told where to listen, and asked how it is. Data only.
+"""What is known of each program: its command, its options, its health. Data only.
 
-A new backend is a new row here.
+A new program is a new row here, and a row in ``_core/control/commands.py``, which knows which
+backends it serves.
 """
 
 from __future__ import annotations
@@ -10,44 +11,39 @@ from typing import Final
 
 from attrs import field, frozen
 
-__all__ = ["ANY", "PROGRAMS", "USUAL", "Health", "Program"]
+from inferencekey._core.control import commands
+from inferencekey.local.engines.health import DEFAULT_HEALTH, Health
 
-
-@frozen
-class Health:
-    """How it is seen that a program answers.
-
-    Attributes:
-        paths: asked in this order; the first that is not a 404 says: 200 is healthy.
-        any_answer: for programs nobody here knows: 404 to all is healthy as well, and so is every answer below 500.
-    """
-
-    paths: tuple[str, ...] = ("/health",)
-    any_answer: bool = False
+__all__ = ["ANY", "PROGRAMS", "TASK", "USUAL", "Program"]
 
 
 @frozen
 class Program:
-    """One kind of program. Options are named as written, with their dashes; `_` and `-` in them are the same.
+    """One kind of program.
+
+    Options have their dashes here. `_` and `-` inside an option are the same.
 
     Attributes:
-        name: as people call it, and its file's name.
-        subcommand: the word that must follow it, where the program does more than serve.
-        modules: what `python -m` runs to the same effect.
-        port: the options that give it the port; the first is used where the command has none.
-        host: the same for the address.
-        place: other options with a value about where it listens (sockets, prefixes, TLS): they are taken away.
-        variables: the environment that gives it port and address; `{host}` and `{port}` stand for them.
-        defaults: what its environment gets where neither the command nor the platform's own environment says it.
-        api_key: the options that make it want a key.
-        key_variable: the variable that does the same unseen, used where the command gives no key.
-        slots: the options that say how many requests it computes at once.
-        slots_variable: the variable that does.
-        slots_default: how many, where neither does.
-        properties: a path whose JSON has `total_slots`, which is the truth.
-        health: how it is seen that it answers.
-        pulls: it serves without a model, which is fetched and loaded over HTTP afterwards (ollama).
-        streams_only: it stops computing when a stream is closed, and at nothing else (llama.cpp).
+        name: the name of its file, used in messages too.
+        subcommand: the word that must follow the name if the program has other uses than serving.
+        modules: the modules that `python -m` runs to the same effect.
+        port: the options for the port; the first is used when the command has none of them.
+        host: the options for the address, in the same way.
+        place: other options with a value about where it listens (sockets, prefixes, TLS); they
+            are removed.
+        variables: environment variables for port and address, with `{host}` and `{port}` in them.
+        defaults: environment variables that are set unless the command or the platform's own
+            environment sets them.
+        api_key: the options that make it require a key.
+        key_variable: the variable that does the same. It is used when the command has no key,
+            because the command line of a process is public and its environment is not.
+        slots: the options for how many requests it computes at the same time.
+        slots_variable: the variable for that number.
+        slots_default: that number when neither is given.
+        properties: a path whose JSON has `total_slots`, the number that the program really uses.
+        health: how to see that it is healthy.
+        pulls: whether it starts without a model and loads one over HTTP (ollama).
+        streams_only: whether closing a stream is the only way to stop its computation (llama.cpp).
     """
 
     name: str
@@ -64,13 +60,13 @@ class Program:
     slots_variable: str = ""
     slots_default: int = 4
     properties: str = ""
-    health: Health = Health()
+    health: Health = DEFAULT_HEALTH
     pulls: bool = False
     streams_only: bool = False
 
 
 LLAMA_SERVER: Final = Program(
-    name="llama-server",
+    name=commands.LLAMA_SERVER.name,
     place=("--api-prefix", "--ssl-key-file", "--ssl-cert-file"),
     api_key=("--api-key",),
     key_variable="LLAMA_API_KEY",
@@ -79,9 +75,9 @@ LLAMA_SERVER: Final = Program(
     streams_only=True,
 )
 VLLM: Final = Program(
-    name="vllm",
+    name=commands.VLLM.name,
     subcommand="serve",
-    modules=("vllm.entrypoints.openai.api_server",),
+    modules=commands.VLLM.server_modules,
     place=("--uds", "--root-path", "--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs"),
     api_key=("--api-key",),
     key_variable="VLLM_API_KEY",
@@ -89,21 +85,22 @@ VLLM: Final = Program(
     slots_default=256,
 )
 SGLANG: Final = Program(
-    name="sglang",
+    name=commands.SGLANG.name,
     subcommand="serve",
-    modules=("sglang.launch_server",),
+    modules=commands.SGLANG.server_modules,
     place=("--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs"),
     api_key=("--api-key",),
     slots=("--max-running-requests",),
     slots_default=256,
 )
 OLLAMA: Final = Program(
-    name="ollama",
+    name=commands.OLLAMA.name,
     subcommand="serve",
     port=(),
     host=(),
     variables={"OLLAMA_HOST": "{host}:{port}"},
-    # A model stays loaded for as long as the workload is ready; several servers may share the user's models.
+    # The model stays loaded as long as the workload is ready. No pruning: other servers may share
+    # the user's models.
     defaults={"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NOPRUNE": "1"},
     slots_variable="OLLAMA_NUM_PARALLEL",
     slots_default=1,
@@ -116,9 +113,9 @@ PROGRAMS: Final = (LLAMA_SERVER, VLLM, SGLANG, OLLAMA)
 ANY: Final = Program(
     name="",
     variables={"HOST": "{host}", "PORT": "{port}"},
-    health=Health(("/health", "/healthz", "/v1/models", "/"), any_answer=True),
+    health=Health(("/health", "/healthz", "/v1/models", "/"), any_response=True),
 )
-"""Every other program: a custom backend's own."""
+"""Every other program, such as that of a custom backend."""
 
 USUAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "llamacpp": (("llama-server", "{source}", "{model}", "--alias", "{model}", "{task}"),),
@@ -130,7 +127,10 @@ USUAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "ollama": (("ollama", "serve"),),
 }
-"""What a backend launches without a command: the first that is installed. `{source}` is `-m` or `-hf`, `{task}` TASK's."""
+"""What a workload without a command launches, by backend: the first that is installed.
+
+`{source}` stands for `-m` or `-hf`, `{task}` for the option in :data:`TASK`.
+"""
 
 TASK: Final[Mapping[tuple[str, str], str]] = {
     ("llamacpp", "embedding"): "--embedding",
@@ -138,4 +138,4 @@ TASK: Final[Mapping[tuple[str, str], str]] = {
     ("sglang", "embedding"): "--is-embedding",
     ("sglang", "reward"): "--is-embedding",
 }
-"""What some task types need besides, by backend and task type."""
+"""One more option that some task types need, by backend and task type."""

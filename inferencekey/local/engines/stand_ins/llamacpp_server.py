@@ -1,7 +1,8 @@
-"""The stand-in engine's program: llama.cpp's own HTTP server, through `xllamacpp`, in a process of its own.
+"""The program of the stand-in engines: llama.cpp's own HTTP server, through `xllamacpp`.
 
-Run as a child of the platform, by path or with `-m`; it imports nothing of ours, so it starts as fast as llama.cpp
-does. It says where it listens, or why it cannot, in one JSON line on the descriptor it is given:
+It is run as a child of the platform, by path or with `-m`. It imports nothing of ours unless
+something is missing, so it starts as fast as llama.cpp does. It reports where it listens, or why
+it cannot, in one JSON line on the descriptor that it is given:
 `{"address": "http://127.0.0.1:PORT"}` or `{"error": "one line"}`.
 """
 
@@ -24,14 +25,15 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 class CannotServe(Exception):
-    """Why this engine cannot run, in one line that says what to do."""
+    """This engine cannot run; the message is one line that says what to do."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a clean stop, 1 when serving was impossible."""
+    """Serve until SIGTERM or SIGINT; return 0 after a clean stop, 1 if it could not serve."""
     options = parse(argv)
     die_with_parent()
-    # Blocked before llama.cpp starts its threads, which inherit it: only `sigwait` below ever receives these.
+    # Threads inherit the mask. Blocked before llama.cpp starts its threads, the signals are only
+    # ever received by `sigwait` below.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         server = serve(options)
@@ -46,14 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options of the command line. The API key is not one of them: anyone may read a command line."""
+    """Read the command line. The API key is not an option: every user can read a command line."""
     parser = argparse.ArgumentParser(
         prog="llamacpp_server", description="Serve one GGUF model on 127.0.0.1."
     )
     parser.add_argument("--model", required=True, type=Path, help="the GGUF file")
-    parser.add_argument("--alias", required=True, help="the model name in answers")
+    parser.add_argument("--alias", required=True, help="the model name in responses")
     parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of text")
-    parser.add_argument("--parallel", type=int, default=4, help="requests served at once")
+    parser.add_argument("--parallel", type=int, default=4, help="requests served at the same time")
     parser.add_argument(
         "--ctx", type=int, default=8192, help="tokens of context, split over the parallel requests"
     )
@@ -65,11 +67,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def die_with_parent() -> None:
-    """End this process when the parent is gone, even by `kill -9`.
+    """End this process when the parent is gone, even after `kill -9`.
 
-    The parent holds the other end of our stdin and never writes, so reading it returns only when the parent's process
-    is dead. Linux's PR_SET_PDEATHSIG would not do: it fires when the *thread* that forked us ends, be its process
-    alive or not, and macOS has nothing like it. Anything but a pipe is a person who runs the program by hand.
+    The parent holds the other end of our stdin and never writes, so a read returns only when the
+    parent's process is dead. Linux's PR_SET_PDEATHSIG is not enough: it fires when the *thread*
+    that forked us ends, even if the process lives on, and macOS has nothing like it. If stdin is
+    not a pipe, a person runs the program by hand.
     """
     if sys.stdin is None or not stat.S_ISFIFO(os.fstat(0).st_mode):
         return
@@ -83,9 +86,9 @@ def die_with_parent() -> None:
 
 
 def serve(options: argparse.Namespace) -> Any:
-    """A listening `xllamacpp.Server`; it serves for as long as it is referenced."""
-    # Read once, by OpenMP, when it loads. Its default is to spin between tokens: with both cores of a small machine
-    # busy, that costs nine tenths of the speed.
+    """Return a listening `xllamacpp.Server`; it serves as long as it is referenced."""
+    # OpenMP reads this once, when it is loaded. By default its threads spin between tokens: when
+    # both cores of a small machine are busy, that costs nine tenths of the speed.
     os.environ["OMP_WAIT_POLICY"] = "passive"
     xllamacpp = load_xllamacpp()
     if not options.model.is_file():
@@ -96,7 +99,8 @@ def serve(options: argparse.Namespace) -> Any:
     params.model_alias = {options.alias}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.api_keys = [key] if (key := os.environ.pop(KEY_VARIABLE, "")) else []
+    key = os.environ.pop(KEY_VARIABLE, "")
+    params.api_keys = [key] if key else []
     params.n_parallel = options.parallel
     params.n_ctx = options.ctx
     params.cpuparams.n_threads = options.threads
@@ -104,6 +108,8 @@ def serve(options: argparse.Namespace) -> Any:
     params.embedding = options.embedding
     params.n_gpu_layers = 0
     params.cache_ram_mib = 0
+    # Only the platform talks to this server: no pages, no browsers, and no list of other
+    # callers' prompts.
     params.ui = False
     params.cors_origins = ""
     params.endpoint_slots = False
@@ -115,28 +121,34 @@ def serve(options: argparse.Namespace) -> Any:
 
 
 def load_xllamacpp() -> Any:
-    """The `xllamacpp` module; the ways its import fails on a healthy machine each have their cure."""
+    """Return the `xllamacpp` module; a failed import says how to make it work."""
     try:
         return import_module("xllamacpp")
     except ModuleNotFoundError as error:
         if error.name != "xllamacpp":
             raise CannotServe(f"xllamacpp cannot be imported: {error}") from error
-        raise CannotServe(
-            "xllamacpp is not installed; run: pip install 'inferencekey[local]'"
-        ) from error
+        raise CannotServe(f"xllamacpp is not installed; {_install_hint()}") from error
     except ImportError as error:
         if "libgomp" in str(error):
             raise CannotServe(
-                "xllamacpp needs the system library libgomp; run: apt-get install libgomp1 (Debian, Ubuntu)"
-                " or dnf install libgomp (Fedora)"
+                "xllamacpp needs the system library libgomp;"
+                " run: apt-get install libgomp1 (Debian, Ubuntu) or dnf install libgomp (Fedora)"
             ) from error
         raise CannotServe(
             f"xllamacpp cannot be imported: {' '.join(str(error).split())}"
         ) from error
 
 
+def _install_hint() -> str:
+    try:
+        from inferencekey.installing import install_command
+    except ImportError:  # run by path, where the package itself is not installed
+        return "install inferencekey with its extra 'local'"
+    return f"run: {install_command('local')}"
+
+
 def report(descriptor: int, message: dict[str, str]) -> None:
-    """Write the one line the parent waits for, and close: a parent that is gone is not an error here."""
+    """Write the line that the parent waits for, and close. A missing parent is not an error."""
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(message) + "\n")

@@ -1,6 +1,7 @@
-"""all-MiniLM-L6-v2 as published (safetensors and a word list) to the GGUF file that llama.cpp loads, in 8-bit weights.
+"""Converts all-MiniLM-L6-v2, as published, to the GGUF file with 8-bit weights for llama.cpp.
 
-A program of its own, so that numpy, gguf and the 90 MB they work on are gone when it ends:
+The published model is a safetensors file and a word list. This is a program of its own, so that
+numpy, gguf and the 90 MB that they work on are gone when it ends:
 `python minilm_convert.py SOURCE_FOLDER TARGET.gguf`. The same input gives the same bytes.
 """
 
@@ -73,9 +74,10 @@ def main(argv: list[str]) -> int:
 
 
 def read_safetensors(path: Path) -> Weights:
-    """A function from a tensor's name to its float32 array, over the file mapped into memory.
+    """Return a function from a tensor's name to its float32 array in the mapped file.
 
-    The format: 8 bytes little-endian length, that many bytes of JSON (`name -> dtype, shape, data_offsets`), the data.
+    The format is a length in 8 bytes, little-endian; JSON of that length
+    (`name -> dtype, shape, data_offsets`); and the data.
     """
     data = np.memmap(path, dtype=np.uint8, mode="r")
     (length,) = struct.unpack("<Q", data[:8].tobytes())
@@ -93,7 +95,7 @@ def read_safetensors(path: Path) -> Weights:
 
 
 def add_architecture(writer: Any, config: dict[str, Any]) -> None:
-    """What llama.cpp must know of the network's shape; sentences are the mean of their tokens."""
+    """Write the shape of the network; the vector of a sentence is the mean of its tokens."""
     writer.add_name("all-MiniLM-L6-v2")
     writer.add_license("apache-2.0")
     writer.add_context_length(config["max_position_embeddings"])
@@ -108,7 +110,10 @@ def add_architecture(writer: Any, config: dict[str, Any]) -> None:
 
 
 def add_tokenizer(writer: Any, vocabulary: list[str]) -> None:
-    """The word-piece tokenizer: BERT marks a word's continuation (`##ing`), llama.cpp marks its start."""
+    """Write the word-piece tokenizer.
+
+    BERT marks the continuation of a word (`##ing`), llama.cpp marks its start.
+    """
     tokens: list[str] = []
     kinds: list[int] = []
     for token in vocabulary:
@@ -129,7 +134,7 @@ def add_tokenizer(writer: Any, vocabulary: list[str]) -> None:
 
 
 def add_weights(writer: Any, weights: Weights, *, layers: int) -> None:
-    """Matrices in 8 bits; biases, norms and the small tables as they are."""
+    """Write matrices in 8 bits; biases, norms and the small tables unchanged."""
 
     def matrix(source: str, target: str) -> None:
         kind = gguf.GGMLQuantizationType.Q8_0

