@@ -23,10 +23,20 @@ from urllib.request import url2pathname
 
 from inferencekey import __version__
 
-__all__ = ["install_command", "other_program"]
+__all__ = ["install_command", "missing_message", "other_program"]
 
 NAME = "inferencekey"
 SOURCE = "CHECKOUT_OR_WHEEL"
+
+
+def missing_message(need: str, extras: str) -> str:
+    """Return the message about a missing module.
+
+    Args:
+        need: who needs what, such as ``"this command needs rich"``.
+        extras: the extras of this package that bring the module.
+    """
+    return f"{need}, which is not installed; run: {install_command(extras)}"
 
 
 def install_command(extras: str, installed: Distribution | None = None) -> str:

@@ -133,3 +133,22 @@ def test_without_metadata_at_all() -> None:
         timeout=60,
     )
     assert done.stdout.startswith("pip install 'CHECKOUT_OR_WHEEL[cli]'")
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("psutil", "the local platform needs psutil, which is not installed; run: "),
+        ("fcntl", "the local platform runs on Linux and macOS only"),
+    ],
+)
+def test_the_local_platform_without_a_module(module: str, expected: str) -> None:
+    # Python refuses to import a module whose entry is None.
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\nfrom inferencekey.local import LocalPlatform"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ModuleNotFoundError: {expected}")

@@ -161,7 +161,7 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
 def _from_json(raw: Any) -> tuple[str, str | None]:
     body = as_mapping(raw)
     if body is None:
-        return (raw if isinstance(raw, str) else "" if raw is None else _json(raw)), None
+        return _text_of(raw), None
     error = body.get("error")
     inner = as_mapping(error)
     if inner is not None:
@@ -170,14 +170,20 @@ def _from_json(raw: Any) -> tuple[str, str | None]:
         return text or (_json(inner) if inner else ""), code
     if isinstance(error, str) and error:
         # The control plane sends {"error": "<code or text>"}. A single word is a code.
-        word = error if re.fullmatch(r"[a-z][a-z0-9_]*", error) else None
-        code = _code(body, "code") or word or _code(body)
+        is_code = re.fullmatch(r"[a-z][a-z0-9_]*", error) is not None
+        code = _code(body, "code") or (error if is_code else None) or _code(body)
         return as_string(body.get("message")) or error, code
     text = as_string(body.get("message")) or _detail(body.get("detail"))
     if not text and error and error is not True:
         text = _json(error)
     text = text or as_string(body.get("title")) or _code(body, "code")
     return text or (_json(raw) if body else ""), _code(body)
+
+
+def _text_of(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _json(value)
 
 
 def _json(value: Any) -> str:
@@ -214,14 +220,16 @@ def _detail(detail: Any) -> str:
     inner = as_mapping(detail)
     if inner is not None and (text := as_string(inner.get("message"))):
         return text
-    return "" if detail is None else _json(detail)
+    return _text_of(detail)
 
 
 def _from_text(text: str) -> str:
     if _MARKUP.search(text):
         title = _TITLE.search(text)
         visible = _TAG.sub(" ", _INVISIBLE.sub(" ", text))
-        return html.unescape(visible if visible.strip() else title[1] if title else "")
+        if not visible.strip() and title is not None:
+            visible = title[1]
+        return html.unescape(visible)
     return text
 
 

@@ -17,12 +17,9 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("inferencekey"):
             raise
-        from inferencekey.installing import install_command
+        from inferencekey.installing import missing_message
 
-        command = install_command("cli,local")
-        print(
-            f"error: the command line needs {error.name}, which is not installed; run: {command}",
-            file=sys.stderr,
-        )
+        message = missing_message(f"the command line needs {error.name}", "cli,local")
+        print(f"error: {message}", file=sys.stderr)
         return 1
     return run(sys.argv[1:])

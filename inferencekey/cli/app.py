@@ -134,10 +134,9 @@ def _missing(module: str) -> str:
     """Return what to do where a module of another package cannot be imported."""
     if module == "fcntl":  # a standard module that Windows does not have
         return "this command runs on Linux and macOS only"
-    from inferencekey.installing import install_command
+    from inferencekey.installing import missing_message
 
-    command = install_command("cli,local")
-    return f"this command needs {module}, which is not installed; run: {command}"
+    return missing_message(f"this command needs {module}", "cli,local")
 
 
 def _wrong_usage(error: Exception, *, json: bool) -> int:

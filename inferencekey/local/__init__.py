@@ -16,11 +16,28 @@ __all__ = ["LocalPlatform"]
 
 def __getattr__(name: str) -> Any:
     if name == "LocalPlatform":
-        from inferencekey.local.platform import LocalPlatform
+        try:
+            from inferencekey.local.platform import LocalPlatform
+        except ModuleNotFoundError as error:
+            message = _missing_message(error.name or "inferencekey")
+            if message is None:
+                raise
+            raise ModuleNotFoundError(message, name=error.name) from error
 
         globals()[name] = LocalPlatform
         return LocalPlatform
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _missing_message(module: str) -> str | None:
+    """Return what to do about a missing module; ``None`` for a module of this package."""
+    if module.startswith("inferencekey"):
+        return None
+    if module == "fcntl":  # a standard module that Windows does not have
+        return "the local platform runs on Linux and macOS only"
+    from inferencekey.installing import missing_message
+
+    return missing_message(f"the local platform needs {module}", "local")
 
 
 def __dir__() -> list[str]:

@@ -15,11 +15,9 @@ from inferencekey.manifest.lines import LineNumbers
 try:
     import yaml
 except ModuleNotFoundError:
-    from inferencekey.installing import install_command
+    from inferencekey.installing import missing_message
 
-    raise ConfigurationError.of(
-        "manifests in YAML need PyYAML, which is not installed; run: " + install_command("cli")
-    ) from None
+    raise ConfigurationError.of(missing_message("manifests in YAML need PyYAML", "cli")) from None
 
 __all__ = ["yaml_source", "yaml_text"]
 

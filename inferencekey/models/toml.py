@@ -64,10 +64,12 @@ class _Document:
             if isinstance(value, Mapping):
                 lines = list(self.table(cast("Mapping[str, Any]", value), here))
                 # A table that has only tables in it needs no header; its lines begin with a blank.
-                yield from lines if lines and not lines[0] else ("", f"[{name}]", *lines)
+                if not lines or lines[0]:
+                    yield from ("", f"[{name}]")
+                yield from lines
             else:
-                for one in value:
-                    yield from ("", f"[[{name}]]", *self.table(one, here))
+                for entry in value:
+                    yield from ("", f"[[{name}]]", *self.table(entry, here))
 
 
 def _value(value: object, path: tuple[str, ...]) -> str:

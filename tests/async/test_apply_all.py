@@ -144,11 +144,11 @@ def test_wrong_plans_are_refused_before_any_request(way: str, plane: Plane) -> N
     create = plans(way, plane, spec("a"))[0]
     plane.requests.clear()
     cases: list[tuple[Any, dict[str, Any], str]] = [
-        (None, {}, "plans must be several plans; got NoneType"),
-        (create, {}, "plans must be several plans; got one Plan"),
+        (None, {}, "plans must be a list of Plan; got NoneType"),
+        (create, {}, "plans must be a list of Plan; got Plan"),
         (["x"], {}, r"plans\[0\]: plan must be a Plan; got str"),
         ([create, create], {}, r"plans\[1\]: is for the same workload as plans\[0\]: 'a' in"),
-        ([Plan("create", (), "acme", "a"), "x"], {}, "2 things are wrong with the plans"),
+        ([Plan("create", (), "acme", "a"), "x"], {}, "2 problems in the plans"),
         ([create], {"max_concurrency": 0}, "max_concurrency must be"),
     ]
     for given, options, text in cases:

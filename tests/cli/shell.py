@@ -16,7 +16,6 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from platforms.up import environment
 
 from inferencekey import ManagementClient, Workload
 from inferencekey.local import LocalPlatform
+from inferencekey.local.store import open_store
 
 __all__ = ["Done", "Shell", "run_here", "workload"]
 
@@ -153,25 +153,10 @@ class Shell:
         )
 
     def store(self, slug: str, **fields: object) -> None:
-        """Create a workload with a plain request, without the checks of this package's client."""
-        body = {
-            "name": slug,
-            "slug": slug,
-            "model_name": "m",
-            "backend": "vllm",
-            "task_type": "forecast",
-            **fields,
-        }
-        request = urllib.request.Request(
-            f"{self.platform.base_url}/api/projects/acme/workloads",
-            json.dumps(body).encode(),
-            {
-                "Authorization": f"Bearer {self.env['INFERENCEKEY_SDK_TOKEN']}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            assert response.status in (200, 201)
+        """Put a workload into the platform's store, without any check."""
+        content = {"name": slug, "model_name": "m", "backend": "vllm", "task_type": "forecast"}
+        with open_store(self.platform.data_dir) as store:
+            store.create_workload("acme", slug, {**content, **fields})
 
     def live(self, project: str = "acme") -> dict[str, Workload]:
         """The workloads of the platform, by slug."""

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from faults.calls import TOKEN
+from faults.plane import Plane
 
-from cli.shell import Shell
+from cli.shell import Shell, run_here
 from inferencekey import ManagementClient, WorkloadSpec
 
 SPECS = [
@@ -165,10 +167,17 @@ def test_init_escapes_the_project_and_writes_only_toml(shell: Shell) -> None:
     assert not (shell.folder / "other.yaml").exists()
 
 
-def test_a_credential_in_a_live_workload_is_not_exported(shell: Shell) -> None:
-    shell.store("plain", description="call it with ik_live_0a1b2c3d_" + "f" * 64)
-    for words in ([], ["-o", "out.toml"]):
-        done = shell.run("export", *words)
-        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-        assert "'plain'" in done.err
-    assert not (shell.folder / "out.toml").exists()
+def test_a_credential_in_a_live_workload_is_not_exported(tmp_path: Path) -> None:
+    """The platform is a server that stores it; the local platform refuses it."""
+    with Plane() as plane:
+        env = {
+            "INFERENCEKEY_BASE_URL": plane.url,
+            "INFERENCEKEY_PROJECT": "acme",
+            "INFERENCEKEY_SDK_TOKEN": TOKEN,
+        }
+        plane.add("plain", description="call it with ik_live_0a1b2c3d_" + "f" * 64)
+        for words in ([], ["-o", "out.toml"]):
+            done = run_here("export", *words, folder=tmp_path, env=env)
+            assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+            assert "'plain'" in done.err
+    assert not (tmp_path / "out.toml").exists()

@@ -312,7 +312,9 @@ class Converge(Machine):
         if live is None:
             if self._on_drift is OnDrift.DRY_RUN:
                 return Finish(self.slug, plan)
-            return Fail(self._exhausted()) if self._out_of_rounds else self._create(plan)
+            if self._out_of_rounds:
+                return Fail(self._exhausted())
+            return self._create(plan)
         if self._unproven and self._plan is not None:
             return self._create(self._plan, proving=True)
         if plan.action == "none":
@@ -322,7 +324,9 @@ class Converge(Machine):
             return Fail(drift_error(plan))
         if self._on_drift is not OnDrift.RECONCILE:
             return self._done(Finish(live.slug, plan, warn=self._on_drift is OnDrift.WARN))
-        return Fail(self._exhausted()) if self._out_of_rounds else self._update(plan, live)
+        if self._out_of_rounds:
+            return Fail(self._exhausted())
+        return self._update(plan, live)
 
     def _done_plan(self, none: Plan) -> Plan:
         if self._plan is None:
@@ -355,7 +359,9 @@ class Apply(Machine):
             return Finish(live.slug, wanted)
         if self._out_of_rounds:
             return Fail(self._exhausted())
-        return self._create(wanted) if live is None else self._update(wanted, live)
+        if live is None:
+            return self._create(wanted)
+        return self._update(wanted, live)
 
     def _may_be_ours(self, live: Workload) -> bool:
         if self._wanted.action == "create":

@@ -102,17 +102,24 @@ def _item(field: _Field, item: str) -> range:
         raise ValueError(
             f"must have an integer of at least 1 after the '/' in its {field.what} {item!r}"
         )
-    first, dash, last = ("", "", "") if span == "*" else span.partition("-")
-    low = field.low if span == "*" else field.number(first)
-    # A single value with a step is a range to the highest value: `5/15` is `5-59/15`.
-    high = (
-        field.high if span == "*" or (slash and not dash) else field.number(last if dash else first)
-    )
+    low, high = _span(field, span, has_step=bool(slash))
     if low is None or high is None:
         raise ValueError(f"must have {field.range} as its {field.what}, not {item!r}")
     if low > high:
         raise ValueError(f"must have a range from low to high as its {field.what}, not {item!r}")
     return range(low, high + 1, int(step) if slash else 1)
+
+
+def _span(field: _Field, text: str, *, has_step: bool) -> tuple[int | None, int | None]:
+    """Return the lowest and the highest value of a span; ``None`` for one that is not a value."""
+    if text == "*":
+        return field.low, field.high
+    first, dash, last = text.partition("-")
+    low = field.number(first)
+    if dash:
+        return low, field.number(last)
+    # A single value with a step is a range to the highest value: `5/15` is `5-59/15`.
+    return low, field.high if has_step else low
 
 
 def _short(value: object) -> str:

@@ -240,11 +240,9 @@ def _merged(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
         return dict(wanted)
     merged = dict(cast("dict[str, Any]", live))
     for key, value in wanted.items():
-        merged[key] = (
-            _merged(merged.get(key), cast("dict[str, Any]", value))
-            if isinstance(value, dict)
-            else value
-        )
+        if isinstance(value, dict):
+            value = _merged(merged.get(key), cast("dict[str, Any]", value))
+        merged[key] = value
     return merged
 
 

@@ -71,12 +71,12 @@ def _known(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in settings[inside]:
-        if name in config:
-            value = config[name]
-            deeper = (*inside, name) in settings and isinstance(value, Mapping)
-            found[name] = (
-                _known(settings, cast("Config", value), (*inside, name)) if deeper else value
-            )
+        if name not in config:
+            continue
+        value: Any = config[name]
+        if isinstance(value, Mapping) and (*inside, name) in settings:
+            value = _known(settings, cast("Config", value), (*inside, name))
+        found[name] = value
     return found
 
 

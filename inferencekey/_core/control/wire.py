@@ -117,9 +117,9 @@ def _reasons(error: Exception) -> str:
 
 def _reason(error: BaseException, kind: type | None) -> str:
     # The hooks above have messages of their own; cattrs would replace them by Python's type names.
-    return (
-        str(error) if isinstance(error, (TypeError, ValueError)) else format_exception(error, kind)
-    )
+    if isinstance(error, (TypeError, ValueError)):
+        return str(error)
+    return format_exception(error, kind)
 
 
 def workload_list(raw: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal
 
 if TYPE_CHECKING:
-    from inferencekey.local.data_plane.engine_connection import EngineConnection
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 
 __all__ = [
     "ERROR_BYTES",
@@ -44,7 +44,7 @@ def engine_connector() -> aiohttp.TCPConnector:
     if config.plain_aiohttp(aiohttp.__version__):
         return aiohttp.TCPConnector(limit=0, force_close=True)
     # Imported here, because the import itself may fail with a version that was not tested.
-    from inferencekey.local.data_plane.engine_connection import EngineConnector
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnector
 
     return EngineConnector()
 
@@ -53,7 +53,7 @@ def engine_connection(response: aiohttp.ClientResponse) -> EngineConnection | No
     """Return the connection of a response whose reads can be taken over from aiohttp."""
     if config.plain_aiohttp(aiohttp.__version__):
         return None
-    from inferencekey.local.data_plane.engine_connection import EngineConnection
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 
     return EngineConnection.of(response)
 

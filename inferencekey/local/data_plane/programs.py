@@ -8,10 +8,10 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.data_plane.collect import StreamError, collect, streaming_request
 from inferencekey.local.data_plane.engine_client import engine_died, read_error, send
 from inferencekey.local.data_plane.multipart import replace_field
-from inferencekey.local.data_plane.relay import relay
+from inferencekey.local.data_plane.streams.collect import StreamError, collect, streaming_request
+from inferencekey.local.data_plane.streams.relay import relay
 from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.http.errors import HTTPRefusal, json_response
 

@@ -18,11 +18,11 @@ from inferencekey.local.data_plane.checks import (
     check_embeddings,
     check_rerank,
 )
-from inferencekey.local.data_plane.collect import StreamError, collect, streaming_request
 from inferencekey.local.data_plane.engine_client import engine_died, post_json
 from inferencekey.local.data_plane.engine_errors import refusal_of, refusal_of_response
-from inferencekey.local.data_plane.relay import relay
 from inferencekey.local.data_plane.rerank import rank
+from inferencekey.local.data_plane.streams.collect import StreamError, collect, streaming_request
+from inferencekey.local.data_plane.streams.relay import relay
 from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.engines.stand_ins.kinds import DIMENSIONS, SLOTS
 from inferencekey.local.http.errors import HTTPRefusal, json_response

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferencekey._core.data.sse import SSEDecoder
-from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
+from inferencekey.local.data_plane.streams.chunked import ChunkedEvents, EventBuffer
 
 EVENTS = st.lists(
     st.sampled_from(

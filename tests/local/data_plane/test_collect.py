@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inferencekey._core.data.sse import Event
-from inferencekey.local.data_plane.collect import Collector, StreamError
+from inferencekey.local.data_plane.streams.collect import Collector, StreamError
 
 
 def chunk(*choices: dict[str, Any], **fields: Any) -> dict[str, Any]:

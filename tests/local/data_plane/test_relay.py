@@ -12,8 +12,8 @@ import attrs
 import pytest
 from aiohttp import web
 
-from inferencekey.local.data_plane.engine_connection import EngineConnector
-from inferencekey.local.data_plane.relay import relay
+from inferencekey.local.data_plane.streams.engine_connection import EngineConnector
+from inferencekey.local.data_plane.streams.relay import relay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -16,11 +16,12 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferencekey.local.data_plane.chunked import ChunkedEvents, EventBuffer
+from inferencekey.local.data_plane.engine_client import engine_connection
+from inferencekey.local.data_plane.streams.chunked import ChunkedEvents, EventBuffer
 from inferencekey.local.http.errors import error_body
 
 if TYPE_CHECKING:
-    from inferencekey.local.data_plane.engine_connection import EngineConnection
+    from inferencekey.local.data_plane.streams.engine_connection import EngineConnection
 
 __all__ = ["relay"]
 
@@ -131,7 +132,7 @@ class _DirectRelay:
         engine_response: aiohttp.ClientResponse,
     ) -> _DirectRelay | None:
         """Return a relay, if both sides are chunked: then chunks can be sent on as they are."""
-        engine, caller = EngineConnection.of(engine_response), request.transport
+        engine, caller = engine_connection(engine_response), request.transport
         if engine is None or caller is None or "Transfer-Encoding" not in response.headers:
             return None
         return cls(request, caller, engine)

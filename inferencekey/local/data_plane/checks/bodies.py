@@ -14,7 +14,7 @@ import attrs
 
 from inferencekey._core.json import as_mapping
 from inferencekey.errors import ValidationError
-from inferencekey.local.data_plane.field_checks import (
+from inferencekey.local.data_plane.checks.fields import (
     MAX_TOP_LOGPROBS,
     Body,
     check_not_blank,
@@ -25,7 +25,7 @@ from inferencekey.local.data_plane.field_checks import (
     is_token_ids,
     without_nulls,
 )
-from inferencekey.local.data_plane.message_checks import check_messages
+from inferencekey.local.data_plane.checks.messages import check_messages
 from inferencekey.models.numbers import checked_integer
 
 __all__ = ["RerankRequest", "check_chat", "check_completion", "check_embeddings", "check_rerank"]

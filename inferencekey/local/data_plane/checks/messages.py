@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from inferencekey._core.json import as_mapping
 from inferencekey.errors import ValidationError
-from inferencekey.local.data_plane.field_checks import Body, are_functions, check_not_blank
+from inferencekey.local.data_plane.checks.fields import Body, are_functions, check_not_blank
 
 __all__ = ["check_messages"]
 
