@@ -18,6 +18,7 @@ import orjson
 from inferencekey.errors import DriftError, ValidationError
 from inferencekey.manifest import LockEntry
 from inferencekey.models import OnDrift, Plan, PlanLine, member
+from inferencekey.models.plan_text import clean_text
 
 __all__ = ["LeftAlone", "ManifestPlan", "Removal", "plan_name"]
 
@@ -166,8 +167,13 @@ class ManifestPlan:
         """Return the plan line by line, each with its sign (for colours)."""
         found = [line for plan in self.plans for line in plan.lines()]
         if self.prune:
-            found += (PlanLine("-", f"{removal.name}: remove") for removal in self.removals)
-        found += (PlanLine(" ", f"{one.name}: left alone: {one.reason}") for one in self.left_alone)
+            found += (
+                PlanLine("-", f"{clean_text(removal.name)}: remove") for removal in self.removals
+            )
+        found += (
+            PlanLine(" ", clean_text(f"{one.name}: left alone: {one.reason}"))
+            for one in self.left_alone
+        )
         return tuple(found)
 
     def __str__(self) -> str:
@@ -212,7 +218,7 @@ def plan_name(plan: Plan) -> str:
 
 def drift_text(plan: Plan) -> str:
     """Return the workload's name and the fields in which it differs."""
-    return f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})"
+    return clean_text(f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

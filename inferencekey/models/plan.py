@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 import attrs
 
 from inferencekey.errors import ValidationError
-from inferencekey.models.plan_text import PlanLine, change_lines
+from inferencekey.models.plan_text import PlanLine, change_lines, clean_text
 
 __all__ = ["FieldDiff", "Plan"]
 
@@ -73,14 +73,14 @@ class Plan:
 
     def lines(self) -> tuple[PlanLine, ...]:
         """Return the lines of the printed plan, each with its sign, which may select a colour."""
-        where = f"{self.project_slug}/{self.workload_slug}"
+        where = clean_text(f"{self.project_slug}/{self.workload_slug}")
         if self.action == "none":
             return (PlanLine("=", f"{where}: no change"),)
         head = PlanLine("+" if self.action == "create" else "~", f"{where}: {self.action}")
         body = (
             line
             for change in self.changes
-            for line in change_lines(change.field, change.before, change.after)
+            for line in change_lines(clean_text(change.field), change.before, change.after)
         )
         return (head, *body)
 

@@ -12,7 +12,7 @@ import typer
 
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.printing.failures import CommandError
-from inferencekey.cli.printing.output import console, note, print_json
+from inferencekey.cli.printing.output import note, print_json, print_text
 from inferencekey.credentials import redacted_token, token_id
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _show(token: str, data: Path | None, json: bool) -> None:
     if json:
         print_json({"token": token}, secret=True)
     else:
-        console().print(token, markup=False)
+        print_text(token, secret=True)
         note("This token is not shown again.")
         note(f"It is valid for the platform whose data is in {data or default_data_dir()}.")
 
@@ -94,12 +94,11 @@ def list_tokens(data: DataDir = None, json: Json = False) -> None:
     if json:
         print_json([_row(token) for token in tokens])
         return
-    out = console()
     for token in tokens:
         row = _row(token)
         state = "revoked" if token.revoked_at else "valid"
         shown = redacted_token(token.kind, token.id)
-        out.print(f"{shown}  {state:<7}  {row['created_at']}  {_access(token)}", markup=False)
+        print_text(f"{shown}  {state:<7}  {row['created_at']}  {_access(token)}")
     if not tokens:
         note(
             "no tokens yet; mint one with: inferencekey token sdk PROJECT, "
