@@ -9,17 +9,20 @@ prints, logs or raises such a text passes it through a function of this module.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, cast
 
 from inferencekey.credentials import redact
 
 __all__ = [
+    "HALF_A_CHARACTER",
     "escaped",
     "one_line",
     "printable",
     "printable_lines",
     "shown",
     "surrogate_in",
+    "surrogate_paths",
     "without_escape_sequences",
 ]
 
@@ -31,6 +34,9 @@ _UNSAFE: Final = re.compile(
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+HALF_A_CHARACTER: Final = "half a character (a lone surrogate), which UTF-8 does not have"
+"""What is wrong with a text in which :func:`surrogate_in` finds one."""
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # ECMA-48: control sequences, such as colours; strings, such as titles and links; the other
 # functions of two bytes. Each may also begin with a C1 character in the place of ESC and a letter.
@@ -92,3 +98,26 @@ def surrogate_in(text: str) -> bool:
     command line that is not UTF-8.
     """
     return _SURROGATE.search(text) is not None
+
+
+def surrogate_paths(
+    value: object, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of every string in a value of JSON that has half a character, keys too.
+
+    Args:
+        value: the value.
+        path: the path of *value* itself.
+    """
+    if isinstance(value, str):
+        if surrogate_in(value):
+            yield path
+    elif isinstance(value, Mapping):
+        for key, inner in cast("Mapping[object, object]", value).items():
+            here = (*path, str(key))
+            if surrogate_in(str(key)):
+                yield here
+            yield from surrogate_paths(inner, here)
+    elif isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        for index, inner in enumerate(cast("Sequence[object]", value)):
+            yield from surrogate_paths(inner, (*path, index))

@@ -29,6 +29,7 @@ from inferencekey.cli.commands.schema import schema
 from inferencekey.cli.commands.status import status
 from inferencekey.cli.commands.up import up
 from inferencekey.cli.commands.wait import wait
+from inferencekey.cli.options import only_text
 from inferencekey.cli.printing.failures import CommandError, fail
 from inferencekey.cli.printing.output import warning
 from inferencekey.cli.printing.streams import flush_results
@@ -73,7 +74,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "status": status,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name)(only_text(command))
 app.add_typer(token.app, name="token")
 
 

@@ -19,6 +19,7 @@ from inferencekey.errors import DriftError, ValidationError
 from inferencekey.manifest import LockEntry
 from inferencekey.models import OnDrift, Plan, PlanLine, member
 from inferencekey.models.plan_text import clean_text
+from inferencekey.printable import HALF_A_CHARACTER, printable, surrogate_paths
 
 __all__ = ["LeftAlone", "ManifestPlan", "Removal", "plan_name"]
 
@@ -180,7 +181,12 @@ class ManifestPlan:
         return "\n".join(map(str, self.lines()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what an apply needs as JSON-able values, with a digest over all of it."""
+        """Return what an apply needs as JSON-able values, with a digest over all of it.
+
+        Raises:
+            ValidationError: a value, such as the path of the manifest, has half a character, which
+                JSON in UTF-8 does not have; the message names it.
+        """
         content: dict[str, Any] = {
             "format": FORMAT,
             "base_url": self.base_url,
@@ -198,6 +204,7 @@ class ManifestPlan:
         }
         if self.destroy:
             content["destroy"] = True
+        _check_characters(content)
         return {**content, "digest": _digest(content)}
 
     @classmethod
@@ -221,6 +228,12 @@ def drift_text(plan: Plan) -> str:
     return clean_text(f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})")
 
 
+def _check_characters(content: Mapping[str, Any]) -> None:
+    for path in surrogate_paths(content):
+        field = printable(".".join(map(str, path)))
+        raise ValidationError.of(f"the plan's {field} contains {HALF_A_CHARACTER}")
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -230,6 +243,7 @@ def _from_dict(given: object) -> ManifestPlan:
         raise ValidationError.of(f"a saved plan must be an object; got {type(given).__name__}")
     document = dict(cast("Mapping[str, Any]", given))
     digest = document.pop("digest", None)
+    _check_characters(document)
     try:
         if document["format"] != FORMAT or digest != _digest(document):
             raise _changed()

@@ -11,6 +11,7 @@ import attrs
 from inferencekey.manifest.problems import ManifestProblem
 from inferencekey.manifest.source import Keys, Source
 from inferencekey.manifest.variables import expanded
+from inferencekey.printable import HALF_A_CHARACTER, surrogate_in
 
 __all__ = ["expanded_source"]
 
@@ -39,10 +40,17 @@ class _Expansion:
     def value(self, value: Any, keys: Keys) -> Any:
         if isinstance(value, dict):
             values = cast("dict[str, Any]", value)
+            for key in values:
+                if surrogate_in(key):
+                    message = f"the key {_field((*keys, key))} contains {HALF_A_CHARACTER}"
+                    self.add_problem((*keys, key), message)
             return {key: self.value(inner, (*keys, key)) for key, inner in values.items()}
         if isinstance(value, list):
             items = enumerate(cast("list[Any]", value))
             return [self.value(inner, (*keys, index)) for index, inner in items]
+        if isinstance(value, str) and surrogate_in(value):
+            self.add_problem(keys, f"{_field(keys)} contains {HALF_A_CHARACTER}")
+            return value
         if isinstance(value, str) and keys != ("$schema",):
             return self.string(value, keys)
         if isinstance(value, float) and not math.isfinite(value):

@@ -142,7 +142,7 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     shown.show("a", event("ready"), 3)
     assert (
         out.getvalue()
-        == "a: bootstrapping load [2Jing  (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
+        == "a: bootstrapping loading (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
     )
 
 

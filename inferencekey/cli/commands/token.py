@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferencekey.cli.options import DataDir, Json
+from inferencekey.cli.options import DataDir, Json, only_text
 from inferencekey.cli.printing.failures import CommandError
 from inferencekey.cli.printing.output import note, print_json, print_text
 from inferencekey.credentials import redacted_token, token_id
@@ -44,6 +44,7 @@ def _show(token: str, data: Path | None, json: bool) -> None:
 
 
 @app.command("sdk")
+@only_text
 def sdk(
     project: Annotated[
         str, typer.Argument(metavar="PROJECT", help="The project that the token gives access to.")
@@ -64,6 +65,7 @@ def sdk(
 
 
 @app.command("live")
+@only_text
 def live(
     grants: Annotated[
         list[str],
@@ -85,6 +87,7 @@ def live(
 
 
 @app.command("list")
+@only_text
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens, without their secrets."""
     from inferencekey.local.store import open_store
@@ -126,6 +129,7 @@ def _row(token: Token) -> dict[str, object]:
 
 
 @app.command("revoke")
+@only_text
 def revoke(
     token: Annotated[
         str,

@@ -19,7 +19,7 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from inferencekey.printable import escaped
 
@@ -116,8 +116,10 @@ def prepare_streams() -> None:
                 os.close(nowhere)
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 (until the end)
-    elif isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # what is typed is compared with "yes"
+    else:
+        reconfigure: Any = getattr(sys.stdin, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # what is typed is compared with "yes"
     sys.stdout = _prepared(sys.stdout, 1, "stdout")
     sys.stderr = _prepared(sys.stderr, 2, None)
 
@@ -137,22 +139,25 @@ def flush_results() -> OSError | None:
     return None
 
 
-def _prepared(stream: TextIO | None, descriptor: int, name: str | None) -> TextIO:
+def _prepared(stream: Any, descriptor: int, name: str | None) -> TextIO:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
-    if not isinstance(stream, io.TextIOWrapper) or _number(stream) != descriptor:
-        return stream
+    if not isinstance(stream, io.TextIOWrapper):
+        return cast("TextIO", stream)
+    found = cast("io.TextIOWrapper[Any]", stream)
+    if _number(found) != descriptor:
+        return found
     if sys.platform == "win32":  # a console is not written to as a file is
-        stream.reconfigure(errors=_ERRORS)
-        return stream
+        found.reconfigure(errors=_ERRORS)
+        return found
     with suppress(OSError):
-        stream.flush()
+        found.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(_Descriptor(descriptor, name)),
-        encoding=stream.encoding,
+        encoding=found.encoding,
         errors=_ERRORS,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
+        line_buffering=found.line_buffering,
+        write_through=found.write_through,
     )
 
 
