@@ -35,6 +35,7 @@ def logs(
 
     from inferencekey.cli.connect import connect, project_of
     from inferencekey.cli.printing.output import note, print_json, print_lines
+    from inferencekey.cli.printing.streams import is_read as stdout_is_read
     from inferencekey.models import EngineLog
     from inferencekey.printable import without_escape_sequences
 
@@ -56,8 +57,7 @@ def logs(
             while follow and is_read:
                 await anyio.sleep(POLL_SECONDS)
                 log = await mgmt.logs(slug, project=project_name, lines=1000, after=log.next)
-                if log.lines:
-                    is_read = show(log)
+                is_read = show(log) if log.lines else stdout_is_read()
 
     try:
         anyio.run(read)

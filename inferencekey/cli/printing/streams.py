@@ -58,17 +58,26 @@ class _Descriptor(io.RawIOBase):
     Args:
         descriptor: the file descriptor; closing this object does not close it.
         name: what an error calls it; ``None``: errors are ignored.
-
-    Attributes:
-        is_read: whether what is written still goes anywhere.
     """
 
     def __init__(self, descriptor: int, name: str | None) -> None:
         super().__init__()
-        self.is_read = True
+        self._is_read = True
         self._descriptor = descriptor
         self._name = name
         self._terminal = os.isatty(descriptor)
+
+    def is_read(self) -> bool:
+        """Return whether what is written still goes anywhere.
+
+        A pipe says so before anything is written: a command that follows a log must not wait for
+        the next line to find out that nobody will read it.
+        """
+        if self._is_read:
+            poll = select.poll()
+            poll.register(self._descriptor, 0)
+            self._is_read = not poll.poll(0)  # an error, or the other end is closed
+        return self._is_read
 
     def writable(self) -> bool:
         return True
@@ -82,7 +91,7 @@ class _Descriptor(io.RawIOBase):
     def write(self, data: ReadableBuffer, /) -> int:
         left = memoryview(data).cast("B")
         length = len(left)
-        while left and self.is_read:
+        while left and self._is_read:
             try:
                 left = left[os.write(self._descriptor, left) :]
             except BlockingIOError:
@@ -90,7 +99,7 @@ class _Descriptor(io.RawIOBase):
                 # full. The flag belongs to the pipe and not to this process, so it stays.
                 select.select([], [self._descriptor], [])
             except OSError as error:
-                self.is_read = False
+                self._is_read = False
                 # A terminal that is gone gives EIO, a pipe without a reader EPIPE.
                 left_by_reader = error.errno == errno.EPIPE or (
                     error.errno == errno.EIO and self._terminal
@@ -127,7 +136,7 @@ def prepare_streams() -> None:
 def is_read(stream: TextIO | None = None) -> bool:
     """Return whether what is written to stdout still goes anywhere."""
     raw = getattr(getattr(stream or sys.stdout, "buffer", None), "raw", None)
-    return raw.is_read if isinstance(raw, _Descriptor) else True
+    return raw.is_read() if isinstance(raw, _Descriptor) else True
 
 
 def flush_results() -> OSError | None:
