@@ -37,7 +37,7 @@ def chat_body(
             range, or *extra_body* is not a mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
-    # Most calls give none of these, and an argument that is not given costs no function call.
+    # Most calls give none of these. An argument that is not given costs no function call.
     if temperature is not None:
         _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
     if max_tokens is not None:
@@ -110,11 +110,6 @@ def _is_blank_part(part: object) -> bool:
 
 
 def _put(body: dict[str, Any], name: str, value: object, problem: str | None) -> None:
-    """Put a setting into the body.
-
-    Raises:
-        ValidationError: there is a problem with it.
-    """
     if problem is not None:
         raise ValidationError.of(f"{name} {problem}")
     body[name] = value
