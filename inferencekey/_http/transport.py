@@ -21,9 +21,10 @@ from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
-from inferencekey._http.log import logger, set_up_logging
+from inferencekey._http.notices.log import logger, set_up_logging
+from inferencekey._http.notices.warnings import warn_user
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.request import SMALL_BODY, Request, Upload
+from inferencekey._http.request import SMALL_BODY, ReplayableSource, Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
     Response,
@@ -32,7 +33,6 @@ from inferencekey._http.responses import (
     annotate,
 )
 from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed
-from inferencekey._http.warnings import warn_user
 from inferencekey.config import is_loopback
 from inferencekey.errors import (
     ConfigurationError,
@@ -152,7 +152,10 @@ class Transport:
         deadline = None if total is None else time.monotonic() + total
         self._budget.called()
         attempt = stale = 0
-        needs_fresh_connection.set(False)
+        # What cannot be sent again does not go out on a connection from the pool, which may be dead.
+        needs_fresh_connection.set(
+            not (body is None or type(body) is bytes or isinstance(body, ReplayableSource))
+        )
         while True:
             attempt += 1
             began = time.monotonic()
