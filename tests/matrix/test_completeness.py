@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from faults.calls import CALLS
+
 from inferencekey import AsyncEndpoint, AsyncManagementClient
 
 OTHER_CALLS = {
