@@ -21,7 +21,8 @@ from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
-from inferencekey._http.log import logger, set_up_logging
+from inferencekey._http.notices.log import logger, set_up_logging
+from inferencekey._http.notices.warnings import warn_user
 from inferencekey._http.proxy import proxy_for
 from inferencekey._http.request import Request, Upload
 from inferencekey._http.responses import (
@@ -32,7 +33,6 @@ from inferencekey._http.responses import (
     annotate,
 )
 from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed
-from inferencekey._http.warnings import warn_user
 from inferencekey.config import is_loopback
 from inferencekey.errors import (
     ConfigurationError,

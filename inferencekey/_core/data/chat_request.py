@@ -37,7 +37,7 @@ def chat_body(
             range, or *extra_body* is not a mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
-    # Every call comes by here, and most leave these out: nothing is checked that is not there.
+    # Most calls give none of these. An argument that is not given costs no function call.
     if temperature is not None:
         _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
     if max_tokens is not None:
