@@ -53,15 +53,15 @@ class ConnectionProtocol(ResponseHandler):
     def set_exception(self, exc: BaseException, exc_cause: Any = None) -> None:
         cause = () if exc_cause is None else (exc_cause,)
         super().set_exception(exc, *cause)
-        # aiohttp passes the error to a task that waits for headers, but not to a reader of the body.
-        # After a malformed chunk, for example, that reader would wait for ever.
+        # aiohttp passes the error to a task that waits for headers, but not to a reader of the
+        # body. After a malformed chunk, for example, that reader would wait for ever.
         if isinstance(exc, HttpProcessingError):
             exc = BrokenFraming(str(exc))
         _fail_body(self._payload, exc, *cause)
 
     def close(self) -> None:
-        # aiohttp cancels its timers here and drops the body, so that a reader of the body would wait
-        # for ever (aiohttp issue 5582).
+        # aiohttp cancels its timers here and drops the body, so that a reader of the body would
+        # wait for ever (aiohttp issue 5582).
         body = self._payload
         super().close()
         _fail_body(body, aiohttp.ClientConnectionError("Connection closed"))
@@ -133,13 +133,13 @@ def _fail_body(
 class Connector(aiohttp.TCPConnector):
     """aiohttp's connector, which also reports whether a connection is new or from the pool.
 
-    aiohttp reports that only to tracing, which costs time for every request. The difference matters:
-    when a pooled connection was dead the request is sent again at once, but when a server drops a
-    new connection it is a failure.
+    aiohttp reports that only to tracing, which costs time for every request. The difference
+    matters: when a pooled connection was dead the request is sent again at once, but when a server
+    drops a new connection it is a failure.
 
-    aiohttp does not check whether a pooled connection received data while it was idle (aiohttp issue
-    13656). An unsolicited response would be read as the response to the next request, so such a
-    connection is closed instead.
+    aiohttp does not check whether a pooled connection received data while it was idle (aiohttp
+    issue 13656). An unsolicited response would be read as the response to the next request, so such
+    a connection is closed instead.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -207,7 +207,7 @@ def open_session(ssl: ssl_module.SSLContext | bool) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
-    # aiohttp resends a GET or DELETE itself when the connection drops, also a new connection (aiohttp
-    # issue 10790). RetryPolicy, its budget and retry=None would have no effect on that.
+    # aiohttp resends a GET or DELETE itself when the connection drops, also a new connection
+    # (aiohttp issue 10790). RetryPolicy, its budget and retry=None would have no effect on that.
     made._retry_connection = False
     return made

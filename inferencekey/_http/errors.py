@@ -25,7 +25,7 @@ _WHERE: Final = "Is the platform running there, and is base_url (INFERENCEKEY_BA
 
 
 class BrokenFraming(aiohttp.ClientPayloadError):
-    """The chunked coding of a response body is malformed: a chunk size is not a number, for example."""
+    """The chunked coding of a response body is malformed, by a bad chunk size for example."""
 
 
 def translate(error: BaseException, *, reused: bool = False) -> Translation:

@@ -1,8 +1,9 @@
 """Small requests, sent directly over aiohttp's connections.
 
-An aiohttp session merges headers, builds cookies, follows redirects, and creates a task, a timer and
-a response object for every request. None of that is needed here: the request is one write of bytes
-that are mostly prepared. Connecting, the pool, TLS, parsing and flow control remain aiohttp's.
+An aiohttp session merges headers, builds cookies, follows redirects, and creates a task, a timer
+and a response object for every request. None of that is needed here: the request is one write of
+bytes that are mostly prepared. Connecting, the pool, TLS, parsing and flow control remain with
+aiohttp.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 GRACE: Final = 0.25
-"""Seconds until the connection of a finished stream is closed, if its body has not ended by then."""
+"""Seconds that the body of a finished stream may take to end; then its connection is closed."""
 
 BLINK: Final = 0.01
 """Seconds of ``GRACE`` for which the reader of the stream waits, after the last chunk."""
@@ -128,7 +128,7 @@ class ResponseStream:
         """Return what has arrived, at least one byte; ``b""`` at the end.
 
         Raises:
-            TransportError: the connection failed. Earlier calls returned everything that had arrived.
+            TransportError: the connection failed. Earlier calls returned all that had arrived.
             ConfigurationError: another event loop or another process opened the response.
         """
         if self._failure is not None:
@@ -246,8 +246,8 @@ class SessionResponse(ResponseStream):
 class PlainResponse(SessionResponse):
     """The same, with aiohttp's public methods only.
 
-    Bytes that had arrived but were not read are lost when the connection fails. The limit on silence
-    holds while a read waits.
+    Bytes that had arrived but were not read are lost when the connection fails. The limit on
+    silence holds while a read waits.
     """
 
     __slots__ = ("_reader",)
@@ -333,7 +333,7 @@ class EventReader:
         Raises:
             RequestTimeout: only comments arrived for too long.
             ResponseFormatError: an event is too large.
-            TransportError: the connection failed. Earlier calls returned the events that had arrived.
+            TransportError: the connection failed. Earlier calls returned all complete events.
         """
         response = self.response
         while data := await response.read():

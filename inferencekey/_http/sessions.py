@@ -1,7 +1,7 @@
 """One aiohttp session for each event loop and process, opened when it is first used.
 
-A session belongs to the event loop that created it, and its sockets belong to the process that opened
-them. A client therefore has one for each loop that uses it, and uses none across a fork.
+A session belongs to the event loop that created it, and its sockets belong to the process that
+opened them. A client therefore has one for each loop that uses it, and uses none across a fork.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Sessions:
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
-        # These loops were closed without ending their generators: nothing can close the sessions now.
+        # If a loop was closed without ending its generators, nothing can close its session now.
         for lost in [session for session in list(_kept) if session.loop.is_closed()]:
             _kept.discard(lost)
         session = self._make(loop)

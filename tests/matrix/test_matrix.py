@@ -89,7 +89,7 @@ UNDECODED = Outcome(ResponseFormatError, "encoding")
 MALFORMED_BROTLI = Outcome(
     ResponseFormatError, "encoding", status=200 if find_spec("brotli") else None
 )
-NOT_HTTP = Outcome(ResponseFormatError, "not HTTP as it should be")
+NOT_HTTP = Outcome(ResponseFormatError, "not valid HTTP")
 NEVER_READY = Outcome(ReadinessTimeout, "not ready within 0.5 s", attempts=None)
 
 TABLE: list[tuple[str, f.Fault, tuple[str, ...], Outcome]] = [
@@ -134,8 +134,8 @@ TABLE: list[tuple[str, f.Fault, tuple[str, ...], Outcome]] = [
     ("is cut in a chunk", f.is_cut_in_a_chunk, UNARY, CUT),
     ("has no last chunk", f.has_no_last_chunk, UNARY, CUT),
     ("has no last chunk", f.has_no_last_chunk, (*TEXT, *WAIT), FINE_THEN_CLOSED),
-    ("breaks its framing", f.breaks_its_framing, UNARY, Outcome(TransportError, "broke off", status=200)),
-    ("breaks its framing", f.breaks_its_framing, TEXT, Outcome(StreamInterrupted, "broke off", status=200)),
+    ("breaks its framing", f.breaks_its_framing, UNARY, Outcome(TransportError, "malformed", status=200)),
+    ("breaks its framing", f.breaks_its_framing, TEXT, Outcome(StreamInterrupted, "malformed", status=200)),
     ("breaks its framing", f.breaks_its_framing, WAIT, NEVER_READY),
     ("speaks no HTTP", f.speaks_no_http, (*ANY, *WAIT), NOT_HTTP),
     ("has a huge header", f.has_a_huge_header, (*ANY, *WAIT), NOT_HTTP),
