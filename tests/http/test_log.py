@@ -129,8 +129,7 @@ def test_the_variable_turns_it_on(
         == attempts
     )
     assert (
-        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is retried in", err, re.M))
-        == retries
+        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is retried in", err, re.M)) == retries
     )
     assert KEY[-20:] not in err + out
     assert "secret prompt" not in err
