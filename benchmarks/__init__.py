@@ -1,1 +1,4 @@
-"""How much the clients cost, measured beside floors and peers. ``python -m benchmarks --help``; docs/performance.md."""
+"""How much the clients cost, measured beside floors and peers.
+
+``python -m benchmarks --help``; docs/performance.md.
+"""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, show, and write down."""
+"""``python -m benchmarks``: measure, print, and write files."""
 
 from __future__ import annotations
 
@@ -23,27 +23,33 @@ from benchmarks.rounds import measure
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", action="append", default=[], metavar="PART", help="cases whose name contains it"
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="only cases whose name contains PART",
     )
     parser.add_argument(
         "--client",
         action="append",
         default=[],
         metavar="PART",
-        help="clients whose name contains it",
+        help="only clients whose name contains PART",
     )
     parser.add_argument(
         "--no-peers", action="store_true", help="floors and ours only: nothing is installed"
     )
     parser.add_argument(
-        "--before", metavar="DIR", help="another checkout of this project: measured beside this one"
+        "--before",
+        metavar="DIR",
+        help="a second checkout of this project, measured beside this one",
     )
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each client (15)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every reading there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every reading to FILE")
     parser.add_argument(
         "--markdown", action="store_true", help="print the tables of docs/performance.md"
     )
-    parser.add_argument("--list", action="store_true", help="list the cases and end")
+    parser.add_argument("--list", action="store_true", help="list the cases and exit")
     return parser.parse_args()
 
 
@@ -94,7 +100,7 @@ def main() -> int:
 
 
 def _environments(*, peers: bool, cases: list[Case], probes: bool) -> dict[str, str]:
-    """Return the interpreter of each environment that is needed; a peer that cannot be installed is left out."""
+    """Return the interpreter of each environment; omit a peer that cannot be installed."""
     python = {"own": sys.executable}
     needed = {spec.environment for case in cases for spec in case.specs()}
     for name in PEERS if peers else ():
@@ -103,7 +109,7 @@ def _environments(*, peers: bool, cases: list[Case], probes: bool) -> dict[str, 
         try:
             python[name] = peer_python(name, progress)
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{name} cannot be installed and is left out: {error}", file=sys.stderr)
+            print(f"cannot install {name}, so it is omitted: {error}", file=sys.stderr)
     return python
 
 

@@ -1,4 +1,4 @@
-"""The rows: what is done, how many times at once, and by whom."""
+"""The rows: which call, how many at the same time, and which clients."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Case:
     """One row.
 
     Args:
-        name: what ``--only`` finds, as a part.
-        title: as the table says it.
+        name: ``--only`` selects cases by a part of it.
+        title: the name in tables.
         work: which call.
-        clients: who takes part.
+        clients: the clients that are measured.
         slug: the workload that is called, or the project.
-        at_once: calls in flight, in one loop or in so many threads.
+        concurrency: calls in flight, in one loop or in as many threads.
         per: what one unit is: a chunk of the stream or a call.
-        floors: what each style is divided by.
+        floors: the floor that each style is divided by.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Case:
         return floor if floor in self.clients else self.clients[0]
 
     def specs(self) -> list[ClientSpec]:
-        """Return who takes part."""
+        """Return the clients that are measured."""
         return [CLIENTS[name] for name in self.clients]
 
 
@@ -104,7 +104,7 @@ CASES: Final = (
     _stream("stream-1", "one stream, per chunk, one a write", "stream-1"),
     Case(
         "stream-varied",
-        "one stream, per chunk, 64 a write, no two alike",
+        "one stream, per chunk, 64 a write, all different",
         "stream",
         ("floor-aiohttp", "ours-async", "floor-httpclient", "ours-sync", "official-sync"),
         "stream-varied",
@@ -149,24 +149,25 @@ CASES: Final = (
         ),
         "embed",
     ),
-    _control("ensure-100", "ensure of what is there, among 100 workloads", "ensure", "p100"),
-    _control("ensure-10000", "ensure of what is there, among 10,000", "ensure", "p10000"),
-    # Without the official SDK: its 200 ensures in a row take 200 times what the row above says.
+    _control("ensure-100", "ensure of an existing workload, among 100", "ensure", "p100"),
+    _control("ensure-10000", "ensure of an existing workload, among 10,000", "ensure", "p10000"),
+    # Without the official SDK: it makes 200 calls in a row, so it takes 200 times the row above.
     _control(
         "ensure-all",
-        "ensure_all of 200 that are there, among 10,000",
+        "ensure_all of 200 existing workloads, among 10,000",
         "ensure_all",
         "p10000",
         CONTROL[:-1],
     ),
-    _control("ensure-all-create", "ensure_all of 200 that are not", "ensure_all", "empty"),
+    _control("ensure-all-create", "ensure_all of 200 new workloads", "ensure_all", "empty"),
 )
 
 
 def select_cases(only: list[str], clients: list[str], *, peers: bool) -> list[Case]:
-    """Return the cases whose name contains one of *only*, with the clients that contain one of *clients*.
+    """Return the cases and clients whose names contain one of *only* and one of *clients*.
 
-    Empty lists are all. The floors stay, so that there is something to divide by.
+    An empty list selects everything. Floors are always kept, because the others are divided by
+    them.
     """
 
     def takes_part(name: str) -> bool:
@@ -188,6 +189,6 @@ def select_cases(only: list[str], clients: list[str], *, peers: bool) -> list[Ca
 
 
 def _with_before(name: str) -> tuple[str, ...]:
-    """A client, and beside it its earlier state where one takes part."""
+    """Return a client, and before it its earlier state if ``--before`` has added one."""
     before = name.replace("ours-", "before-")
     return (before, name) if before != name and before in CLIENTS else (name,)

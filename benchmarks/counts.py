@@ -1,8 +1,9 @@
-"""``python -m benchmarks.counts``: operations that do not depend on the machine, against the bounds of ``bounds.json``.
+"""``python -m benchmarks.counts``: count operations and compare them with ``bounds.json``.
 
-What depends on aiohttp's version is counted as the difference to a floor in the same environment; the bounds are by Python's
-version, and one without its own has the loosest. Ends with 1 if a bound is passed. ``--write`` stores what it counts, with a
-margin, as this Python's bounds: after an improvement.
+The counts do not depend on the machine's speed. A count that depends on aiohttp's version is the
+difference from a floor in the same environment. There are bounds for each Python version; a version
+without its own has the loosest of all. The exit code is 1 if a bound is exceeded. ``--write``
+stores the counts, with a margin, as the bounds of this Python: use it after an improvement.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ MARGINS: Final = {
     "handovers per paced event": (0.0, 0.3),
     "waits per paced event": (0.0, 0.6),
 }
-"""How far a count may pass what was measured: a share of it, and so much."""
+"""How far a count may exceed the measured one: a share of it, plus a fixed number."""
 
 FLOORS: Final = {"async": "floor-aiohttp", "sync": "floor-bridge"}
 
 
 def count(*, wasteful: bool = False) -> dict[str, float]:
-    """Return every count by ``style: name``; what is compared with a floor is already the difference."""
+    """Return every count by ``style: name``. Where there is a floor it is already subtracted."""
     found: dict[str, float] = {}
     with ServerProcess() as server:
         for style, floor_name in FLOORS.items():
@@ -63,7 +64,7 @@ def count(*, wasteful: bool = False) -> dict[str, float]:
 
 
 def bounds(found: dict[str, float]) -> dict[str, float]:
-    """Return the bounds that what was counted gives."""
+    """Return the bounds for these counts."""
     made: dict[str, float] = {}
     for name, value in found.items():
         share, more = MARGINS[name.partition(": ")[2]]
@@ -74,7 +75,9 @@ def bounds(found: dict[str, float]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.counts", description=__doc__)
     parser.add_argument("--write", action="store_true", help="store new bounds")
-    parser.add_argument("--wasteful", action="store_true", help="count the client that must fail")
+    parser.add_argument(
+        "--wasteful", action="store_true", help="count the clients that must exceed every bound"
+    )
     arguments = parser.parse_args()
     found = count(wasteful=arguments.wasteful)
     stored: dict[str, dict[str, float]] = json.loads(BOUNDS.read_text(encoding="utf-8"))
@@ -93,7 +96,7 @@ def main() -> int:
         print(f"{'OVER' if over else 'ok':<5}{name:<40}{value:>10.2f}   at most {allowed[name]:g}")
     missing = allowed.keys() - found.keys()
     if missing:
-        print(f"not counted any more: {', '.join(sorted(missing))}")
+        print(f"bounds without a count: {', '.join(sorted(missing))}")
     return 1 if passed or missing else 0
 
 

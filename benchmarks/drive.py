@@ -1,4 +1,4 @@
-"""One round of a case, in a client's own process: the same loop around every client, timed inside."""
+"""One round of a case, in a client's own process. Every client is called by the same loop."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from benchmarks.wire import (
 
 @dataclass(frozen=True)
 class Order:
-    """What a round is to do.
+    """A round to run.
 
     Args:
         work: which call.
         slug: of the workload.
-        calls: how many in all.
-        at_once: how many of them in flight.
+        calls: how many calls in total.
+        concurrency: how many of them in flight.
     """
 
     work: str
@@ -42,7 +42,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a round took: seconds of CPU of the whole process, seconds by the clock, and the median wait where there is one."""
+    """The result of a round in seconds: CPU time of the process, wall time, median wait."""
 
     cpu: float
     wall: float
@@ -50,13 +50,13 @@ class Reading:
 
 
 class AsyncDriver:
-    """Rounds of an async client, all on one loop, which stands still between them."""
+    """Runs rounds of an async client on one loop, which is stopped between them."""
 
     def __init__(self, make: Callable[[str], Any], url: str, runner: asyncio.Runner) -> None:
         self._make = make
         self._url = url
         self._runner = runner
-        self._client = runner.run(_made(make, url))
+        self._client = runner.run(_make_client(make, url))
 
     def round(self, order: Order) -> Reading:
         """Run a round."""
@@ -87,9 +87,9 @@ class AsyncDriver:
         )
 
         async def call() -> None:
-            answer = await method(*arguments)
+            result = await method(*arguments)
             assert check is not None
-            check(answer, order.slug)
+            check(result, order.slug)
 
         async def first() -> None:
             began = time.perf_counter()
@@ -109,7 +109,7 @@ class AsyncDriver:
 
 
 class SyncDriver:
-    """Rounds of a sync client; several at once are threads, which live as long as the driver."""
+    """Runs rounds of a sync client. Concurrent calls run in threads that all rounds share."""
 
     def __init__(self, make: Callable[[str], Any], url: str) -> None:
         self._make = make
@@ -145,9 +145,9 @@ class SyncDriver:
         )
 
         def call() -> None:
-            answer = method(*arguments)
+            result = method(*arguments)
             assert check is not None
-            check(answer, order.slug)
+            check(result, order.slug)
 
         def first() -> None:
             began = time.perf_counter()
@@ -169,14 +169,15 @@ class SyncDriver:
 
 
 def _method(client: Any, order: Order) -> Callable[..., Any]:
-    return getattr(client, "first" if order.work == "fresh" else order.work)  # type: ignore[no-any-return]
+    method: Callable[..., Any] = getattr(client, "first" if order.work == "fresh" else order.work)
+    return method
 
 
 def _arguments(order: Order) -> tuple[str, ...]:
     return (order.slug,) if order.work in ("stream", "ensure", "ensure_all") else ()
 
 
-async def _made(make: Callable[[str], Any], url: str) -> Any:
+async def _make_client(make: Callable[[str], Any], url: str) -> Any:
     return make(url)
 
 
@@ -191,7 +192,7 @@ def _split(calls: int, concurrency: int) -> list[int]:
 
 
 def _check_stream(texts: list[str], slug: str) -> None:
-    """That everything came, once: a client that drops chunks is not a fast one."""
+    """Check that every chunk arrived: losing chunks must not make a client look fast."""
     assert len(texts) == EVENTS[slug], f"{len(texts)} texts of {EVENTS[slug]}"
     assert texts[1] == text_of(0), texts[1]
     assert texts[-2] == text_of(EVENTS[slug] - 3), texts[-2]

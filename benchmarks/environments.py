@@ -1,4 +1,4 @@
-"""The peers' virtual environments: one for each, at pinned versions, made once, in the user's cache."""
+"""The virtual environments of the peers: one for each, at pinned versions, in the user's cache."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PEERS: Final = {
     "openai": ("openai[aiohttp]==3.54.0",),
     "huggingface": ("huggingface_hub==2.4.0",),
 }
-"""What each environment holds. The official SDK is published under our name; it is that one which is meant."""
+"""The packages of each environment. ``inferencekey`` is the official SDK from the registry."""
 
 
 def cache() -> Path:
-    """Return where the environments are: ``INFERENCEKEY_BENCH_CACHE``, or the user's cache."""
+    """Return the folder of the environments: ``INFERENCEKEY_BENCH_CACHE``, or the user's cache."""
     given = os.environ.get("INFERENCEKEY_BENCH_CACHE")
     return (
         Path(given)
@@ -32,10 +32,10 @@ def cache() -> Path:
 
 
 def peer_python(name: str, on_progress: Callable[[str], None]) -> str:
-    """Return the interpreter of a peer's environment, which is made if it is not there.
+    """Return the interpreter of a peer's environment. Make the environment if it is missing.
 
     Raises:
-        subprocess.CalledProcessError: pip could not install it; its output says why.
+        subprocess.CalledProcessError: pip could not install it; see its output.
     """
     wanted = PEERS[name]
     key = hashlib.sha256(repr((sys.version, sys.base_prefix, wanted)).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What the figures are to reach: CPU, or the clock, of one client as a share of another's in the same rounds."""
+"""The goals: CPU time or wall time of one client, as a share of another's in the same rounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 @dataclass(frozen=True)
 class Goal:
-    """At most *bound* times the other's."""
+    """The client needs at most *bound* times what *than* needs."""
 
     case: str
     client: str

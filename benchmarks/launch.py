@@ -1,21 +1,21 @@
 """Runs a program of ``children`` in any environment: ``python -P launch.py MODULE ARGUMENTS…``.
 
-It makes this folder importable as ``benchmarks``, and nothing beside it: next to it lies the package that is measured,
-and the official SDK's package has the same name. What else it is told, it is told by the environment. It imports
-nothing, so that what a child measures of its own start is not done before.
+It makes this folder importable as ``benchmarks``, and nothing beside it: the package that is
+measured is in the same folder, and the official SDK's package has the same name. Environment
+variables set everything else. It imports almost nothing, because children measure their own start.
 """
 
 import os
 import sys
 
 CHECKOUT = "BENCHMARKS_CHECKOUT"
-"""Where ours is, if it is not installed."""
+"""The folder of our package, for an environment in which it is not installed."""
 
 INSTEAD = "BENCHMARKS_INSTEAD"
-"""Where ours is, even if it is installed."""
+"""The folder of our package, used even if one is installed."""
 
 UVLOOP = "BENCHMARKS_UVLOOP"
-"""Without it uvloop is as good as not installed: whoever tries to import it is told so."""
+"""Without this variable, importing uvloop fails as if it were not installed."""
 
 if __name__ == "__main__":
     if CHECKOUT in os.environ:

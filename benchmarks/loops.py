@@ -1,4 +1,4 @@
-"""With uvloop or without it, as the process was launched."""
+"""An event loop, of uvloop or not, as the process was launched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop, or of asyncio where uvloop cannot be imported."""
+    """Return a loop of uvloop, or of asyncio if uvloop cannot be imported."""
     try:
         import uvloop  # pyright: ignore
     except ImportError:

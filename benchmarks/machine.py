@@ -1,4 +1,4 @@
-"""The machine, as the report describes it."""
+"""The description of the machine in reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def machine() -> dict[str, str]:
-    """Return what a reader needs to judge the figures."""
+    """Return the facts that a reader needs to interpret the figures."""
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -1,4 +1,4 @@
-"""The server's and the clients' processes, from the outside."""
+"""Starts the processes of the server and the clients, and exchanges lines with them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ HERE: Final = Path(__file__).parent
 
 
 class ProcessFailed(Exception):
-    """A process ended, or said what it should not."""
+    """A process ended, or reported a failure."""
 
 
 def environment(spec: ClientSpec | None = None) -> dict[str, str]:
-    """Return the variables of a client's process: no way to import what its environment does not hold, and no proxy."""
+    """Return a client's environment variables, without import paths, debug modes and proxies."""
     dropped = {
         "PYTHONPATH",
         "PYTHONHOME",
@@ -55,10 +55,10 @@ def launch_command(python: str, child: str, *arguments: str) -> list[str]:
 
 
 def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str, Any]:
-    """Run a program of ``children`` to its end and return what it said.
+    """Run a program of ``children`` to its end and return the result that it printed.
 
     Raises:
-        ProcessFailed: it said nothing; why is on stderr.
+        ProcessFailed: it printed no result. The cause is on stderr.
     """
     done = subprocess.run(
         launch_command(python, child, *arguments),
@@ -68,13 +68,13 @@ def run(spec: ClientSpec, python: str, child: str, *arguments: str) -> dict[str,
         check=False,
     )
     if done.returncode or not done.stdout:
-        raise ProcessFailed(f"{child}: ended with {done.returncode}")
+        raise ProcessFailed(f"{child} exited with code {done.returncode}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 class LineProcess:
-    """A process that is spoken with by lines; it ends when its stdin is closed."""
+    """A process that exchanges lines with this one. It ends when its stdin is closed."""
 
     def __init__(
         self, name: str, command: list[str], env: dict[str, str], *, cwd: Path | None = None
@@ -86,25 +86,25 @@ class LineProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def send(self, text: str) -> None:
-        """Send it a line."""
+        """Send a line to the process."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
 
     def receive(self) -> str:
-        """Return its next line.
+        """Return the next line of its output.
 
         Raises:
-            ProcessFailed: it has ended; what it had to say about that it said on stderr.
+            ProcessFailed: it has ended. The cause is on stderr.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise ProcessFailed(f"{self._name}: ended with {self._process.wait()}")
+            raise ProcessFailed(f"{self._name} exited with code {self._process.wait()}")
         return line.rstrip("\n")
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class LineProcess:
 
 
 class ServerProcess(LineProcess):
-    """The pre-rendered server; ``url`` is its address."""
+    """The server of the benchmarks. ``url`` is its address."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -145,8 +145,8 @@ class ClientProcess(LineProcess):
 
     Args:
         spec: which client.
-        python: its interpreter.
-        url: the server's.
+        python: the interpreter.
+        url: the server's URL.
     """
 
     def __init__(self, spec: ClientSpec, python: str, url: str) -> None:
@@ -159,7 +159,7 @@ class ClientProcess(LineProcess):
         self.versions: dict[str, str] = json.loads(self.receive())
 
     def round(self, **order: Any) -> dict[str, float]:
-        """Have it run a round and return its reading.
+        """Run a round in the process and return its reading.
 
         Raises:
             ProcessFailed: the client raised, or its process ended.

@@ -1,4 +1,4 @@
-"""What goes on now, on one line of a terminal; nothing where stderr is none."""
+"""Progress on one line of a terminal; nothing if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def progress(text: str) -> None:
-    """Show what goes on in place of what was shown; an empty text clears it."""
+    """Replace the progress line with *text*; an empty string clears it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What was measured, as text for a terminal, as Markdown for the documentation and as JSON."""
+"""The results as text for a terminal, as Markdown for the documentation, and as JSON."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Results = dict[str, dict[str, Measured]]
 
 
 def main_figure(case: Case) -> What:
-    """What a case is about: the CPU, or the wait for a first chunk."""
+    """Return the main figure of a case: CPU time, or the wait for a first chunk."""
     return "wait" if case.work in ("first", "fresh") else "cpu"
 
 
 def per_unit(case: Case, measured: Measured, what: What) -> list[float | None]:
-    """Return seconds by round: of CPU or clock for one unit; a wait as it is."""
+    """Return seconds by round: CPU or wall time for one unit, or the wait."""
     units = 1 if what == "wait" else measured.calls * case.units
     return [None if reading is None else reading[what] / units for reading in measured.rounds]
 
 
 def ratio(case: Case, one: Measured, other: Measured, what: What) -> Spread | None:
-    """Return how one compares with another, each round with the same round."""
+    """Return the ratio of two clients, each round divided by the same round of the other."""
     pairs = zip(per_unit(case, one, what), per_unit(case, other, what), strict=False)
     return spread(
         mine / theirs
@@ -40,8 +40,8 @@ def ratio(case: Case, one: Measured, other: Measured, what: What) -> Spread | No
 def text_table(case: Case, measured: dict[str, Measured]) -> str:
     """Return a case's table for a terminal."""
     what = main_figure(case)
-    unit = "ms to it" if what == "wait" else f"µs CPU/{case.per}"
-    clock = "CPU µs/call" if what == "wait" else f"µs clock/{case.per}"
+    unit = "ms to first" if what == "wait" else f"µs CPU/{case.per}"
+    clock = "CPU µs/call" if what == "wait" else f"µs wall/{case.per}"
     floors = ", ".join(sorted({case.floor_of(CLIENTS[name]) for name in measured}))
     lines = [
         f"{case.title}  [{case.name}]",
@@ -70,7 +70,7 @@ def text_table(case: Case, measured: dict[str, Measured]) -> str:
 
 
 def goal_lines(results: Results, cases: dict[str, Case]) -> list[str]:
-    """Return each goal that this run can judge: the median of the ratios against its bound."""
+    """Return a line for each goal that this run measured: the median ratio and its bound."""
     lines: list[str] = []
     for goal in GOALS:
         measured = results.get(goal.case, {})
@@ -80,9 +80,10 @@ def goal_lines(results: Results, cases: dict[str, Case]) -> list[str]:
         found = ratio(cases[goal.case], one, other, goal.of)
         if found is not None:
             met = "met   " if found.median <= goal.bound else "MISSED"
-            of = " by the clock" if goal.of == "wall" else ""
+            of = ", wall time" if goal.of == "wall" else ""
             lines.append(
-                f"{met} {goal.case}{of}: {goal.client} is {found} × {goal.than}; at most {goal.bound:g}"
+                f"{met} {goal.case}{of}: "
+                f"{goal.client} is {found} × {goal.than}; at most {goal.bound:g}"
             )
     return lines
 
@@ -106,9 +107,10 @@ def markdown(
     figures: dict[str, list[Figure]],
     machine_info: dict[str, str],
 ) -> str:
-    """Return the tables of the documentation: the machine, medians, ours by its floors, and the probes' figures."""
+    """Return the tables of docs/performance.md."""
     lines = [
-        f"Measured on {machine_info['date']}: {machine_info['cpu']}, {machine_info['cores']} cores, {machine_info['system']}."
+        f"Measured on {machine_info['date']}: {machine_info['cpu']}, "
+        f"{machine_info['cores']} cores, {machine_info['system']}."
     ]
     lines += [f"Versions: {_versions(results)}.", ""] if results else [""]
     data = {
@@ -126,7 +128,8 @@ def markdown(
         for figure in found:
             against = f"{figure.ratio} × {figure.than}" if figure.ratio else ""
             lines.append(
-                f"| {figure.what.strip()} | {figure.subject} | {figure.value} {figure.unit} | {against} |"
+                f"| {figure.what.strip()} | {figure.subject} "
+                f"| {figure.value} {figure.unit} | {against} |"
             )
     return "\n".join(lines)
 
@@ -144,7 +147,10 @@ def _versions(results: Results) -> str:
 
 
 def _control_plane(results: Results, cases: dict[str, Case]) -> list[str]:
-    """Milliseconds, and the share of ours that is spent outside the network: what the floor that only reads does not take."""
+    """Return the table of the control plane, in milliseconds.
+
+    The share outside the network is what the floor that only reads the list does not need.
+    """
     subject = (
         "floor-list",
         "floor-list-parsed",
@@ -193,9 +199,14 @@ def _data_plane(results: Results, cases: dict[str, Case]) -> list[str]:
         cells = [_cell(case, row, names) for names in used]
         unit = ", ms" if main_figure(case) == "wait" else ", µs CPU"
         lines.append(f"| {case.title}{unit} | {' | '.join(cells)} |")
-    lines += ["", "Ours as a multiple of the floor, median (quartiles) of the rounds' ratios:", ""]
     lines += [
-        "| what | async / aiohttp | async, uvloop / aiohttp | sync / its floor | sync, uvloop / its floor |"
+        "",
+        "Ours as a multiple of the floor: median (quartiles) of the ratios of the rounds.",
+        "",
+    ]
+    lines += [
+        "| what | async / aiohttp | async, uvloop / aiohttp "
+        "| sync / its floor | sync, uvloop / its floor |"
     ]
     lines += ["|---|---|---|---|---|"]
     for name, row in results.items():
@@ -237,7 +248,7 @@ def _against_floor(case: Case, row: dict[str, Measured], name: str) -> str:
 def as_json(
     results: Results, figures: dict[str, list[Figure]], machine_info: dict[str, str]
 ) -> dict[str, Any]:
-    """Return everything: every reading of every round, and every figure."""
+    """Return every reading of every round, and every figure."""
     return {
         "machine": machine_info,
         "cases": {

@@ -1,4 +1,4 @@
-"""Interleaved rounds: every client runs a short round in turn, again and again, so that what the machine does meets all."""
+"""Interleaved rounds: the clients take turns with short rounds, so that load affects all alike."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from benchmarks.cases import Case
 from benchmarks.processes import ClientProcess, ProcessFailed
 
 ROUND_SECONDS: Final = 0.15
-"""What a round should take at least by the clock, after calibration."""
+"""Wall time that a round should take at least, after calibration."""
 
 PATIENCE: Final = 20.0
-"""Seconds that one client may take of a case: the slow ones get fewer rounds, three at least."""
+"""Seconds for one client of a case. Slow clients run fewer rounds, but at least three."""
 
 
 @dataclass
 class Measured:
-    """One client's rounds of one case. What is per unit is in seconds.
+    """One client's rounds of one case.
 
     Args:
         client: its name.
-        rounds: the readings by round; a client with fewer rounds than others has ``None`` for those it left out.
-        calls: calls of a round.
-        versions: of its environment.
+        rounds: the reading of each round; ``None`` for a round that a slow client omits.
+        calls: how many calls a round has.
+        versions: the versions of the packages in its environment.
+        failed: why it has no readings.
     """
 
     client: str
@@ -38,14 +39,14 @@ class Measured:
 def measure(
     case: Case, *, rounds: int, url: str, python: dict[str, str], on_progress: Callable[[str], None]
 ) -> dict[str, Measured]:
-    """Run a case and return what each client took.
+    """Run a case and return the readings of each client.
 
     Args:
         case: the row.
-        rounds: how many for each client.
-        url: the server's.
+        rounds: how many rounds for each client.
+        url: the server's URL.
         python: the interpreter of each environment.
-        say: shows progress.
+        on_progress: receives a line of progress.
     """
     found: dict[str, Measured] = {}
     with ExitStack() as stack:
@@ -67,7 +68,7 @@ def measure(
             left_out[spec.name] = rounds - max(min(3, rounds), min(rounds, int(PATIENCE / wall)))
         for number in range(rounds):
             on_progress(f"{case.name}: round {number + 1} of {rounds}")
-            # There and back again, so that nobody always follows the same neighbour.
+            # Every second round in reverse, so that no client always runs after the same other one.
             order = list(running.items())
             for name, process in order if number % 2 == 0 else reversed(order):
                 measured = found[name]
@@ -81,7 +82,7 @@ def measure(
 
 
 def _calibrate(process: ClientProcess, case: Case) -> tuple[int, float]:
-    """Return how many calls make a round, and how long one takes. This is the warm-up too."""
+    """Return how many calls make a round, and its wall time. This is also the warm-up."""
     calls = case.concurrency
     process.round(**_order(case, calls))
     while True:
@@ -96,7 +97,8 @@ def _calibrate(process: ClientProcess, case: Case) -> tuple[int, float]:
 
 def _round(process: ClientProcess, case: Case, calls: int, *, lead_in: bool) -> dict[str, float]:
     if lead_in:
-        # Connections that the server or the pool gave up while others had their turn are opened outside the time.
+        # Connections that were closed during the turns of others are opened before the timing
+        # starts.
         process.round(**_order(case, case.concurrency))
     return process.round(**_order(case, calls))
 

@@ -16,7 +16,7 @@ class Spread:
     high: float
 
     def times(self, factor: float) -> Spread:
-        """Return it in another unit."""
+        """Return the same in another unit."""
         return Spread(self.low * factor, self.median * factor, self.high * factor)
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread | None:
-    """Return the median and the quartiles; ``None`` of nothing."""
+    """Return the median and the quartiles; ``None`` if there are no values."""
     known = sorted(values)
     if not known:
         return None
@@ -37,7 +37,7 @@ def spread(values: Iterable[float]) -> Spread | None:
 
 
 def format_figure(value: float) -> str:
-    """Return a figure with as many digits as it is worth: three."""
+    """Return a number with three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

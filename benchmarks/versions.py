@@ -1,4 +1,4 @@
-"""What is installed of that which matters to a client's speed, in the environment that asks."""
+"""The versions of the packages that affect a client's speed, in this environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES: Final = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions by name, Python's own with them."""
+    """Return the installed versions by name, with Python's own."""
     found = {"python": platform.python_version()}
     for name in NAMES:
         try:

@@ -1,4 +1,4 @@
-"""What the server and every client agree on: slugs, sizes, the prompt. Imports nothing but the standard library."""
+"""What the server and all clients share: slugs, sizes, the prompt. It imports no package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACED_CHUNKS: Final = 40
 """Events of a paced stream."""
 
 SHORT_CHUNKS: Final = 4
-"""Events of the stream whose first one is waited for."""
+"""Events of the stream whose first event is timed."""
 
 EVENTS: Final = {
     "stream-64": CHUNKS,
@@ -23,29 +23,30 @@ EVENTS: Final = {
     "paced-one": PACED_CHUNKS,
     "short": SHORT_CHUNKS,
 }
-"""Events of each stream, ``[DONE]`` not counted."""
+"""Events of each stream, without ``[DONE]``."""
 
 WORDS: Final = (
-    " the", " subscription", " can", " be", " cancelled", " at", " any", " time", ",", " and", " you", "’ll", " keep",
-    " access", " until", " the", " end", " of", " the", " period", ".", "\n\n", "1", ".", " Open", " your", " account",
-    "\n", "2", ".", " Choose", ' "', "Billing", '"', " →", " Cancel", ".", "\n\n", "¿", "Necesitas", " algo", " más", "?",
+    " the", " subscription", " can", " be", " cancelled", " at", " any", " time", ",", " and",
+    " you", "’ll", " keep", " access", " until", " the", " end", " of", " the", " period", ".",
+    "\n\n", "1", ".", " Open", " your", " account", "\n", "2", ".", " Choose", ' "', "Billing",
+    '"', " →", " Cancel", ".", "\n\n", "¿", "Necesitas", " algo", " más", "?",
 )  # fmt: skip
-"""Texts of tokens: mostly plain words, some with a line's end, a quote or a letter beyond ASCII, as in what models write."""
+"""Texts of tokens, as models write them: words, some line ends, quotes and non-ASCII letters."""
 
 TEXT_TOKENS: Final = 64
-"""Tokens of the text that a unary call is answered with."""
+"""Tokens of the text that a unary call returns."""
 
 TEXT_LENGTH: Final = sum(len(WORDS[number % len(WORDS)]) for number in range(TEXT_TOKENS))
-"""Characters of the whole text that a unary call is answered with."""
+"""Characters of the text that a unary call returns."""
 
 EMBED_COUNT: Final = 256
 EMBED_SIZE: Final = 1024
 
 ENSURED: Final = 200
-"""Specs that ``ensure_all`` is given."""
+"""How many specs ``ensure_all`` receives."""
 
 ENSURED_NUMBER: Final = 57
-"""Which of a project's workloads is ensured alone."""
+"""The number of the workload that ``ensure`` receives."""
 
 KEY: Final = "ik_live_01234567_" + "0123456789abcdef" * 4
 TOKEN: Final = "ik_sdk_01234567_" + "0123456789abcdef" * 4
@@ -71,7 +72,7 @@ def embed_path() -> str:
 
 
 def chat_body(slug: str, *, stream: bool) -> dict[str, Any]:
-    """Return the request that every client sends, as a floor writes it."""
+    """Return the body that every client sends, as a floor writes it."""
     body: dict[str, Any] = {
         "model": slug,
         "messages": [{"role": "user", "content": PROMPT}],

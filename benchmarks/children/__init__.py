@@ -1,1 +1,1 @@
-"""Programs that measure themselves once and end: what must be seen in a fresh process."""
+"""Programs that run in new processes and measure themselves."""

@@ -1,12 +1,16 @@
-"""Operations, not seconds: ``counting WHAT TARGET STYLE URL`` counts them for one client and says so in JSON.
+"""``counting WHAT TARGET STYLE URL``: count the operations of one client, and print them in JSON.
 
-``calls``        Python and C calls (``sys.setprofile``) in all threads, for a unary call, or for a chunk of a stream.
-``kept``         memory blocks and bytes (``tracemalloc``) that each chunk of a stream holds, when all of them are kept.
-``crossings``    how often a thread hands something to a loop (``call_soon_threadsafe``), and how often a thread waits for a
-                 lock or a queue: for a unary call, for a chunk of 64 a write, for an event of a stream with one a read.
+``calls``        Python and C calls (``sys.setprofile``) in all threads, for a unary call and for a
+                 chunk of a stream.
+``kept``         memory blocks and bytes (``tracemalloc``) of each chunk of a stream, if all chunks
+                 are kept.
+``crossings``    how often a thread calls ``call_soon_threadsafe``, and how often one waits for a
+                 lock or a queue: for a unary call, for a chunk with 64 a write, and for an event of
+                 a stream with one event a read.
 
-The machine has a say in how many reads a stream and how many turns of the loop an answer takes: so the least of several
-tries counts. The calls for a chunk are those of a long stream less those of a short one.
+The machine's load changes how many reads a stream needs and how many iterations of the loop a
+response needs. So the smallest count of several tries is used. The calls for a chunk are those of a
+long stream minus those of a short one.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ LOCKS = (type(threading.Lock()), type(threading.RLock()), SimpleQueue)
 
 
 class Counter:
-    """What was called, in whichever thread, while it is on."""
+    """Counts the calls of all threads while it is on."""
 
     def __init__(self) -> None:
         self.on = False
@@ -41,12 +45,12 @@ class Counter:
         self.waits = 0
 
     def begin(self) -> None:
-        """Count from nothing."""
+        """Start counting from zero."""
         self.calls = self.into_loop = self.waits = 0
         self.on = True
 
     def end(self) -> tuple[int, int, int]:
-        """Stop, and return calls, handovers to a loop, and waits."""
+        """Stop counting. Return calls, handovers to a loop, and waits."""
         self.on = False
         return self.calls, self.into_loop, self.waits
 
@@ -66,10 +70,10 @@ class Counter:
 
 
 def main() -> None:
-    """Count and say it."""
+    """Count and print the counts."""
     what, target, style, url = sys.argv[1:]
     counter = Counter()
-    # Threads that begin from here on count as well: the bridge's is one.
+    # Threads that are started after this line are counted too, so also the loop thread.
     threading.setprofile(counter)
     sys.setprofile(counter)
     module, _, name = target.partition(":")
@@ -88,15 +92,15 @@ class _InLoop:
 
     def __init__(self, runner: asyncio.Runner, make: Callable[[str], Any], url: str) -> None:
         self._runner = runner
-        self._client = runner.run(self._made(make, url))
+        self._client = runner.run(self._make_client(make, url))
 
-    async def _made(self, make: Callable[[str], Any], url: str) -> Any:
+    async def _make_client(self, make: Callable[[str], Any], url: str) -> Any:
         return make(url)
 
     def count(
         self, counter: Counter, times: int, method: str, *arguments: str
     ) -> tuple[int, int, int]:
-        """Return what so many calls of a method count."""
+        """Return the counts of *times* calls of a method."""
 
         async def several() -> tuple[int, int, int]:
             call = getattr(self._client, method)
@@ -126,7 +130,7 @@ class _InThread:
     def count(
         self, counter: Counter, times: int, method: str, *arguments: str
     ) -> tuple[int, int, int]:
-        """Return what so many calls of a method count."""
+        """Return the counts of *times* calls of a method."""
         call = getattr(self._client, method)
         counter.begin()
         for _ in range(times):
@@ -184,7 +188,7 @@ def _crossings(caller: _Caller, counter: Counter) -> dict[str, float]:
     caller.count(counter, CALLS, "unary")
     unary = [caller.count(counter, CALLS, "unary") for _ in range(TRIES)]
     burst = [caller.count(counter, 1, "stream", "stream-64") for _ in range(TRIES)]
-    # Here the machine can only make it less, by bringing two events at once.
+    # The maximum, because load can only reduce these counts: one read then has two events.
     paced = [caller.count(counter, 1, "stream", "paced") for _ in range(TRIES)]
     return {
         "handovers per request": min(one[1] for one in unary) / CALLS,

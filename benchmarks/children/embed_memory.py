@@ -1,7 +1,8 @@
-"""The peak memory of one ``embed`` of 256 × 1024 floats in a process that has made one small call before.
+"""``embed_memory TARGET STYLE URL [--trace]``: the peak memory of one ``embed``.
 
-``embed_memory TARGET STYLE URL [--trace]``. With ``--trace`` what Python allocated, by ``tracemalloc``, from
-just before the call to its peak; without it by how much the resident set's high-water mark rose.
+Its response has 256 × 1024 floats. The process makes one small call before. With ``--trace`` the
+result is the peak of what Python allocated during the call, measured by ``tracemalloc``. Without it,
+it is the rise of the peak of the resident set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Measure and say it."""
+    """Measure and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("target")
     parser.add_argument("style")
@@ -70,5 +71,6 @@ class _Reading:
 
 
 def _high_water() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kilobytes.
+    return peak if sys.platform == "darwin" else peak * 1024

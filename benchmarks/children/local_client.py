@@ -30,12 +30,12 @@ PROMPT = "Write a long story about a lighthouse keeper and the sea."
 
 
 def cpu_of(pid: int) -> float:
-    """Return the seconds of CPU of another process; Linux has a clock for each."""
+    """Return the CPU seconds of another process, from the clock that Linux has for each process."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 class Client:
-    """What the orders need."""
+    """The orders, one method for each."""
 
     def __init__(self, platform: dict[str, Any]) -> None:
         self._mgmt = AsyncManagementClient(
@@ -48,12 +48,12 @@ class Client:
         self._routes: dict[str, dict[str, Any]] = {}
 
     async def route(self, name: str, **route: Any) -> dict[str, float]:
-        """Remember a way to an engine."""
+        """Store a route to an engine."""
         self._routes[name] = route
         return {}
 
     async def port(self, route: str) -> dict[str, int]:
-        """Return where the prepared engine behind a gateway listens."""
+        """Return the port of the prepared engine behind a gateway."""
         to = self._routes[route]
         headers = {"Authorization": f"Bearer {to['api_key']}"}
         async with self._http.get(f"{to['url']}/v1/port", headers=headers) as response:
@@ -61,7 +61,7 @@ class Client:
             return result
 
     async def ensure(self, slug: str, command: str = "vllm serve bench/text") -> dict[str, float]:
-        """Ensure a text workload, wait for it, stream one token."""
+        """Ensure a text workload, wait until it is ready, and stream one token."""
         spec = WorkloadSpec(
             name=slug, slug=slug, model="bench/text", backend=Backend.VLLM, command=command
         )
@@ -81,7 +81,7 @@ class Client:
     async def stream(
         self, route: str, concurrency: int, tokens: int, user: str
     ) -> dict[str, float]:
-        """Stream so many answers at once."""
+        """Read *concurrency* streams at the same time."""
         pid = self._routes[route].get("pid")
         cpu = cpu_of(pid) if pid else 0.0
         read = await asyncio.gather(
@@ -97,7 +97,7 @@ class Client:
     async def first_tokens(
         self, routes: list[str], times: int, tokens: int, user: str
     ) -> dict[str, list[float]]:
-        """Stream short answers by each way in turn."""
+        """Read short streams on each route in turn."""
         found: dict[str, list[float]] = {route: [] for route in routes}
         for number in range(times):
             for route in routes if number % 2 else reversed(routes):

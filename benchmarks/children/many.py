@@ -1,6 +1,7 @@
-"""Many streams open at once in one process: ``many TARGET COUNT SECONDS URL``, for ours (async) or the aiohttp floor.
+"""``many CLIENT COUNT SECONDS URL``: many open streams in one process, of ours or of the floor.
 
-A stream says something every 5 s. Memory is the resident set; a stall is by how much a timer of 5 ms was late.
+Every stream has an event every 5 s. Memory is the resident set. A stall is the delay of a 5 ms
+timer.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ OPENING_AT_ONCE = 100
 
 
 class Stalls:
-    """How late the loop's timers are."""
+    """Measures the delay of the loop's timers."""
 
     def __init__(self) -> None:
         self._worst = 0.0
-        self._late: list[float] = []
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -32,12 +32,12 @@ class Stalls:
             self._worst = max(self._worst, time.perf_counter() - due)
 
     def worst(self) -> float:
-        """Return the longest since this was last asked, in ms."""
+        """Return the longest delay since the last call of this, in ms."""
         worst, self._worst = self._worst, 0.0
         return worst * 1e3
 
     def end(self) -> None:
-        """Stop watching."""
+        """Stop measuring."""
         self._task.cancel()
 
 
@@ -48,7 +48,7 @@ def resident() -> int:
 
 
 async def floor_stream(session: Any, url: str) -> AsyncIterator[str]:
-    """The floor's loop, as a stream."""
+    """The stream of the aiohttp floor."""
     import orjson
 
     from benchmarks.wire import KEY, chat_body, chat_path
@@ -64,7 +64,7 @@ async def floor_stream(session: Any, url: str) -> AsyncIterator[str]:
 
 
 async def measure(subject: str, count: int, seconds: float, url: str) -> dict[str, Any]:
-    """Open them, hold them, collect garbage, and say what came of it."""
+    """Open the streams, hold them, collect garbage, and return the figures."""
     if subject == "ours":
         from benchmarks.wire import KEY, PROJECT, PROMPT
         from inferencekey import AsyncDataClient
@@ -146,13 +146,13 @@ async def measure(subject: str, count: int, seconds: float, url: str) -> dict[st
 
 
 async def read_one(open_stream: Any) -> None:
-    """One chunk of one stream, so that everything that is loaded once is loaded."""
+    """Read one chunk, so that everything that is loaded lazily is loaded."""
     stream = open_stream()
     await anext(stream)
     await stream.aclose()
 
 
 def main() -> None:
-    """Measure and say it."""
+    """Measure and print the result."""
     subject, count, seconds, url = sys.argv[1:]
     print(json.dumps(asyncio.run(measure(subject, int(count), float(seconds), url))))

@@ -1,4 +1,7 @@
-"""The local platform, or one stand-in engine by itself: ``platform up|engine FOLDER``; ends when stdin does."""
+"""``platform up|engine FOLDER``: the local platform, or one stand-in engine by itself.
+
+The process ends when its stdin ends.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ async def _platform(folder: Path) -> None:
 
 
 def _quiet(phase: str, message: str, step: str | None) -> None:
-    """Nobody asks how far it is."""
+    """Discard progress."""
 
 
 async def _engine(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""An engine that computes nothing: it answers chats with streams that it rendered before the first request.
+"""``prepared_engine --port PORT``: an engine that computes nothing.
 
-``prepared_engine --port PORT``, a workload's command that runs it as a program of the user's own. What a chat is answered with
-is said by its ``user``; and ``GET /v1/port`` says where it listens, so that it can be called past the platform as well.
+It is the command of a workload. It responds to chats with streams that it rendered before the first
+request; the ``user`` of the request selects the stream. ``GET /v1/port`` returns its port, so that
+it can also be called directly, without the platform.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ USER: Final = re.compile(rb'"user": ?"([a-z0-9-]+)"')
 
 
 class Engine(Server):
-    """Chats by what they ask for; every other path says that all is well."""
+    """Responds to chats with the selected stream, and to every other path with success."""
 
     def __init__(
         self,

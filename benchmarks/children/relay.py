@@ -1,6 +1,6 @@
-"""The least relay there can be in Python: bytes from one socket to another, and nothing read in them.
+"""``relay ADDRESS``: the smallest possible relay in Python. It copies bytes between two sockets.
 
-``relay ADDRESS``: says where it listens; ends when stdin does.
+It prints its address, and ends when its stdin ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from benchmarks.loops import new_loop
 
 
 class Side(asyncio.Protocol):
-    """One connection; what comes in goes out of the other. A side that cannot take more stops the other's reading."""
+    """One connection. What it receives is written to the other one.
+
+    While its write buffer is full, the other one does not read.
+    """
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -50,7 +53,7 @@ class Side(asyncio.Protocol):
 
 
 class Caller(Side):
-    """A caller's connection, which gets one to the engine."""
+    """A caller's connection. It opens one to the engine."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""From the first line to an import, or to a first answer; CPU and clock, this process's own.
+"""``startup WHAT URL``: this process's CPU and wall time to an import or a first response.
 
-``startup WHAT URL``. The timers begin before anything but ``sys`` and ``time`` is imported; what the
-interpreter itself takes to start is not in it. The first answer stands for the first byte sent: this server answers at
-once, and reading its answer is part of it for all.
+The timers start when only ``sys`` and ``time`` are imported, so the start of the interpreter is not
+included. The first response stands for the first byte sent: this server responds at once, and
+reading the response is included for all clients.
 """
 
 import sys
@@ -21,7 +21,7 @@ def ours_import(_: str) -> None:
 
 
 def ours_sync(url: str) -> None:
-    """A first answer by ``DataClient``."""
+    """A first response with ``DataClient``."""
     from inferencekey import DataClient
 
     client = DataClient(base_url=url, project="bench", api_key="ik_live_x")
@@ -29,7 +29,7 @@ def ours_sync(url: str) -> None:
 
 
 def ours_async(url: str) -> None:
-    """A first answer by ``AsyncDataClient``."""
+    """A first response with ``AsyncDataClient``."""
     import asyncio
 
     from inferencekey import AsyncDataClient
@@ -42,7 +42,7 @@ def ours_async(url: str) -> None:
 
 
 def floor(url: str) -> None:
-    """A first answer by aiohttp and orjson."""
+    """A first response with aiohttp and orjson."""
     import asyncio
 
     import aiohttp
@@ -62,14 +62,14 @@ def floor(url: str) -> None:
 
 
 def openai_sync(url: str) -> None:
-    """A first answer by ``openai.OpenAI``."""
+    """A first response with ``openai.OpenAI``."""
     openai: Any = __import__("openai")
     client = openai.OpenAI(base_url=f"{url}/endpoint/bench/unary/v1", api_key="x")
     client.chat.completions.create(model="unary", messages=[{"role": "user", "content": "Hola"}])
 
 
 def main() -> None:
-    """Do it and say what it took."""
+    """Run it and print the times."""
     whats = {
         "ours-import": ours_import,
         "ours-sync": ours_sync,

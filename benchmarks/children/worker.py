@@ -1,4 +1,7 @@
-"""A client's own process: ``worker TARGET STYLE URL``; takes orders on stdin, and answers each with its reading, in JSON."""
+"""``worker TARGET STYLE URL``: a client's own process.
+
+It reads orders on stdin, and prints a reading for each, in JSON.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from benchmarks.versions import versions
 
 
 def main() -> None:
-    """Serve rounds until stdin ends or one fails."""
+    """Run rounds until stdin ends or a round fails."""
     target, style, url = sys.argv[1:]
     module, _, name = target.partition(":")
     make: Any = getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""The clients by name: which module, which environment, which kind."""
+"""The clients by name, with module, environment and kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class ClientSpec:
     """One client.
 
     Args:
-        name: as tables print it.
+        name: the name in tables.
         target: ``module:class``, loaded in the client's own process.
         style: whether its methods are coroutines.
-        role: what it is to the comparison.
+        role: a floor, our own client, or another package.
         environment: ``"own"`` for this interpreter's, or one of ``environments.PEERS``.
-        uvloop: whether uvloop can be imported in its process, and runs it where it is async.
-        checkout: where its package is, instead of the installed one: for comparing two states of ours.
+        uvloop: whether its process can import uvloop; async clients then run on it.
+        checkout: the folder of its package instead of the installed one, to compare two states.
     """
 
     name: str
@@ -83,7 +83,7 @@ CLIENTS: Final = {client.name: client for client in _all()}
 
 
 def add_before(checkout: str) -> list[str]:
-    """Let another checkout of ours take part as ``before-…``, and return those names."""
+    """Add the clients of another checkout as ``before-…``, and return their names."""
     before = [
         replace(client, name=client.name.replace("ours-", "before-"), checkout=checkout)
         for client in CLIENTS.values()

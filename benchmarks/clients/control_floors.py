@@ -1,8 +1,8 @@
-"""The floors of ``ensure``: what must cross the network, and what must be parsed.
+"""The floors of ``ensure``: the least network traffic, and the least parsing.
 
-``ListFloor`` asks for the project's workloads and reads the answer: the network's share, aiohttp's with it.
-``ParsedFloor`` also parses it and finds the slug. Neither compares anything. ``ensure_all`` of the ``empty`` project is
-the list and 200 creates, eight in flight.
+``ListFloor`` requests the list of the project's workloads and reads the response: the share of the
+network and of aiohttp. ``ParsedFloor`` also parses it and finds the slug. Neither compares
+anything. ``ensure_all`` of the project ``empty`` is the list and 200 creates, eight in flight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CREATE = ("name", "slug", "task_type", "backend", "model_name", "description", "
 
 
 class ListFloor:
-    """GET, read."""
+    """Requests the list and reads the response."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -64,7 +64,7 @@ class ListFloor:
 
 
 class ParsedFloor(ListFloor):
-    """GET, read, parse, find."""
+    """Also parses the response and finds the slug."""
 
     async def ensure(self, project: str) -> str:
         wanted = workload_slug(ENSURED_NUMBER)

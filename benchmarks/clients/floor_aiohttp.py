@@ -1,8 +1,10 @@
-"""The floor of async clients: aiohttp and orjson as a careful user writes them by hand, and nothing else.
+"""The floor of async clients: only aiohttp and orjson, as a careful user writes it by hand.
 
-A plain session without a limit of connections, aiohttp's defaults otherwise; the request rendered by orjson; of a stream
-what has arrived at each read, split at the blank line, each event parsed and its text picked. No checks: no deadline of
-its own, no status, no errors in the stream, no other line ends, no end but ``[DONE]`` or that of the body.
+The session has no connection limit; otherwise it has aiohttp's defaults. orjson renders the
+request. A stream is read with ``readany``, split at the blank line, and each event is parsed.
+Nothing is
+checked: no deadline of its own, no status, no errors in the stream, no other line ends, no end but
+``[DONE]`` or the end of the body.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from benchmarks.wire import KEY, TEXTS, chat_body, chat_path, embed_path
 
 
 class FloorAiohttp:
-    """The hand-written loop."""
+    """The hand-written client."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -28,8 +30,8 @@ class FloorAiohttp:
         async with self._session.post(
             self._url + chat_path("unary"), data=body, headers=self._headers
         ) as response:
-            answer = orjson.loads(await response.read())
-        text: str = answer["choices"][0]["message"]["content"]
+            document = orjson.loads(await response.read())
+        text: str = document["choices"][0]["message"]["content"]
         return text
 
     async def stream(self, slug: str) -> list[str]:
@@ -70,8 +72,8 @@ class FloorAiohttp:
         async with self._session.post(
             self._url + embed_path(), data=body, headers=self._headers
         ) as response:
-            answer = orjson.loads(await response.read())
-        return [item["embedding"] for item in answer["data"]]
+            document = orjson.loads(await response.read())
+        return [item["embedding"] for item in document["data"]]
 
     async def close(self) -> None:
         await self._session.close()

@@ -1,9 +1,9 @@
-"""The floor of sync clients over an async core: the least bridge there can be.
+"""The floor of sync clients over an async core: the smallest possible bridge.
 
-One thread runs a loop. A call hands it one task by ``call_soon_threadsafe`` and waits for a lock, which the task releases
-at its end; the task is the aiohttp floor's POST. Nothing cancels, nothing carries context, an error is not delivered. A
-stream is read whole by one task and handed over at its end, which no client that streams may do: the floor's streams are
-those of ``floor-httpclient``.
+One thread runs a loop. A call creates a task there with ``call_soon_threadsafe`` and waits for a
+lock, which the task releases at its end. The task is the POST of the aiohttp floor. There is no
+cancellation, no context and no delivery of errors. A stream is read completely and then returned,
+which no streaming client may do, so the floor of streams is ``floor-httpclient``.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class FloorBridge:
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._floor = self._run(lambda: _made(url))
+        self._floor = self._run(lambda: _make_floor(url))
 
     def _run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        answer: list[T] = []
+        result: list[T] = []
         held: list[asyncio.Task[None]] = []
         wake = threading.Lock()
         wake.acquire()
 
         async def task() -> None:
-            answer.append(await function())
+            result.append(await function())
             wake.release()
 
         def start() -> None:
@@ -43,7 +43,7 @@ class FloorBridge:
 
         self._loop.call_soon_threadsafe(start)
         wake.acquire()
-        return answer[0]
+        return result[0]
 
     def unary(self) -> str:
         return self._run(self._floor.unary)
@@ -64,5 +64,5 @@ class FloorBridge:
         self._loop.close()
 
 
-async def _made(url: str) -> FloorAiohttp:
+async def _make_floor(url: str) -> FloorAiohttp:
     return FloorAiohttp(url)

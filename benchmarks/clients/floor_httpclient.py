@@ -1,6 +1,6 @@
-"""The floor of sync clients that stream: a bare ``http.client`` connection for each thread, and orjson.
+"""The floor of sync clients that stream: an ``http.client`` connection for each thread, and orjson.
 
-What ``read1`` returns is split at the blank line, as in the aiohttp floor; no checks.
+The result of ``read1`` is split at the blank line, as in the aiohttp floor. Nothing is checked.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from benchmarks.wire import KEY, TEXTS, chat_body, chat_path, embed_path
 
 
 class FloorHttpClient:
-    """The hand-written loop."""
+    """The hand-written client."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
-        self._mine = threading.local()
+        self._local = threading.local()
         self._headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
     def _post(self, path: str, body: object) -> http.client.HTTPResponse:
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._mine.connection = http.client.HTTPConnection(self._address)
+            connection = self._local.connection = http.client.HTTPConnection(self._address)
         connection.request("POST", path, orjson.dumps(body), self._headers)
         return connection.getresponse()
 
     def unary(self) -> str:
-        answer = orjson.loads(
+        document = orjson.loads(
             self._post(chat_path("unary"), chat_body("unary", stream=False)).read()
         )
-        text: str = answer["choices"][0]["message"]["content"]
+        text: str = document["choices"][0]["message"]["content"]
         return text
 
     def stream(self, slug: str) -> list[str]:
@@ -64,11 +64,11 @@ class FloorHttpClient:
         return first
 
     def embed(self) -> list[list[float]]:
-        answer = orjson.loads(self._post(embed_path(), {"model": "embed", "input": TEXTS}).read())
-        return [item["embedding"] for item in answer["data"]]
+        document = orjson.loads(self._post(embed_path(), {"model": "embed", "input": TEXTS}).read())
+        return [item["embedding"] for item in document["data"]]
 
     def close(self) -> None:
-        """The threads' connections go with their threads."""
-        connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)
+        """Close this thread's connection. Those of other threads are closed with their threads."""
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()

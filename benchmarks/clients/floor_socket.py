@@ -1,7 +1,8 @@
-"""The lowest floor there is in asyncio: a protocol of its own on the raw transport, and orjson.
+"""The lowest floor in asyncio: its own protocol on the raw transport, and orjson.
 
-The request is one prepared head and a body; of the answer the head is skipped, the length or the chunks are decoded in
-Python, and nothing is checked. Connections are kept in a list. The reader is woken at each read, as in a client.
+The request is one prepared head and a body. The head of the response is skipped, its length or its
+chunks are decoded in Python, and nothing is checked. Connections are kept in a list. The reader is
+woken at each read, as in a client.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from benchmarks.wire import KEY, TEXTS, chat_body, chat_path, embed_path
 
 
 class FloorSocket:
-    """The hand-written loop."""
+    """The hand-written client."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or 80
-        self._fixed = f"Host: {parts.netloc}\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: "
+        self._fixed = (
+            f"Host: {parts.netloc}\r\nAuthorization: Bearer {KEY}\r\n"
+            "Content-Type: application/json\r\nContent-Length: "
+        )
         self._idle: list[_Connection] = []
 
     async def _send(self, path: str, body: object) -> _Connection:
@@ -56,10 +60,10 @@ class FloorSocket:
         return b"".join(parts)
 
     async def unary(self) -> str:
-        answer = orjson.loads(
+        document = orjson.loads(
             await self._whole(chat_path("unary"), chat_body("unary", stream=False))
         )
-        text: str = answer["choices"][0]["message"]["content"]
+        text: str = document["choices"][0]["message"]["content"]
         return text
 
     async def stream(self, slug: str) -> list[str]:
@@ -93,8 +97,8 @@ class FloorSocket:
         return first
 
     async def embed(self) -> list[list[float]]:
-        answer = orjson.loads(await self._whole(embed_path(), {"model": "embed", "input": TEXTS}))
-        return [item["embedding"] for item in answer["data"]]
+        document = orjson.loads(await self._whole(embed_path(), {"model": "embed", "input": TEXTS}))
+        return [item["embedding"] for item in document["data"]]
 
     async def close(self) -> None:
         for connection in self._idle:
@@ -102,7 +106,7 @@ class FloorSocket:
 
 
 class _Connection(asyncio.Protocol):
-    """What has arrived, and who waits for it."""
+    """A connection: the bytes that have arrived, and the reader that waits for them."""
 
     transport: asyncio.Transport
 
@@ -129,7 +133,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Chunked:
-    """The body of one chunked answer; ``b""`` at its end."""
+    """The body of one chunked response. ``read`` returns ``b""`` at its end."""
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection

@@ -38,4 +38,4 @@ class HuggingFaceSync(SyncPeer):
         return self._client(slug).chat_completion(MESSAGES, max_tokens=MAX_TOKENS, **options)
 
     def close(self) -> None:
-        """It closes itself."""
+        """The clients need no closing."""

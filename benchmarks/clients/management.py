@@ -1,4 +1,7 @@
-"""The management clients: ours, and the official one, which has no ``ensure_all`` and calls ``ensure`` in a loop."""
+"""The management clients: ours and the official one.
+
+The official one has no ``ensure_all``, so ``ensure`` is called in a loop.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The official SDK: a Rust core, synchronous. Its package has the name of ours; only its own environment sees it."""
+"""The official SDK: synchronous, with a core in Rust.
+
+Its package has the same name as ours. It is installed only in an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -42,4 +45,4 @@ class Official:
         return vectors
 
     def close(self) -> None:
-        """It has nothing to close."""
+        """The client needs no closing."""

@@ -1,4 +1,4 @@
-"""This package, as its documentation says to use it; with uvloop, the sync client is what ``[speedups]`` gives."""
+"""This package, used as its documentation describes. With uvloop it is as with ``[speedups]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the counts must catch: our clients with the waste that others have, for the test of the counts themselves."""
+"""Our clients with waste that the counts must detect: they are the test of the counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inferencekey import TextChunk
 
 
 class WastefulAsync(OursAsync):
-    """Serialises and parses everything once more."""
+    """Serialises and parses everything a second time."""
 
     async def unary(self) -> str:
         text: str = json.loads(
@@ -36,7 +36,7 @@ class WastefulAsync(OursAsync):
 
 
 class WastefulSync(OursSync):
-    """Crosses into a loop's thread and back for every chunk and every call."""
+    """Switches to a loop's thread and back for every chunk and every call."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

@@ -1,4 +1,4 @@
-"""What is not one loop of calls: measured in its own way, and reported as figures with what they are compared to."""
+"""Measurements that are not one loop of calls. Each returns figures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Probe:
     """One probe.
 
     Args:
-        name: what ``--only`` finds, as a part.
-        title: as the report says it.
-        measure: returns its figures.
-        asked: runs only when it is asked for by ``--only``.
+        name: ``--only`` selects probes by a part of it.
+        title: the name in reports.
+        measure: returns the figures.
+        explicit: whether it runs only if ``--only`` selects it.
     """
 
     name: str
@@ -28,11 +28,11 @@ class Probe:
 
 
 PROBES: Final = (
-    Probe("startup", "importing and the first answer", startup.measure),
+    Probe("startup", "import and first response", startup.measure),
     Probe("embed-memory", "peak memory of embed", embed_memory.measure),
     Probe(
         "local-gateway",
-        "the local gateway, before an engine that computes nothing",
+        "the local gateway with an engine that computes nothing",
         local.measure_gateway,
     ),
     Probe(
@@ -40,12 +40,15 @@ PROBES: Final = (
         "the local platform and its gateway, with the real engine",
         local.measure_engine,
     ),
-    Probe("many", "10,000 streams open at once (minutes, 400 MB)", many.measure, explicit=True),
+    Probe("many", "10,000 open streams (minutes, 400 MB)", many.measure, explicit=True),
 )
 
 
 def select_probes(only: list[str]) -> list[Probe]:
-    """Return the probes whose name contains one of *only*; all that need not be asked for, if it is empty."""
+    """Return the probes whose name contains one of *only*.
+
+    If *only* is empty, return all probes that are not explicit.
+    """
     if not only:
         return [probe for probe in PROBES if not probe.explicit]
     return [probe for probe in PROBES if any(part in probe.name for part in only)]

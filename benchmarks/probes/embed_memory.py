@@ -1,7 +1,7 @@
-"""How much memory an ``embed`` takes at its peak, as a multiple of what must be there: the body and the floats.
+"""The peak memory of an ``embed``, as a multiple of the body and the floats, which it must hold.
 
-The goal is for the resident set: what ``tracemalloc`` sees is far more, since orjson asks for twelve times a body's size
-and touches a part of it.
+The goal is for the resident set. ``tracemalloc`` counts far more, because orjson allocates twelve
+times the size of a body and uses only a part of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS = 5
 
 def measure(context: Context) -> list[Figure]:
     """Return the peaks."""
-    request = urllib.request.Request(context.url + embed_path(), data=b"{}")  # noqa: S310 - our own server
+    request = urllib.request.Request(context.url + embed_path(), data=b"{}")  # noqa: S310
     with urllib.request.urlopen(request) as response:  # noqa: S310
         body = len(response.read())
     figures: list[Figure] = []

@@ -1,4 +1,4 @@
-"""A figure that a probe found."""
+"""The figures of probes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Context:
-    """What a probe works with.
+    """What a probe needs.
 
     Args:
-        url: the pre-rendered server's.
+        url: the URL of the benchmarks' server.
         python: the interpreter of each environment.
-        rounds: how many times each thing is measured.
-        say: shows progress.
+        rounds: how many times each figure is measured.
+        progress: shows a line of progress.
     """
 
     url: str
@@ -33,13 +33,13 @@ class Figure:
 
     Args:
         what: what was measured.
-        who: on whom.
-        unit: of the value.
-        value: its median and quartiles.
-        ratio: the same of its quotient with a floor, measurement by measurement, where there is one.
-        than: what that floor is.
-        goal: the most that the ratio, or without one the value, should be.
-        absolute: the goal is the value's, although there is a ratio to be seen.
+        subject: the client or server that was measured.
+        unit: the unit of the value.
+        value: median and quartiles.
+        ratio: median and quartiles of the ratios to a floor, if there is one.
+        than: the name of that floor.
+        goal: the bound of the ratio, or of the value if there is no ratio.
+        absolute: whether the goal is for the value although there is a ratio.
     """
 
     what: str
@@ -53,7 +53,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median is within the goal; ``None`` without one."""
+        """Whether the median is within the goal; ``None`` without a goal."""
         return None if self.goal is None else self._judged.median <= self.goal
 
     @property
@@ -80,7 +80,7 @@ def make_figure(
     goal: float | None = None,
     absolute: bool = False,
 ) -> Figure:
-    """Return a figure from measurements, and its ratio to a floor's of the same rounds."""
+    """Return a figure of these values, with the ratios to a floor's values of the same rounds."""
     values = list(values)
     found = spread(values)
     assert found is not None

@@ -1,10 +1,11 @@
-"""The local platform: what its gateway adds, and how long a workload takes to its first token.
+"""The local platform: the cost of its gateway, and the time from ``ensure`` to the first token.
 
-The gateway's CPU for a chunk is what the platform's process took for a long stream less what it took for a short one, over
-the events between them. It is measured with an engine that computes nothing, so that nobody else wants the processors, and
-with the real one. Beside it, in turn, is ``floor-relay``: a process that passes bytes from socket to socket, unread.
+The gateway's CPU time for a chunk is that of the platform's process for a long stream, minus that
+for a short stream, divided by the difference in events. It is measured with an engine that computes
+nothing, so that no other process uses the processors, and with the real engine. The baseline is
+``floor-relay``: a process that copies bytes from socket to socket.
 
-What the gateway adds to the first token is against the same engine program called directly, in turn.
+What the gateway adds to the first token is the difference from direct calls of the same engine.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from benchmarks.processes import LineProcess, environment, launch_command
 
 COLD: Final = 3
 FIRST_TOKENS: Final = 25
-"""Short streams by each way in a round, to find what the first token costs."""
+"""How many short streams each route has in a round, to measure the first token."""
 REAL_FIRST_TOKENS: Final = 6
-"""The same with the real engine, which takes 30 ms each."""
+"""The same for the real engine, which needs 30 ms for each."""
 
 Readings = dict[str, list[dict[str, float]]]
 
 
 def measure_gateway(context: Context) -> list[Figure]:
-    """Return what the gateway costs before an engine that computes nothing; without uvloop and with it."""
+    """Return the cost of the gateway without an engine's work; without uvloop and with it."""
     if sys.platform != "linux":
         return []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
@@ -103,7 +104,7 @@ def _real(context: Context, folder: str) -> list[Figure]:
     found: dict[int, Readings] = {1: {}, 4: {}}
     first_tokens: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        context.progress("local: starting an engine by itself (the first time fetches its model)")
+        context.progress("local: starting an engine (the first start downloads its model)")
         engine_process = stack.enter_context(
             _child(context, "platform", "engine", f"{folder}-engine")
         )
@@ -142,7 +143,7 @@ def _real(context: Context, folder: str) -> list[Figure]:
                     ]
                     if number:
                         readings.setdefault(route, []).append(_between(*pair))
-            # One token: what follows the first would be computed while the next is asked for.
+            # One token: the engine would compute further ones during the next request.
             timed = client.ask(
                 do="first_tokens",
                 routes=["direct", "gateway"],
@@ -191,7 +192,7 @@ def _keep(all_of_them: dict[str, list[float]], timed: dict[str, Any]) -> None:
 
 
 def _chunks(what: str, readings: Readings) -> Iterable[Figure]:
-    """The floors, and the gateways with what they are in them."""
+    """The figures of the relays, and those of the gateways with their ratios to the relays."""
     by_route = {route: [one["us"] for one in ones] for route, ones in readings.items()}
     for route, values in by_route.items():
         if route.startswith("floor"):
@@ -220,7 +221,10 @@ def _first_tokens(what: str, first_tokens: dict[str, list[float]], goal: float) 
 
 
 def _command(context: Context) -> str:
-    """The prepared engine as a workload's own program. Its environment is the platform's, less what is not for programs."""
+    """Return the command of a workload that runs the prepared engine.
+
+    It sets the variable itself: the platform does not pass its whole environment to programs.
+    """
     variables = {launch.UVLOOP: "1"}
     words = launch_command(context.python["own"], "prepared_engine", "--port", "{port}")
     return " ".join([*(f"{name}={value}" for name, value in variables.items()), shlex.join(words)])
@@ -234,7 +238,7 @@ class _Client(LineProcess):
 
 
 class _Platform:
-    """A platform in a fresh folder, and a client of it."""
+    """A platform in an empty folder, and a client of it."""
 
     def __init__(self, context: Context, folder: str, *, uvloop: bool = False) -> None:
         self._context = context
@@ -244,7 +248,7 @@ class _Platform:
         self._stack = ExitStack()
 
     def route(self, slug: str) -> dict[str, Any]:
-        """Return the way to a workload, once the platform runs."""
+        """Return the route to a workload of the running platform."""
         url = f"{self._result['url']}/endpoint/bench/{slug}"
         return {
             "url": url,

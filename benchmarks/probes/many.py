@@ -1,4 +1,4 @@
-"""10,000 streams open at once in one process: memory for each, whether it stays, and how long the loop stands still."""
+"""10,000 open streams in one process: memory for each, its growth, and stalls of the loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SECONDS = 20.0
 
 
 def measure(context: Context) -> list[Figure]:
-    """Return the figures of many streams, ours and the floor's, in turn.
+    """Return the figures of many streams, of ours and the floor in turn.
 
-    Each stream is two descriptors of the machine; where fewer are allowed, as many streams as they allow.
+    The number of streams is lower if the limit of open files does not allow all of them.
     """
-    count = _allowed()
+    count = _allow_open_files()
     found: dict[str, list[dict[str, float]]] = {"floor": [], "ours": []}
     for number in range(min(3, context.rounds)):
         for subject in ("floor", "ours"):
@@ -34,8 +34,8 @@ def measure(context: Context) -> list[Figure]:
             found[subject].append(result | {"worst": max(result["stalls"])})
     figures: list[Figure] = []
     for what, key, unit, factor, goal in (
-        ("memory for each", "per stream", "kB", 1e-3, None),
-        (f"memory for each, {SECONDS:g} s later", "per stream at the end", "kB", 1e-3, None),
+        ("memory per stream", "per stream", "kB", 1e-3, None),
+        (f"memory per stream, {SECONDS:g} s later", "per stream at the end", "kB", 1e-3, None),
         ("longest stall once open", "worst", "ms", 1.0, 20.0),
         ("longest stall while opening", "opening stall", "ms", 1.0, None),
         ("stall of a full garbage collection", "collecting stall", "ms", 1.0, None),
@@ -53,8 +53,8 @@ def measure(context: Context) -> list[Figure]:
     return figures
 
 
-def _allowed() -> int:
-    """Raise the limit of open files, of this process and so of its children, as far as it goes."""
+def _allow_open_files() -> int:
+    """Raise the limit of open files, also for children; return how many streams it allows."""
     if sys.platform == "win32":
         return 500
     import resource

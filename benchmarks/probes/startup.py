@@ -1,4 +1,4 @@
-"""Importing, and from the import to a first answer: each time a fresh process, in turn."""
+"""The import, and the time from it to a first response. Each measurement is a new process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHATS = (
 
 
 def measure(context: Context) -> list[Figure]:
-    """Return the figures of starting up."""
+    """Return the figures of the start."""
     cpu: dict[str, list[float]] = {}
     loaded: list[str] = []
     for number in range(context.rounds + 1):
@@ -33,12 +33,13 @@ def measure(context: Context) -> list[Figure]:
                 continue
             spec = ClientSpec(what, "", "sync", "ours", environment)
             result = run(spec, context.python[environment], "startup", what, context.url)
-            if number:  # the first one compiled what was not compiled, and filled the file cache
+            # The first round compiles modules and fills the file cache.
+            if number:
                 cpu.setdefault(what, []).append(result["cpu"] * 1e3)
             if what == "ours-import":
                 loaded = result["loaded"]
     floor = cpu.pop("floor")
-    figures = [make_figure("import to first answer, CPU", "floor: aiohttp + orjson", "ms", floor)]
+    figures = [make_figure("import to first response, CPU", "floor: aiohttp + orjson", "ms", floor)]
     for what, values in cpu.items():
         if what == "ours-import":
             listed = f"import inferencekey, CPU (loads {', '.join(loaded) or 'no dependency'})"
@@ -47,7 +48,7 @@ def measure(context: Context) -> list[Figure]:
             goal = 1.45 if what.startswith("ours") else None
             figures.append(
                 make_figure(
-                    "import to first answer, CPU",
+                    "import to first response, CPU",
                     what,
                     "ms",
                     values,
@@ -64,7 +65,7 @@ def measure(context: Context) -> list[Figure]:
 
 
 def installed_size() -> int:
-    """Return the bytes of the package and everything it needs without an extra; compiled files not counted."""
+    """Return the size in bytes of the package and its core dependencies, without compiled files."""
     total = 0
     seen: set[str] = set()
     waiting = ["inferencekey"]
@@ -76,7 +77,7 @@ def installed_size() -> int:
         try:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            if name == "inferencekey":  # not installed: the checkout's
+            if name == "inferencekey":  # measured in a checkout
                 files = [
                     path for path in (HERE.parent / "inferencekey").rglob("*") if path.is_file()
                 ]
@@ -103,5 +104,5 @@ def _declared() -> list[str]:
 
 
 def _applies(requirement: str) -> bool:
-    """Good enough for the few markers there are: a package of another Python is not installed here anyway."""
+    """Evaluate the platform marker. A package for another Python is not installed here anyway."""
     return "sys_platform" not in requirement or f'"{sys.platform}"' in requirement

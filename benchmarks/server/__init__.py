@@ -1,1 +1,1 @@
-"""The server of the benchmarks: a process of its own that answers with bytes it prepared before the first request."""
+"""The server of the benchmarks: its own process, which renders all responses before it listens."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.server``: says its port on one line, and ends when its standard input does."""
+"""``python -m benchmarks.server``: print the port, serve, and end when stdin ends."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ async def _serve() -> None:
     server.close()
 
 
-# Without uvloop it serves as well, at half the speed: enough for what is counted, not for what is timed.
+# Without uvloop it works at half the speed: enough for counts, not for times.
 with asyncio.Runner(loop_factory=new_loop) as runner:
     runner.run(_serve())

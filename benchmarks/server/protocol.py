@@ -1,4 +1,4 @@
-"""One connection of the server: as little HTTP as the clients need, and not a byte rendered while it is measured."""
+"""One connection of the server. It supports as little HTTP as the clients need."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NOT_FOUND: Final = (
 
 
 class Server(asyncio.Protocol):
-    """Answers requests in order, keep-alive, by their first two words.
+    """Responds to requests in order, by method and path, and keeps connections open.
 
     Args:
-        answers: what is said to what.
-        projects: slugs of the workloads that were created, by project.
+        responses: the responses by method and path.
+        projects: the slugs of created workloads, by project.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Server(asyncio.Protocol):
             self._transport.write(NOT_FOUND)
 
     def choose(self, words: bytes, request: bytes) -> WholeResponse | StreamResponse | None:
-        """Return what is said to a request."""
+        """Return the response to a request."""
         return self._responses.get(words) or self._control(words, request)
 
     def _control(self, words: bytes, request: bytes) -> WholeResponse | None:
-        """A project that begins empty: what was created in it is listed in it. Not measured by itself."""
+        """Serve a project that is empty at first: list it, or create a workload in it."""
         found = CREATES.fullmatch(words)
         if found is None:
             return None
@@ -93,7 +93,10 @@ class Server(asyncio.Protocol):
         return render_created(slugs[-1])
 
     def _send(self, stream: StreamResponse, number: int, due: float) -> None:
-        """Send a piece, and the next one when it is due: late ones do not push back those after them."""
+        """Send a piece, and schedule the next one.
+
+        A late piece does not delay the ones after it.
+        """
         if self._transport is None:
             return
         self._transport.write(stream.pieces[number])
@@ -104,5 +107,5 @@ class Server(asyncio.Protocol):
             due += stream.pause
             self._timer = self._loop.call_at(due, self._send, stream, number, due)
         else:
-            # The next turn of the loop, so that each piece is a write to the socket of its own.
+            # In the loop's next iteration, so that each piece is its own write to the socket.
             self._timer = self._loop.call_soon(self._send, stream, number, due)

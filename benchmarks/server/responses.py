@@ -1,4 +1,4 @@
-"""What the server says: every answer is rendered here, once, before the first request."""
+"""The server's responses. Each is rendered once, before the first request."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ PACE: Final = 0.005
 """Seconds between two events of a paced stream."""
 
 FAST_PACE: Final = 0.001
-"""The same where one stream runs alone: many events in a short round."""
+"""The same for a stream that runs alone, so that a short round has many events."""
 
 CREATED: Final = 1_780_000_000
 
 
 @dataclass(frozen=True)
 class WholeResponse:
-    """An answer that is one write."""
+    """A response that is one write."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class StreamResponse:
-    """An answer of several writes: the head goes with the first piece.
+    """A response of several writes. The first one contains the head.
 
     Args:
         pieces: what each write sends.
-        pause: seconds between two of them; 0 for as fast as they go.
+        pause: seconds between two writes; 0 for no pause.
     """
 
     pieces: tuple[bytes, ...]
@@ -58,7 +58,7 @@ class StreamResponse:
 
 
 def render_all() -> dict[bytes, WholeResponse | StreamResponse]:
-    """Return every answer by the first two words of its request."""
+    """Return every response by method and path."""
     responses: dict[bytes, WholeResponse | StreamResponse] = {}
     chats: dict[str, WholeResponse | StreamResponse] = {
         "unary": _render_json(_completion()),
@@ -82,9 +82,10 @@ def render_all() -> dict[bytes, WholeResponse | StreamResponse]:
 def render_engine(
     port: int,
 ) -> tuple[dict[bytes, StreamResponse], dict[bytes, WholeResponse | StreamResponse]]:
-    """Return what an engine of its own says: streams by name, and by the first two words of a request that all is well.
+    """Return the streams of an engine by name, and its other responses by method and path.
 
-    ``paced-N``: N events, one a read, as a model on a good GPU sends them; ``burst-N``: 64 a write.
+    ``paced-N`` has N events, one a write, as a model on a good GPU sends them. ``burst-N`` has 64
+    events a write.
     """
     streams = {f"paced-{count}": _render_stream(_events(count), pause=PACE) for count in (8, 104)}
     streams |= {
@@ -107,18 +108,18 @@ def _render_json(value: object, status: str = "200 OK") -> WholeResponse:
 
 
 def _dump(value: object) -> bytes:
-    """As vLLM and llama.cpp write JSON: no blanks, and UTF-8 as it is."""
+    """Render JSON as vLLM and llama.cpp do: without spaces, and without escaping non-ASCII."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def render_created(slug: str) -> WholeResponse:
-    """Return the answer to a create."""
+    """Return the response to a create."""
     number = int(slug.rpartition("-")[2])
     return _render_json(workload(0, number), "201 Created")
 
 
 def render_list(slugs: list[str]) -> WholeResponse:
-    """Return the list of what was created so far."""
+    """Return the list of the workloads that were created."""
     return _render_json([workload(0, int(slug.rpartition("-")[2])) for slug in slugs])
 
 
@@ -132,7 +133,10 @@ def _render_head(status: str, kind: str, framing: str) -> bytes:
 def _render_stream(
     events: list[bytes], *, per_write: int = 1, pause: float = 0.0
 ) -> StreamResponse:
-    """Each event is an HTTP chunk of its own, as servers send them; so many go in one write, and the last ends the body."""
+    """Render a stream. Every event is one HTTP chunk, as servers send them.
+
+    Each write has *per_write* of them, and the last write also ends the body.
+    """
     head = _render_head(
         "200 OK",
         "text/event-stream; charset=utf-8",
@@ -148,7 +152,7 @@ def _render_stream(
 
 
 def _events(count: int) -> list[bytes]:
-    """A role, *count* - 2 pieces of text, and a finish reason: *count* events, as vLLM and llama.cpp send them."""
+    """Return *count* events as vLLM and llama.cpp send them: role, texts, finish reason."""
     deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
     deltas += [({"content": text_of(number)}, None) for number in range(count - 2)]
     deltas.append(({}, "stop"))
@@ -156,7 +160,10 @@ def _events(count: int) -> list[bytes]:
 
 
 def _varied(count: int) -> list[bytes]:
-    """The same with a field that differs in each, in length too, as OpenAI's own API sends against eavesdroppers."""
+    """Return the same with a field that differs in every event, also in length.
+
+    OpenAI's API sends such a field, so that lengths do not reveal the text to an eavesdropper.
+    """
     numbers = random.Random(0)  # noqa: S311
     filler = ["x" * numbers.randrange(1, 16) + str(number) for number in range(count)]
     return [

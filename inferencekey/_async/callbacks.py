@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-from inferencekey._http.warnings import warn_user
+from inferencekey._http.notices.warnings import warn_user
 
 __all__ = ["in_caller", "run_callback", "warn"]
 

@@ -33,7 +33,7 @@ from inferencekey._core.control.specs import check_spec, resolve_project
 from inferencekey._core.deadlines import for_unary
 from inferencekey._core.slugs import checked_slug
 from inferencekey._http.credential import Credential
-from inferencekey._http.log import logger
+from inferencekey._http.notices.log import logger
 from inferencekey._http.sessions import SessionFactory
 from inferencekey.errors import (
     ApiError,

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import concurrent.futures.thread
 import encodings.idna
+import importlib
 import os
 import select
 import selectors
@@ -15,8 +16,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+import aiohttp
+
 from inferencekey._http import process
-from inferencekey.config import UVLOOP
+from inferencekey.config import UVLOOP, plain_aiohttp
 from inferencekey.errors import ConfigurationError
 
 __all__ = ["LoopThread", "current", "exit_error"]
@@ -42,6 +45,8 @@ def _import_uvloop() -> Any:
 # another thread leaves that module's import lock held in the child forever.
 _uvloop = _import_uvloop()
 _PRELOADED: Final = (encodings.idna, concurrent.futures.thread)
+if not plain_aiohttp(aiohttp.__version__):
+    importlib.import_module("inferencekey._http.fast_path")
 
 
 class LoopThread:

@@ -9,7 +9,7 @@ import aiohttp
 
 from inferencekey import config
 from inferencekey._http.attempt import reused_connection
-from inferencekey._http.log import logger
+from inferencekey._http.notices.log import logger
 
 __all__ = ["open_session", "uses_plain_aiohttp"]
 

@@ -56,6 +56,7 @@ class Request:
         "credential",
         "headers",
         "idempotency_key",
+        "is_small",
         "method",
         "non_idempotent",
         "path",
@@ -88,6 +89,8 @@ class Request:
         self.headers = headers
         self.content_type = content_type
         self.body = body
+        self.is_small = isinstance(body, bytes) and len(body) <= SMALL_BODY and headers is None
+        """Whether one write can send it, without an aiohttp session."""
         self.idempotency_key = idempotency_key
         self.non_idempotent = non_idempotent
 
@@ -96,7 +99,7 @@ class Request:
 
 
 class Upload:
-    """The pieces of a body, on one attempt to send it.
+    """The pieces of a body with a source, opened for each attempt to send it.
 
     aiohttp hides what a source raises behind an error of its own. The source's error is kept here,
     so that the caller gets to see it.
@@ -110,9 +113,19 @@ class Upload:
         self.replayable = isinstance(source, ReplayableSource)
         self.size = source.size if isinstance(source, ReplayableSource) else None
         self.begun = False
-        """Whether the source was opened: what is not replayable cannot be sent again then."""
+        """Whether the source was opened."""
         self.failure: Exception | None = None
         """What the source raised."""
+
+    @classmethod
+    def of(cls, body: bytes | BodySource | None) -> Upload | None:
+        """Return the upload of a body that has a source; ``None`` for bytes, and without a body."""
+        return None if body is None or isinstance(body, bytes) else cls(body)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the source was opened, and cannot be opened again."""
+        return self.begun and not self.replayable
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self.begun = True

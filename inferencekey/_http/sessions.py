@@ -7,6 +7,7 @@ as it is used from, and never touches one across a fork.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl as ssl_module
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -177,3 +178,18 @@ _ending: set[asyncio.Task[None]] = set()
 
 async def _end(lifetime: AsyncGenerator[None, None]) -> None:
     await lifetime.aclose()
+
+
+_inherited: list[Session] = []
+"""In a forked child, the parent's sessions: never closed here, because the sockets are the parent's."""
+
+
+def _reset_in_child() -> None:
+    _inherited.extend(_kept)
+    _kept.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    # The interpreter holds this function until its very end, and so the list above. Without it the
+    # last garbage collection of a child would finalize the parent's sessions, and aiohttp would warn.
+    os.register_at_fork(after_in_child=_reset_in_child)

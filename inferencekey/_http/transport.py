@@ -8,7 +8,7 @@ import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,9 +21,10 @@ from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
-from inferencekey._http.log import logger, set_up_logging
+from inferencekey._http.notices.log import logger, set_up_logging
+from inferencekey._http.notices.warnings import warn_user
 from inferencekey._http.proxy import proxy_for
-from inferencekey._http.request import SMALL_BODY, Request, Upload
+from inferencekey._http.request import Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
     Response,
@@ -32,7 +33,6 @@ from inferencekey._http.responses import (
     annotate,
 )
 from inferencekey._http.sessions import Session, SessionFactory, Sessions, closed
-from inferencekey._http.warnings import warn_user
 from inferencekey.config import is_loopback
 from inferencekey.errors import (
     ConfigurationError,
@@ -142,82 +142,47 @@ class Transport:
         self, session: Session, request: Request, policy: RetryPolicy
     ) -> ResponseStream:
         """Return a 2xx response whose body is unread."""
-        fast_path = session.fast_path
-        body = request.body
-        if fast_path is not None and (
-            type(body) is not bytes or len(body) > SMALL_BODY or request.headers is not None
-        ):
-            fast_path = None
+        fast_path = session.fast_path if request.is_small else None
+        upload = Upload.of(request.body)
+        # What cannot be sent again does not go out on a connection from the pool, which may be dead.
+        needs_fresh_connection.set(upload is not None and not upload.replayable)
         total = request.timeouts.total
         deadline = None if total is None else time.monotonic() + total
         self._budget.called()
         attempt = stale = 0
-        needs_fresh_connection.set(False)
         while True:
             attempt += 1
             began = time.monotonic()
-            remaining = None if deadline is None else deadline - began
-            if remaining is not None and remaining <= 0:
-                raise RequestTimeout.of(
-                    "the call took longer than its total timeout",
-                    attempts=attempt - 1,
-                )
+            remaining = None if deadline is None else _remaining(deadline - began, attempt)
             caught: Exception | None = None
             response: ResponseStream | None = None
-            upload: Upload | None = None
             reused_connection.set(False)
             try:
-                if fast_path is not None and not session.http.closed:
+                if fast_path is not None:
                     response = await fast_path.send(request, remaining)
                 else:
-                    if body is not None and not isinstance(body, bytes):
-                        upload = Upload(body)
                     response = await self._send_by_session(session, request, upload, remaining)
+                response.attempts = attempt
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
                 caught = error
+            if response is not None and 200 <= response.status < 300:
+                _accept(request, response, began)
+                return response
+            failed: Exception
+            outcome: Outcome | None
             if response is not None:
-                response.attempts = attempt
-                status = response.status
-                if logger.isEnabledFor(logging.DEBUG):
-                    _log_response(request, response, began)
-                if 200 <= status < 300:
-                    encoding = response.headers.get("Content-Encoding")
-                    if encoding is not None and encoding.strip().lower() not in DECODED:
-                        _refuse_encoding(response, encoding)
-                    response.limit_silence(request.timeouts.read)
-                    return response
-                failed = await _error_of(response, request)
-                outcome = Outcome(status=status, retry_after=failed.retry_after)
+                failed, outcome = await _refusal(request, response, began)
             else:
-                # Raised outside of the except block: a traceback with aiohttp's frames in it would
-                # hold the credential.
                 assert caught is not None
-                if upload is not None and upload.failure is not None:
-                    raise upload.failure
-                failed, failure = translate(caught, reused=reused_connection.get())
-                failed.attempts = attempt
+                failed, outcome = _failure(session, request, upload, caught, attempt, began)
+                # Raised outside of the except block, and without a reference to what was caught: a
+                # traceback with aiohttp's frames in it would hold the credential.
                 caught = None
-                _log_failure(request, failed, attempt, began)
-                if session.http.closed:
-                    raise closed()
-                if failure is None:
-                    raise failed
-                outcome = Outcome(failure=failure)
-            if upload is not None and upload.begun and not upload.replayable:
+            wait = self._wait(policy, request, upload, outcome, attempt - stale, deadline)
+            if wait is None:
                 raise failed
-            wait = decide(
-                policy,
-                outcome,
-                method=request.method,
-                attempt=attempt - stale,
-                jitter=random.random(),  # noqa: S311
-                remaining=None if deadline is None else deadline - time.monotonic(),
-                non_idempotent=request.non_idempotent,
-            )
-            # A stale connection costs nothing, and the next one is new: that one cannot be stale.
-            is_stale = outcome.failure == "stale"
-            if wait is None or not (is_stale or self._budget.take()):
-                raise failed
+            # The next connection is new, and a new one cannot be stale.
+            is_stale = outcome is not None and outcome.failure == "stale"
             stale += is_stale
             needs_fresh_connection.set(is_stale)
             logger.info(
@@ -226,6 +191,32 @@ class Transport:
             await anyio.sleep(wait)
             if session.http.closed:
                 raise closed()
+
+    def _wait(
+        self,
+        policy: RetryPolicy,
+        request: Request,
+        upload: Upload | None,
+        outcome: Outcome | None,
+        attempt: int,
+        deadline: float | None,
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt, or ``None`` to stop."""
+        if outcome is None or (upload is not None and upload.is_spent):
+            return None
+        wait = decide(
+            policy,
+            outcome,
+            method=request.method,
+            attempt=attempt,
+            jitter=random.random(),  # noqa: S311
+            remaining=None if deadline is None else deadline - time.monotonic(),
+            non_idempotent=request.non_idempotent,
+        )
+        # A stale connection took nothing to the server, so that its retry is not taken from the budget.
+        if wait is None or outcome.failure == "stale" or self._budget.take():
+            return wait
+        return None
 
     async def _send_by_session(
         self, session: Session, request: Request, upload: Upload | None, remaining: float | None
@@ -273,6 +264,12 @@ class Transport:
         return headers
 
 
+def _remaining(seconds: float, attempt: int) -> float:
+    if seconds <= 0:
+        raise RequestTimeout.of("the call took longer than its total timeout", attempts=attempt - 1)
+    return seconds
+
+
 def _longer(first: float | None, second: float | None) -> float | None:
     if first is None or second is None:
         return None
@@ -292,17 +289,6 @@ def _log_response(request: Request, response: ResponseStream, began: float) -> N
         response.attempts,
         _milliseconds_since(began),
         response.headers.get("x-request-id", "-"),
-    )
-
-
-def _log_failure(request: Request, failed: InferenceKeyError, attempt: int, began: float) -> None:
-    logger.debug(
-        "%s %s failed, attempt %d, %.1f ms: %s",
-        request.method,
-        request.target,
-        attempt,
-        _milliseconds_since(began),
-        failed,
     )
 
 
@@ -347,14 +333,20 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
-def _refuse_encoding(response: ResponseStream, encoding: str) -> NoReturn:
+def _accept(request: Request, response: ResponseStream, began: float) -> None:
+    """Make a 2xx response ready to be read."""
+    if logger.isEnabledFor(logging.DEBUG):
+        _log_response(request, response, began)
     # aiohttp returns the bytes of an encoding that it does not know as they came.
-    response.close()
-    error = ResponseFormatError.of(
-        f"in the content encoding {encoding.strip().lower()[:40]!r}, which was not asked for"
-    )
-    annotate(error, response)
-    raise error
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() not in DECODED:
+        response.close()
+        error = ResponseFormatError.of(
+            f"in the content encoding {encoding.strip().lower()[:40]!r}, which was not asked for"
+        )
+        annotate(error, response)
+        raise error
+    response.limit_silence(request.timeouts.read)
 
 
 async def _read_whole(response: ResponseStream) -> bytes:
@@ -371,8 +363,13 @@ async def _read_whole(response: ResponseStream) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _error_of(response: ResponseStream, request: Request) -> InferenceKeyError:
-    """Return the error of a non-2xx response; its connection goes back to the pool when its body was short."""
+async def _refusal(
+    request: Request, response: ResponseStream, began: float
+) -> tuple[InferenceKeyError, Outcome]:
+    """Return the error of a non-2xx response, and what it says about a retry.
+
+    The connection goes back to the pool if the body is short.
+    """
     body = bytearray()
     content = response.content
     try:
@@ -398,4 +395,32 @@ async def _error_of(response: ResponseStream, request: Request) -> InferenceKeyE
     # Which project, which workload and which base URL it was is often the answer to these two.
     if response.status in (403, 404):
         failed.args = (f"{failed} ({request.method} {request.target})",)
-    return failed
+    if logger.isEnabledFor(logging.DEBUG):
+        _log_response(request, response, began)
+    return failed, Outcome(status=response.status, retry_after=failed.retry_after)
+
+
+def _failure(
+    session: Session,
+    request: Request,
+    upload: Upload | None,
+    caught: Exception,
+    attempt: int,
+    began: float,
+) -> tuple[Exception, Outcome | None]:
+    """Return the error of an attempt without a response, and what it says about a retry."""
+    if upload is not None and upload.failure is not None:
+        return upload.failure, None
+    failed, failure = translate(caught, reused=reused_connection.get())
+    failed.attempts = attempt
+    logger.debug(
+        "%s %s failed, attempt %d, %.1f ms: %s",
+        request.method,
+        request.target,
+        attempt,
+        _milliseconds_since(began),
+        failed,
+    )
+    if session.http.closed:
+        return closed(), None
+    return failed, None if failure is None else Outcome(failure=failure)

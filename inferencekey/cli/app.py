@@ -31,8 +31,8 @@ from inferencekey.cli.commands.schema import schema
 from inferencekey.cli.commands.status import status
 from inferencekey.cli.commands.up import up
 from inferencekey.cli.commands.wait import wait
-from inferencekey.cli.failures import CommandError, fail
-from inferencekey.cli.output import warning
+from inferencekey.cli.printing.failures import CommandError, fail
+from inferencekey.cli.printing.output import warning
 from inferencekey.errors import InferenceKeyError
 
 __all__ = ["app", "run"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from inferencekey.cli.failures import CommandError
+from inferencekey.cli.printing.failures import CommandError
 
 __all__ = ["confirm"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferencekey.cli.failures import CommandError
+from inferencekey.cli.printing.failures import CommandError
 
 if TYPE_CHECKING:
     from inferencekey import AsyncManagementClient

@@ -8,9 +8,9 @@ import anyio
 import attrs
 
 from inferencekey import AsyncManagementClient
-from inferencekey.cli.failures import CommandError, SeveralErrors, error_dict
 from inferencekey.cli.interrupt import interruptible
-from inferencekey.cli.output import note, warning
+from inferencekey.cli.printing.failures import CommandError, SeveralErrors, error_dict
+from inferencekey.cli.printing.output import note, warning
 from inferencekey.deploy import (
     ApplyProgress,
     ApplyStatus,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import anyio
 import attrs
 
-from inferencekey.cli.output import note
+from inferencekey.cli.printing.output import note
 from inferencekey.cli.signals import on_signal
 
 __all__ = ["Interrupt", "interruptible"]

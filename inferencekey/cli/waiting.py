@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from inferencekey import AsyncManagementClient
-from inferencekey.cli.failures import SeveralErrors, error_dict
-from inferencekey.cli.output import print_json
+from inferencekey.cli.printing.failures import SeveralErrors, error_dict
+from inferencekey.cli.printing.output import print_json
 from inferencekey.errors import InferenceKeyError, WaitAllError
 from inferencekey.models import ReadinessEvent
 

@@ -47,7 +47,7 @@ def dump_manifest(
     if format == "json":
         return escaped_controls(json.dumps(values, indent=2, ensure_ascii=False)) + "\n"
     if format == "yaml":
-        from inferencekey.manifest.yaml_format import yaml_text
+        from inferencekey.manifest.formats.yaml_format import yaml_text
 
         return yaml_text(values)
     for spec in workloads:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import attrs
 
-from inferencekey.manifest.json_lines import json_lines
+from inferencekey.manifest.formats.json_lines import json_lines
+from inferencekey.manifest.formats.toml_lines import toml_lines
 from inferencekey.manifest.problems import ManifestProblem
-from inferencekey.manifest.toml_lines import toml_lines
 
 __all__ = ["SUFFIXES", "Keys", "Source", "read_source"]
 
@@ -66,7 +66,7 @@ def read_source(path: Path) -> Source | list[ManifestProblem]:
         return _toml(path, text)
     if path.suffix == ".json":
         return _json(path, text)
-    from inferencekey.manifest.yaml_format import yaml_source
+    from inferencekey.manifest.formats.yaml_format import yaml_source
 
     values, lines, mistakes = yaml_source(text)
     if mistakes:

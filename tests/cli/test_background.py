@@ -22,7 +22,7 @@ from platforms.up import Up, command, environment
 
 from cli.shell import run_here
 from inferencekey import ManagementClient, WorkloadSpec
-from inferencekey.cli.shells import Shell, assignment, shell_of
+from inferencekey.cli.platform.shells import Shell, assignment, shell_of
 from inferencekey.local.data_dir import DirectoryLock
 from inferencekey.local.errors import PlatformError
 from inferencekey.local.process import stop_platform

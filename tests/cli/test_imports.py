@@ -60,7 +60,7 @@ def test_help_loads_no_heavy_module(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("plan",), ("list",), ("schema",)])
 def test_the_local_platform_is_not_needed(words: tuple[str, ...]) -> None:
     blocked = ("inferencekey.local", "platformdirs", "psutil", "numpy", "gguf", "xllamacpp")
-    assert "inferencekey.cli.output" in _modules(*words, blocked=blocked)
+    assert "inferencekey.cli.printing.output" in _modules(*words, blocked=blocked)
 
 
 def test_copies_of_defaults_are_equal() -> None:

@@ -19,7 +19,7 @@ from inferencekey import AsyncDataClient, AsyncEndpoint, RetryPolicy
 from inferencekey.local.clock import ManualClock
 from inferencekey.local.engines.stand_ins.model_files import ensure_model
 from inferencekey.local.engines.stand_ins.model_table import SMOLLM2
-from inferencekey.local.manager.scaling import IDLE_SECONDS, UP_SECONDS
+from inferencekey.local.manager.target.scaling import IDLE_SECONDS, UP_SECONDS
 from inferencekey.local.status import WorkloadStatus, platform_status
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.manifest.toml_lines import toml_lines
+from inferencekey.manifest.formats.toml_lines import toml_lines
 from inferencekey.models.toml import toml_key, toml_text
 
 HARD = (

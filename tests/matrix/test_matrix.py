@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pytest
 from faults import Connection, FaultServer
@@ -84,6 +85,10 @@ NOT_A_STREAM = Outcome(
     ResponseFormatError, "^unexpected response: .*stream", status=200, reused=True
 )
 UNDECODED = Outcome(ResponseFormatError, "encoding")
+# Without brotli, aiohttp refuses the head. With it, aiohttp reads the body and finds it malformed.
+MALFORMED_BROTLI = Outcome(
+    ResponseFormatError, "encoding", status=200 if find_spec("brotli") else None
+)
 NOT_HTTP = Outcome(ResponseFormatError, "not HTTP as it should be")
 NEVER_READY = Outcome(ReadinessTimeout, "not ready within 0.5 s", attempts=None)
 
@@ -117,7 +122,7 @@ TABLE: list[tuple[str, f.Fault, tuple[str, ...], Outcome]] = [
     # Encodings that are none.
     ("cuts gzip", f.cuts_gzip, READ, NOT_JSON),
     ("lies about gzip", f.lies_about_gzip, (*ANY, *WAIT), Outcome(ResponseFormatError, "encoding", status=200)),
-    ("sends brotli", f.sends_brotli, (*ANY, *WAIT), UNDECODED),
+    ("sends brotli", f.sends_brotli, (*ANY, *WAIT), MALFORMED_BROTLI),
     ("sends zstd", f.sends_zstd, (*ANY, *WAIT), UNDECODED),
     ("sends snappy", f.sends_an_unknown_encoding, (*ANY, *WAIT), Outcome(ResponseFormatError, "snappy", 200, reused=None)),
     # Lengths and framing.

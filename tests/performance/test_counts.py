@@ -1,4 +1,4 @@
-"""The quick check of speed: operation counts, which do not depend on the machine, against stored bounds."""
+"""The quick check of speed: counts of operations, which no machine changes, against their bounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def counts(*options: str) -> tuple[int, dict[str, str]]:
-    """Run the check; return its exit code and what it says of each count: ``ok`` or ``OVER``."""
+    """Run the check. Return its exit code and the verdict of each count: ``ok`` or ``OVER``."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.counts", *options],
         cwd=HERE,
@@ -31,15 +31,15 @@ def counts(*options: str) -> tuple[int, dict[str, str]]:
     return done.returncode, {line[5:45].strip(): line[:5].strip() for line in lines}
 
 
-def test_no_count_passes_its_bound() -> None:
+def test_no_count_exceeds_its_bound() -> None:
     code, found = counts()
     assert [name for name, verdict in found.items() if verdict != "ok"] == []
     assert code == 0
     assert len(found) == 14
 
 
-def test_waste_passes_every_bound() -> None:
-    # Clients that serialise again, copy and cross threads for each chunk: the check sees each of these.
+def test_wasteful_clients_exceed_every_bound() -> None:
+    # They serialise again, copy, and switch threads for each chunk. The check detects all of it.
     code, found = counts("--wasteful")
     assert code == 1
     assert [name for name, verdict in found.items() if verdict == "ok"] == []

@@ -16,20 +16,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from aiohttp import ClientResponse
+
+from inferencekey import AsyncTextStream, TextStream
+from inferencekey._core.data.chat_stream import ChatStream
+from inferencekey._http.responses import EventReader, ResponseStream
+
 __all__ = ["Sample", "growth", "take_sample"]
 
-OURS = frozenset(
-    {
-        "AsyncTextStream",
-        "TextStream",
-        "ResponseStream",
-        "EventReader",
-        "ChatStream",
-        "ClientResponse",
-        "Reply",
-    }
-)
-"""Classes that may have no instance while no call runs."""
+WATCHED = (AsyncTextStream, TextStream, ResponseStream, EventReader, ChatStream, ClientResponse)
+"""Classes that may have no instance, also of a subclass, while no call runs."""
 
 
 class _Mallinfo(ctypes.Structure):
@@ -106,14 +102,11 @@ def take_sample(calls: int) -> Sample:
     """Measure this process."""
     gc.collect()
     objects = gc.get_objects()
-    kinds = Counter(
-        type(found).__name__
-        for found in objects
-        if type(found).__name__ in OURS
-        and type(found).__module__.startswith(("inferencekey", "aiohttp"))
-    )
+    # The type and not isinstance, which would follow a proxy to an object that may be gone.
+    types = [type(found) for found in objects]
+    alive = Counter(kind.__name__ for kind in types if issubclass(kind, WATCHED))
     count = len(objects)
-    del objects
+    del objects, types
     return Sample(
         calls=calls,
         rss=_rss(),
@@ -123,7 +116,7 @@ def take_sample(calls: int) -> Sample:
         descriptors=_descriptors(),
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),
-        alive=dict(kinds),
+        alive=dict(alive),
     )
 
 

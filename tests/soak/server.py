@@ -47,7 +47,7 @@ class Call:
 
 
 class Server:
-    """Responds as each request's plan says."""
+    """Responds according to the plan of each request."""
 
     def __init__(self) -> None:
         self.calls: OrderedDict[str, Call] = OrderedDict()
@@ -207,7 +207,7 @@ class Responder:
         raise NotImplementedError
 
     async def finish(self) -> None:
-        """After a good response: close the connection if the plan says so."""
+        """After a good response: close the connection if the plan requires it."""
         if self.plan.fault == "dies_idle":
             await asyncio.sleep(self.rng.random() * 0.3)
             await self._end_connection()

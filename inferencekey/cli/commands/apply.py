@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Prune, Yes
+from inferencekey.cli.printing.failures import CommandError
 
 if TYPE_CHECKING:
     from inferencekey.cli.session import Session
@@ -78,8 +78,8 @@ def apply(
     """
     from inferencekey.cli.confirm import confirm
     from inferencekey.cli.deployment import apply_plan, show_warnings
-    from inferencekey.cli.output import console, print_json, print_text
-    from inferencekey.cli.plan_view import counts, show_plan
+    from inferencekey.cli.printing.output import console, print_json, print_text
+    from inferencekey.cli.printing.plan_view import counts, show_plan
     from inferencekey.cli.session import Session
     from inferencekey.cli.waiting import wait_for
     from inferencekey.manifest import load_manifest
@@ -127,7 +127,7 @@ def _saved_plan(argument: Path | None, option: Path | None) -> Path | None:
 
 
 def _resolve_drift(plan: ManifestPlan, mode: Drift) -> ManifestPlan:
-    from inferencekey.cli.output import warning
+    from inferencekey.cli.printing.output import warning
     from inferencekey.deploy.plan import drift_text
 
     resolved = plan.resolve_drift(mode.value)

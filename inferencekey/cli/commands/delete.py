@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferencekey.cli.options import BaseUrl, Json, Project, Slug, Yes
-from inferencekey.cli.output import note, print_json
+from inferencekey.cli.printing.output import note, print_json
 
 if TYPE_CHECKING:
     from inferencekey.models import Workload

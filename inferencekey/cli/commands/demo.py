@@ -34,7 +34,7 @@ def demo(
     """
     import anyio
 
-    from inferencekey.cli.demo import Demo
+    from inferencekey.cli.platform.demo import Demo
     from inferencekey.cli.signals import interrupt_on_stop_signals
 
     # The platform inside is stopped in order by every signal that ends the command.

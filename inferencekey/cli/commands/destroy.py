@@ -22,8 +22,8 @@ def destroy(
     """
     from inferencekey.cli.confirm import confirm
     from inferencekey.cli.deployment import apply_plan, check_project
-    from inferencekey.cli.output import console, print_json, print_text
-    from inferencekey.cli.plan_view import show_removals
+    from inferencekey.cli.printing.output import console, print_json, print_text
+    from inferencekey.cli.printing.plan_view import show_removals
     from inferencekey.cli.session import Session
     from inferencekey.deploy import AsyncDeployment
     from inferencekey.manifest import load_manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.output import note, print_json
+from inferencekey.cli.printing.output import note, print_json
 
 __all__ = ["down"]
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.output import note, print_json, print_text
-from inferencekey.cli.shells import Shell
+from inferencekey.cli.platform.shells import Shell
+from inferencekey.cli.printing.output import note, print_json, print_text
 
 __all__ = ["env"]
 
@@ -39,9 +39,9 @@ def env(
     The tokens are those that `inferencekey up` prints. A project without tokens gets new ones,
     which are kept.
     """
-    from inferencekey.cli.env_exports import Exports
-    from inferencekey.cli.failures import CommandError
-    from inferencekey.cli.shells import calling_shell, eval_line
+    from inferencekey.cli.platform.env_exports import Exports
+    from inferencekey.cli.platform.shells import calling_shell, eval_line
+    from inferencekey.cli.printing.failures import CommandError
     from inferencekey.local.data_dir import resolve_data_dir
     from inferencekey.local.process import find_platform
     from inferencekey.local.token_pair import token_pair

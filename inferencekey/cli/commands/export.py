@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
+from inferencekey.cli.printing.failures import CommandError
 from inferencekey.credentials import redact
 
 __all__ = ["export"]
@@ -49,7 +49,7 @@ def export(
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.output import note, print_bytes, print_json
+    from inferencekey.cli.printing.output import note, print_bytes, print_json
     from inferencekey.manifest import dump_manifest, spec_of
 
     kind = _format(format, output, json)

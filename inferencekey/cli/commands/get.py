@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferencekey.cli.options import BaseUrl, Json, Project, Slug
-from inferencekey.cli.output import print_json, print_text
+from inferencekey.cli.printing.output import print_json, print_text
 
 if TYPE_CHECKING:
     from inferencekey.models import Workload
@@ -18,7 +18,7 @@ def get(slug: Slug, project: Project = None, base_url: BaseUrl = None, json: Jso
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.views import workload_dict, workload_lines
+    from inferencekey.cli.printing.views import workload_dict, workload_lines
 
     async def read() -> Workload:
         async with connect(base_url, project) as mgmt:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import Json
+from inferencekey.cli.printing.failures import CommandError
 
 __all__ = ["init"]
 
@@ -29,7 +29,7 @@ def init(
 ) -> None:
     """Write a small manifest with comments to begin with."""
     from inferencekey import config
-    from inferencekey.cli.output import note, print_json
+    from inferencekey.cli.printing.output import note, print_json
     from inferencekey.manifest import starter_manifest
 
     name = config.setting(project, config.PROJECT_VARIABLE) or "local"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferencekey.cli.options import BaseUrl, Json, Project
-from inferencekey.cli.output import console, note, plain_text, print_json, print_text
+from inferencekey.cli.printing.output import console, note, plain_text, print_json, print_text
 
 if TYPE_CHECKING:
     from inferencekey.models import Workload
@@ -24,7 +24,7 @@ def list_workloads(project: Project = None, base_url: BaseUrl = None, json: Json
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.views import workload_dict
+    from inferencekey.cli.printing.views import workload_dict
 
     async def read() -> list[Workload]:
         async with connect(base_url, project) as mgmt:

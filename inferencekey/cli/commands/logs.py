@@ -34,7 +34,7 @@ def logs(
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.output import note, print_json, print_text
+    from inferencekey.cli.printing.output import note, print_json, print_text
     from inferencekey.models import EngineLog
 
     def show(log: EngineLog) -> bool:

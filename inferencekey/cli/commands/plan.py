@@ -41,8 +41,8 @@ def plan(
 
     from inferencekey.cli.connect import connect
     from inferencekey.cli.deployment import check_project, show_warnings
-    from inferencekey.cli.output import console, note, print_json
-    from inferencekey.cli.plan_view import show_plan
+    from inferencekey.cli.printing.output import console, note, print_json
+    from inferencekey.cli.printing.plan_view import show_plan
     from inferencekey.deploy import AsyncDeployment, ManifestPlan, write_plan
     from inferencekey.manifest import load_manifest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.output import console, note, plain_text, print_json
+from inferencekey.cli.printing.output import console, note, plain_text, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.output import console, note, print_json
+from inferencekey.cli.printing.failures import CommandError
+from inferencekey.cli.printing.output import console, note, print_json
 from inferencekey.credentials import redacted_token, token_id
 
 if TYPE_CHECKING:

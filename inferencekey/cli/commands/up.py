@@ -43,8 +43,8 @@ def up(
     """
     import anyio
 
-    from inferencekey.cli.serve import detach as start
-    from inferencekey.cli.serve import serve
+    from inferencekey.cli.platform.serve import detach as start
+    from inferencekey.cli.platform.serve import serve
     from inferencekey.config import uses_uvloop
     from inferencekey.local.defaults import DEFAULT_PROJECT
     from inferencekey.local.token_pair import checked_project

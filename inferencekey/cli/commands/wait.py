@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from inferencekey.cli.failures import CommandError
 from inferencekey.cli.options import BaseUrl, Json, Project
+from inferencekey.cli.printing.failures import CommandError
 
 __all__ = ["wait"]
 

@@ -17,8 +17,8 @@ from inferencekey.local.http.admission import Admission, no_workload_with_id
 from inferencekey.local.http.authorisation import ASSIGNERS, READERS, WRITERS, Need
 from inferencekey.local.http.bodies import read_object
 from inferencekey.local.http.errors import HTTPRefusal, json_response
-from inferencekey.local.manager.cron import check_schedule
 from inferencekey.local.manager.manager import WorkloadManager
+from inferencekey.local.manager.target.cron import check_schedule
 from inferencekey.local.records import StoredWorkload
 from inferencekey.local.store import Store
 from inferencekey.local.store.writer import Writer

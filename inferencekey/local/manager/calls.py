@@ -10,13 +10,13 @@ import anyio
 from inferencekey.local.clock import Clock
 from inferencekey.local.engines.engine import RunningEngine
 from inferencekey.local.manager.balance import least_busy
-from inferencekey.local.manager.decide import load_level
 from inferencekey.local.manager.events import ReadinessEvents
-from inferencekey.local.manager.policy import Autoscaling
 from inferencekey.local.manager.refusal import not_ready, unresponsive, why_not_serving
 from inferencekey.local.manager.replica import ServingEngine
-from inferencekey.local.manager.scaling import replicas_needed
 from inferencekey.local.manager.state import WorkloadState
+from inferencekey.local.manager.target.decide import load_level
+from inferencekey.local.manager.target.policy import Autoscaling
+from inferencekey.local.manager.target.scaling import replicas_needed
 
 __all__ = ["Calls"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from inferencekey.local.manager.events import Status
-from inferencekey.local.manager.policy import Autoscaling, Fixed, Policy
 from inferencekey.local.manager.state import Launch, WorkloadState
+from inferencekey.local.manager.target.policy import Autoscaling, Fixed, Policy
 from inferencekey.models import Phase
 
 __all__ = ["describe"]

@@ -20,8 +20,8 @@ from inferencekey.local.defaults import DRAIN_SECONDS
 from inferencekey.local.engines.engine import Choose, RunningEngine
 from inferencekey.local.manager.dependencies import Dependencies
 from inferencekey.local.manager.events import ReadinessEvent
-from inferencekey.local.manager.policy import default_max_replicas
 from inferencekey.local.manager.refusal import NotServing
+from inferencekey.local.manager.target.policy import default_max_replicas
 from inferencekey.local.manager.workload import ManagedWorkload
 from inferencekey.local.records import StoredStatus, StoredWorkload
 

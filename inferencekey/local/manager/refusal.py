@@ -6,9 +6,9 @@ import math
 from datetime import datetime
 from typing import Final, Literal
 
-from inferencekey.local.manager.decide import Closed
 from inferencekey.local.manager.events import Status
 from inferencekey.local.manager.state import WorkloadState
+from inferencekey.local.manager.target.decide import Closed
 
 __all__ = ["NotServing", "Reason", "not_ready", "not_scheduled", "unresponsive", "why_not_serving"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import attrs
 
 from inferencekey.local.engines.engine import Choice
-from inferencekey.local.manager.decide import Desired
-from inferencekey.local.manager.policy import Fixed, Policy
 from inferencekey.local.manager.replica import Replica, ServingEngine
+from inferencekey.local.manager.target.decide import Desired
+from inferencekey.local.manager.target.policy import Fixed, Policy
 from inferencekey.local.records import StoredWorkload
 
 __all__ = ["Launch", "WorkloadState"]

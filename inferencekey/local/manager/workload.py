@@ -10,13 +10,13 @@ import anyio.to_thread
 
 from inferencekey.errors import InferenceKeyError
 from inferencekey.local.manager.calls import Calls
-from inferencekey.local.manager.decide import Observation, decide
 from inferencekey.local.manager.dependencies import Dependencies
 from inferencekey.local.manager.describe import describe
 from inferencekey.local.manager.events import ReadinessEvents, Status
-from inferencekey.local.manager.policy import policy_of
 from inferencekey.local.manager.replica import INTERNAL_ERROR, Replica
 from inferencekey.local.manager.state import Launch, WorkloadState
+from inferencekey.local.manager.target.decide import Observation, decide
+from inferencekey.local.manager.target.policy import policy_of
 from inferencekey.local.records import StoredStatus, StoredWorkload
 from inferencekey.models import Phase
 

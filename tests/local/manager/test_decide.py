@@ -13,8 +13,9 @@ from inferencekey._core.control.policies import check_policy
 from inferencekey._core.control.windows import parse_window, window_open
 from inferencekey.errors import ValidationError
 from inferencekey.local.manager.balance import least_busy
-from inferencekey.local.manager.cron import LONGEST, check_schedule, last_fire, next_fire
-from inferencekey.local.manager.decide import (
+from inferencekey.local.manager.refusal import not_scheduled
+from inferencekey.local.manager.target.cron import LONGEST, check_schedule, last_fire, next_fire
+from inferencekey.local.manager.target.decide import (
     CRON_IDLE_SECONDS,
     MAX_RECHECK_SECONDS,
     Desired,
@@ -22,7 +23,7 @@ from inferencekey.local.manager.decide import (
     decide,
     load_level,
 )
-from inferencekey.local.manager.policy import (
+from inferencekey.local.manager.target.policy import (
     Autoscaling,
     Fixed,
     ScheduledCron,
@@ -30,7 +31,6 @@ from inferencekey.local.manager.policy import (
     default_max_replicas,
     policy_of,
 )
-from inferencekey.local.manager.refusal import not_scheduled
 from inferencekey.local.records import StoredWorkload
 
 NOON = datetime(2025, 3, 5, 12, 0, tzinfo=UTC)

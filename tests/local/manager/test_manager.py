@@ -18,7 +18,7 @@ from inferencekey.local.clock import ManualClock
 from inferencekey.local.engines.engine import Choice, OnStep, RunningEngine
 from inferencekey.local.errors import EngineError
 from inferencekey.local.manager.manager import NotServing, ReadinessEvent, WorkloadManager
-from inferencekey.local.manager.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
+from inferencekey.local.manager.target.scaling import DOWN_SECONDS, IDLE_SECONDS, UP_SECONDS
 from inferencekey.local.records import StoredStatus, StoredWorkload
 
 pytestmark = pytest.mark.anyio

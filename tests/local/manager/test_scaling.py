@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.local.manager.scaling import (
+from inferencekey.local.manager.target.scaling import (
     DOWN_SECONDS,
     IDLE_SECONDS,
     UP_SECONDS,

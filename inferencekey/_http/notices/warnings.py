@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["warn_user"]
 
 # Frames of these folders are not the user's: ours, and the loop that runs us.
-_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
+_NOT_THE_USERS = (str(Path(__file__).parents[2]), str(Path(asyncio.__file__).parent))
 
 
 def warn_user(message: str, category: type[Warning]) -> None:

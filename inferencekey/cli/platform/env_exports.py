@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from inferencekey.cli.shells import Shell, assignment
+from inferencekey.cli.platform.shells import Shell, assignment
 from inferencekey.config import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,

@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, cast
 
 from inferencekey.errors import ConfigurationError
-from inferencekey.manifest.lines import LineNumbers
+from inferencekey.manifest.formats.lines import LineNumbers
 
 try:
     import yaml

@@ -12,15 +12,15 @@ from typing import Final
 import attrs
 
 from inferencekey._core.control.windows import window_next_change, window_open
-from inferencekey.local.manager.cron import last_fire, next_fire
-from inferencekey.local.manager.policy import (
+from inferencekey.local.manager.target.cron import last_fire, next_fire
+from inferencekey.local.manager.target.policy import (
     Autoscaling,
     Fixed,
     Policy,
     ScheduledCron,
     ScheduledWindow,
 )
-from inferencekey.local.manager.scaling import Scaling, replicas_needed, scale
+from inferencekey.local.manager.target.scaling import Scaling, replicas_needed, scale
 
 __all__ = [
     "CRON_IDLE_SECONDS",

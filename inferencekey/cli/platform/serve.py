@@ -9,10 +9,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from inferencekey.cli.detach import start_in_background
-from inferencekey.cli.env_exports import Exports
-from inferencekey.cli.output import note, print_json, print_text, warning
-from inferencekey.cli.shells import calling_shell, eval_line
+from inferencekey.cli.platform.detach import start_in_background
+from inferencekey.cli.platform.env_exports import Exports
+from inferencekey.cli.platform.shells import calling_shell, eval_line
+from inferencekey.cli.printing.output import note, print_json, print_text, warning
 from inferencekey.cli.signals import stop_event
 from inferencekey.config import is_loopback
 from inferencekey.local import LocalPlatform

@@ -11,7 +11,7 @@ import re
 import tomllib
 from typing import Final
 
-from inferencekey.manifest.lines import LineNumbers
+from inferencekey.manifest.formats.lines import LineNumbers
 
 __all__ = ["toml_lines"]
 

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from inferencekey.cli.output import ignore_closed_stderr, plain_text, print_json, progress_console
+from inferencekey.cli.printing.output import (
+    ignore_closed_stderr,
+    plain_text,
+    print_json,
+    progress_console,
+)
 from inferencekey.errors import (
     DriftError,
     InferenceKeyError,

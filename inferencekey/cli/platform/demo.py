@@ -23,8 +23,8 @@ from inferencekey import (
     TaskType,
     WorkloadSpec,
 )
-from inferencekey.cli.env_exports import Exports
-from inferencekey.cli.output import console, note, print_json, print_text
+from inferencekey.cli.platform.env_exports import Exports
+from inferencekey.cli.printing.output import console, note, print_json, print_text
 from inferencekey.cli.signals import stop_event
 from inferencekey.local import LocalPlatform
 from inferencekey.local.token_pair import token_pair

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Final
 
-from inferencekey.manifest.lines import LineNumbers
+from inferencekey.manifest.formats.lines import LineNumbers
 
 __all__ = ["json_lines"]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from inferencekey.cli.failures import CommandError
+from inferencekey.cli.printing.failures import CommandError
 from inferencekey.cli.signals import stop_flag
 from inferencekey.local.data_dir import RunFile, create_private, is_locked
 from inferencekey.local.process import find_platform

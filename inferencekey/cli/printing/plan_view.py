@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from inferencekey.cli.output import plain_text
+from inferencekey.cli.printing.output import plain_text
 from inferencekey.deploy import ManifestPlan
 
 __all__ = ["counts", "show_plan", "show_removals"]

@@ -1,0 +1,1 @@
+"""What the clients report to people: the log, and warnings."""
