@@ -130,9 +130,9 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
     (
         "finish_reason error",
         f.streams(A, text("b", finish_reason="error"), DONE),
-        Ends(["a"], GenerationFailed, "gave up", "ab", "error"),
+        Ends(["a"], GenerationFailed, "stopped with an error", "ab", "error"),
     ),
-    ("finish_reason abort", f.streams(A, text(None, finish_reason="abort"), DONE), failed("gave up .*abort", "a", code="abort")),
+    ("finish_reason abort", f.streams(A, text(None, finish_reason="abort"), DONE), failed("stopped with an error .*abort", "a", code="abort")),
     ("undecodable", f.streams(A, B, data(b"{nope"), END), Ends(["a", "b"], ResponseFormatError, "not JSON .*nope")),
     ("undecodable, in one piece", f.streams(A + B + data(b"{nope") + END), Ends(["a", "b"], ResponseFormatError, "not JSON")),
     (
