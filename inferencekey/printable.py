@@ -85,10 +85,15 @@ def shown(text: str) -> str:
     token they would hide the rest of it from the redaction: where there is a token, they are left
     out.
     """
-    text = without_escape_sequences(text)
-    bare = _UNSAFE.sub("", text)
+    plain = without_escape_sequences(text)
+    # ESC and the first letter of a token are a sequence, too: the token must not lose that letter.
+    bare = max(_UNSAFE.sub("", plain), _UNSAFE.sub("", text), key=_count_tokens)
     redacted = redact(bare)
-    return printable(redact(text)) if redacted == bare else redacted
+    return printable(redact(plain)) if redacted == bare else redacted
+
+
+def _count_tokens(text: str) -> int:
+    return sum(map(text.count, ("ik_live_", "ik_sdk_")))
 
 
 def surrogate_in(text: str) -> bool:
