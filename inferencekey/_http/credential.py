@@ -27,7 +27,9 @@ class Credential:
         return "Credential(…)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a credential cannot be pickled; make the client where it is used")
+        raise TypeError(
+            "a credential cannot be pickled; create the client in the process that uses it"
+        )
 
     def reveal(self) -> str:
         """Return the token itself."""

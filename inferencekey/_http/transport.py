@@ -323,7 +323,7 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ValidationError.of(f"the header {name!r} holds a control character")
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise ValidationError.of(
-                f"the header {name!r} holds half a character (a lone surrogate)"
+                f"the header {name!r} contains invalid Unicode (a lone surrogate)"
             )
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
             raise ConfigurationError.of(
