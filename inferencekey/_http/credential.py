@@ -1,4 +1,4 @@
-"""A token on its way to a header, kept out of everything that shows values."""
+"""The token of a client. It is kept out of reprs, tracebacks and pickles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Credential", "HiddenStr"]
 
 
 class Credential:
-    """A token that does not show itself: not in a repr, not in ``vars()``, not pickled.
+    """A token that is not shown in a repr or in ``vars()``, and that cannot be pickled.
 
     Args:
         token: the token itself.
@@ -36,7 +36,10 @@ class Credential:
         return self._token
 
     def scrub(self, error: InferenceKeyError) -> None:
-        """Take the token out of whatever a server echoed into an error. Keys of other gateways have no shape to find."""
+        """Remove the token from an error, in case the server repeated it in its response.
+
+        The patterns of ``redact`` do not find the keys of other gateways. This one is known.
+        """
         secrets = (self._token,)
         error.args = tuple(
             redact(part, secrets) if isinstance(part, str) else part for part in error.args
@@ -53,7 +56,10 @@ class Credential:
 
 
 class HiddenStr(str):
-    """A text that tools which print local variables do not show: they use its repr, or the repr of its beginning."""
+    """A string that tools do not show when they print local variables.
+
+    Such tools use the ``repr`` of a value, or the ``repr`` of its first characters.
+    """
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Which proxy a client goes through: the argument, else the environment's; loopback never."""
+"""The proxy of a client: the argument, else the environment's; never for loopback addresses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["proxy_for"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
-    """Return the proxy's URL for a base URL, or ``None``.
+    """Return the URL of the proxy for a base URL, or ``None``.
 
     Raises:
-        ConfigurationError: it is not the URL of an http proxy.
+        ConfigurationError: the proxy's URL is not that of an HTTP proxy.
     """
     parts = urlsplit(base_url)
     host = parts.hostname or ""
@@ -23,8 +23,9 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
         return None
     if argument is not None:
         return _checked(argument, "proxy=") if argument else None
-    # Typeshed knows these two on some platforms only.
-    if request.proxy_bypass_environment(parts.netloc.rpartition("@")[2]):  # type: ignore[attr-defined] # pyright: ignore
+    # Typeshed has these two functions on some platforms only.
+    bypass = request.proxy_bypass_environment  # type: ignore[attr-defined] # pyright: ignore
+    if bypass(parts.netloc.rpartition("@")[2]):
         return None
     proxies: dict[str, str] = request.getproxies_environment()
     found = proxies.get(parts.scheme) or proxies.get("all")
@@ -36,4 +37,4 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
 def _checked(url: str, which: str) -> str:
     hint = 'Only HTTP proxies are supported; proxy="" uses none.'
     checked_url(url, which, examples="http://proxy:3128", hint=hint)
-    return HiddenStr(url)  # it may hold a password
+    return HiddenStr(url)  # it may contain a password

@@ -448,7 +448,7 @@ async def test_a_fresh_connection_that_drops_is_no_stale_one() -> None:
     with FaultServer(says(then="close"), good) as server:
         async with opened(server.url) as transport:
             with pytest.raises(
-                TransportError, match="closed the connection without an answer"
+                TransportError, match="closed the connection without a response"
             ) as caught:
                 await post(transport)
             assert caught.value.attempts == 1

@@ -41,7 +41,7 @@ def test_every_attempt_and_every_retry(way: str, caplog: pytest.LogCaptureFixtur
     assert [level for level, _ in found] == ["DEBUG", "INFO", "DEBUG", "INFO", "DEBUG"]
     assert re.fullmatch(CHAT + r" 503, attempt 1, \d+\.\d ms, req-bad", found[0][1])
     assert re.fullmatch(
-        CHAT + r" is tried again in 0\.0\d s: api error \(status 503\): no", found[1][1]
+        CHAT + r" is retried in 0\.0\d s: api error \(status 503\): no", found[1][1]
     )
     assert re.fullmatch(CHAT + r" 503, attempt 2, \d+\.\d ms, req-bad", found[2][1])
     assert re.fullmatch(CHAT + r" 200, attempt 3, \d+\.\d ms, req-good", found[4][1])
@@ -129,8 +129,7 @@ def test_the_variable_turns_it_on(
         == attempts
     )
     assert (
-        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is tried again in", err, re.M))
-        == retries
+        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is retried in", err, re.M)) == retries
     )
     assert KEY[-20:] not in err + out
     assert "secret prompt" not in err

@@ -13,9 +13,9 @@ import pytest
 from faults import Connection, FaultServer, Request, chunk, head, json_answer
 from faults.calls import KEY
 from faults.programs import run_program
-from faults.ways import limits, opened, pooled, post, request
+from faults.ways import limits, opened, pooled, post, request, until
 
-from inferencekey import RequestTimeout, Timeouts, config
+from inferencekey import ConfigurationError, RequestTimeout, RetryPolicy, Timeouts, config
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +203,48 @@ async def test_a_stream_that_is_closed_ends_its_reader(plain: None) -> None:
             with pytest.raises(Exception, match="Connection closed"):
                 await asyncio.wait_for(reading, 5)
         assert server.connections[0].gone.wait(2)
+
+
+async def test_a_call_that_reads_while_the_client_closes_ends_when_read_has_passed(
+    plain: None,
+) -> None:
+    async def script(connection: Connection, request: Request) -> None:
+        await connection.send(head(content_length="100"), b"{")
+        await connection.until_gone()
+
+    with FaultServer(script) as server:
+        async with opened(server.url) as transport:
+            task = asyncio.ensure_future(post(transport, timeouts=limits(read=0.5)))
+            await until(lambda: bool(server.requests))
+            await asyncio.sleep(0.1)
+            await transport.aclose()
+            with pytest.raises(ConfigurationError, match="the client is closed"):
+                await asyncio.wait_for(task, 5)
+
+
+async def test_after_an_interim_response_only_the_total_ends_the_call(plain: None) -> None:
+    async def script(connection: Connection, request: Request) -> None:
+        await connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await connection.until_gone()
+
+    with FaultServer(script) as server:
+        async with opened(server.url) as transport:
+            with pytest.raises(RequestTimeout, match="total"):
+                await post(transport, timeouts=limits(first_byte=0.1, read=0.1, total=0.6))
+
+
+async def test_each_dead_pooled_connection_takes_an_attempt(plain: None) -> None:
+    async def dies_at_the_second(connection: Connection, request: Request) -> None:
+        if connection.served == 1:
+            await asyncio.sleep(0.1)
+            await connection.send(json_answer({"good": True}))
+        else:
+            connection.reset()
+
+    with FaultServer(dies_at_the_second) as server:
+        async with opened(server.url, retry=RetryPolicy(max_attempts=1)) as transport:
+            await asyncio.gather(*(post(transport) for _ in range(3)))
+            assert (await post(transport)).attempts == 4
 
 
 async def test_the_gateway_uses_aiohttps_own_connector(plain: None) -> None:

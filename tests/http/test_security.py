@@ -392,7 +392,7 @@ def test_plain_http_warns_once_for_each_host() -> None:
         return [str(warning.message) for warning in said]
 
     [warning] = made("http://platform.test")
-    assert "http://platform.test is plain http" in warning
+    assert "http://platform.test uses plain http" in warning
     assert_unseen(warning)
     assert made("http://platform.test") == []
     assert len(made("http://other.test:8080/base")) == 1

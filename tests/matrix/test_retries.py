@@ -48,7 +48,7 @@ AFTER: dict[str, tuple[dict[str, str], float | None]] = {
     "milliseconds": ({"retry_after_ms": "2", "retry_after": "3600"}, 0.002),
     "too late": ({"retry_after": "3600"}, 3600.0),
     "nonsense": ({"retry_after": "soon"}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
