@@ -41,8 +41,8 @@ The extras `cli` and `local` bring the command ([installing](installing.md)).
 - With `--json`, an error is also an object on stdout: `{"error": {"type": …, "message": …}}`.
 - Everything with `--json` is ASCII, on any stream. \
 A manifest that `export` writes in another way is UTF-8.
-- Any stdout and stderr will do. What its encoding does not have is shown as a similar character or \
-an escape such as `\\u65e5`.
+- Any stdout and stderr will do. What its encoding does not have is shown as a similar character \
+or an escape such as `\\u65e5`.
 - If stdout cannot be written, for example because the disk is full, the exit code is 1. \
 A stream that is closed from the start (`>&-`) counts as `/dev/null`.
 - A reader that stops early, such as `head`, is not an error: the command does its work, and its \

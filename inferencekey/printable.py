@@ -15,7 +15,7 @@ from typing import Final, cast
 from inferencekey.credentials import redact
 
 __all__ = [
-    "HALF_A_CHARACTER",
+    "INVALID_UNICODE",
     "escaped",
     "one_line",
     "printable",
@@ -34,7 +34,7 @@ _UNSAFE: Final = re.compile(
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-HALF_A_CHARACTER: Final = "half a character (a lone surrogate), which UTF-8 does not have"
+INVALID_UNICODE: Final = "invalid Unicode (a lone surrogate)"
 """What is wrong with a text in which :func:`surrogate_in` finds one."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

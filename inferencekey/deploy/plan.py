@@ -19,7 +19,7 @@ from inferencekey.errors import DriftError, ValidationError
 from inferencekey.manifest import LockEntry
 from inferencekey.models import OnDrift, Plan, PlanLine, member
 from inferencekey.models.plan_text import clean_text
-from inferencekey.printable import HALF_A_CHARACTER, printable, surrogate_paths
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["LeftAlone", "ManifestPlan", "Removal", "plan_name"]
 
@@ -231,7 +231,7 @@ def drift_text(plan: Plan) -> str:
 def _check_characters(content: Mapping[str, Any]) -> None:
     for path in surrogate_paths(content):
         field = printable(".".join(map(str, path)))
-        raise ValidationError.of(f"the plan's {field} contains {HALF_A_CHARACTER}")
+        raise ValidationError.of(f"the plan's {field} contains {INVALID_UNICODE}")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from inferencekey.models import ExecutionPolicy, Workload, WorkloadSpec
 from inferencekey.models.spec import SPEC_FIELDS
 from inferencekey.models.toml import escaped_controls, toml_text
 from inferencekey.models.workload_fields import CONFIG_FIELDS
-from inferencekey.printable import HALF_A_CHARACTER, printable, surrogate_paths
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["FORMATS", "Format", "dump_manifest", "spec_of"]
 
@@ -108,7 +108,7 @@ def _check(spec: WorkloadSpec) -> None:
 def _check_characters(value: object, what: str) -> None:
     for path in surrogate_paths(value):
         field = printable(".".join(map(str, path)))
-        raise ValidationError.of(f"{what}: {field} contains {HALF_A_CHARACTER}")
+        raise ValidationError.of(f"{what}: {field} contains {INVALID_UNICODE}")
 
 
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:

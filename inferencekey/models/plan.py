@@ -11,7 +11,7 @@ import attrs
 
 from inferencekey.errors import ValidationError
 from inferencekey.models.plan_text import PlanLine, change_lines, clean_text
-from inferencekey.printable import HALF_A_CHARACTER, printable, surrogate_paths
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["FieldDiff", "Plan"]
 
@@ -129,7 +129,7 @@ def _plan(given: object) -> Plan:
         raise _invalid(f"it must be a mapping; got {type(given).__name__}")
     mapping = cast("Mapping[str, Any]", given)
     for path in surrogate_paths(mapping):
-        raise _invalid(f"{printable('.'.join(map(str, path)))} contains {HALF_A_CHARACTER}")
+        raise _invalid(f"{printable('.'.join(map(str, path)))} contains {INVALID_UNICODE}")
     unknown = sorted(str(key) for key in mapping if key not in (*_STRINGS, "changes"))
     if unknown:
         raise _invalid(f"unknown fields: {', '.join(unknown)}")

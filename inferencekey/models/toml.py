@@ -14,7 +14,7 @@ from datetime import date, time
 from typing import Any, Final, cast
 
 from inferencekey.errors import ValidationError
-from inferencekey.printable import HALF_A_CHARACTER, printable, surrogate_in
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_in
 
 __all__ = ["escaped_controls", "toml_key", "toml_text"]
 
@@ -43,7 +43,7 @@ def toml_key(key: str) -> str:
         ValidationError: it has half a character.
     """
     if surrogate_in(key):
-        raise _refused((key,), f"the key contains {HALF_A_CHARACTER}")
+        raise _refused((key,), f"the key contains {INVALID_UNICODE}")
     return key if _BARE.fullmatch(key) else _basic(key)
 
 
@@ -81,7 +81,7 @@ class _Document:
 def _value(value: object, path: tuple[str, ...]) -> str:
     if isinstance(value, str):
         if surrogate_in(value):
-            raise _refused(path, HALF_A_CHARACTER)
+            raise _refused(path, f"it contains {INVALID_UNICODE}")
         return _text(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,4 +1,4 @@
-"""What load tests share: a server that is quick, and how many of something this process holds."""
+"""For load tests: a quick server, and the number of open files of this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 
 
 class _Quick(asyncio.Protocol):
-    """Answers with the prompt: at once, or streamed word by word when all that the server waits for have come."""
+    """Responds with the prompt, whole or streamed, after the expected number of requests."""
 
     def __init__(self, server: QuickServer) -> None:
         self.server = server
@@ -69,7 +69,7 @@ class QuickServer:
     """A quick server in a thread of its own.
 
     Args:
-        together: answer only once so many requests have come, so that they are in flight together.
+        together: respond only after this number of requests, so that they overlap.
     """
 
     def __init__(self, together: int = 1) -> None:
@@ -142,7 +142,7 @@ def open_files() -> int:
 
 
 def until(true: Callable[[], object], timeout: float = 10.0) -> bool:
-    """Wait until something is true; return whether it came to be."""
+    """Wait until something is true; return whether it became true in time."""
     deadline = time.monotonic() + timeout
     while not true():
         if time.monotonic() > deadline:

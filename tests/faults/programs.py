@@ -1,4 +1,4 @@
-"""Programs run in an interpreter of their own, where what happens at exit, at Ctrl-C or after a fork can be seen."""
+"""Programs in another interpreter, to test its exit, Ctrl-C and forks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOW_CALLBACK = re.compile(r"^Executing <.*> took \d+\.\d+ seconds\n", re.M)
 
 
 class Program(subprocess.Popen[str]):
-    """A running program; every warning is shown, tokens and addresses come as arguments."""
+    """A running program that shows all warnings. Tokens and addresses are arguments."""
 
     def __init__(self, source: str, *arguments: str) -> None:
         command = [

@@ -1,4 +1,4 @@
-"""The matrix of text streams: what arrives, what is delivered, and how it ends."""
+"""The matrix of text streams: what arrives, what the caller gets, and how the stream ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ END = STOP + DONE
 
 @dataclass(frozen=True)
 class Ends:
-    """What a reader gets: the texts, then the end or this error."""
+    """What a caller gets: the texts, and then the end or this error."""
 
     texts: list[str]
     error: type[Exception] | None = None
@@ -266,7 +266,7 @@ LOSES = {
     "is reset",
     "half an event, then reset",
 }
-"""The rows in which a plain aiohttp reader may lose what had arrived: the connection fails before it is read."""
+"""Rows in which plain aiohttp classes may lose text, because the connection fails before a read."""
 
 
 async def read_async(
@@ -300,7 +300,7 @@ def read_sync(
 def read(
     way: str, url: str, pace: float = 0.0, **options: Any
 ) -> tuple[list[str], Any, Exception | None]:
-    """Return the texts that were delivered, the stream's result, and its error."""
+    """Return the texts that the caller got, the result of the stream, and its error."""
     items: list[Any] = []
     caught: Exception | None = None
     try:
@@ -340,7 +340,7 @@ def test_plain_cell(fault: f.Fault, ends: Ends, pace: str, plain: bool) -> None:
     [pytest.param(fault, ends, id=name) for name, fault, ends in TABLE if name in LOSES],
 )
 def test_plain_cell_that_may_lose_text(fault: f.Fault, ends: Ends, pace: str, plain: bool) -> None:
-    """What is delivered is the beginning of the text, and an end that was lost is an interruption."""
+    """The caller gets the beginning of the text; a lost end raises ``StreamInterrupted``."""
     with Lab(fault) as lab:
         texts, result, caught = read("async", lab.url, 0.02 if pace == "slow" else 0.0)
         assert texts == ends.texts[: len(texts)]
@@ -399,7 +399,7 @@ def test_silence_after_some_events(way: str) -> None:
 def test_a_long_stream_that_dies_loses_nothing_that_arrived(
     plain: bool, pace: str, how: str, way: str
 ) -> None:
-    """More than fits in a reader's buffer: the transport is paused while the connection fails."""
+    """More than the buffer of a reader: reading is paused while the connection fails."""
     many = [text(f"{number:05d}" + "x" * 995) for number in range(500)]
     with Lab(f.streams(*many, then=how)) as lab:
         texts, result, caught = read(way, lab.url, 0.001 if pace == "slow" else 0.0)
@@ -411,7 +411,7 @@ def test_a_long_stream_that_dies_loses_nothing_that_arrived(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_bare_end_can_be_accepted(way: str) -> None:
+def test_accepts_an_end_without_done(way: str) -> None:
     with Lab(f.streams(A, B)) as lab:
         texts, _, caught = read(way, lab.url, strict_end=False)
         assert (texts, caught) == (["a", "b"], None)
@@ -449,7 +449,7 @@ def test_a_gzipped_stream(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_stream_is_retried_before_it_opens_only(way: str) -> None:
+def test_a_stream_is_retried_only_before_it_opens(way: str) -> None:
     with Lab(f.refuses(503), times=2) as lab:
         texts, _, caught = read(way, lab.url, retry=RetryPolicy(base=0.001))
         assert (texts, caught) == (["Hola", ""], None)

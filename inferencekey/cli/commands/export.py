@@ -43,8 +43,8 @@ def export(
     """Write the live workloads of a project as a manifest; its plan has no changes.
 
     The manifest does not own them: --prune and `destroy` leave them alone. --json is the same as
-    --format json, in ASCII; with -o it also prints which file was written. The name of FILE, --format and
-    --json must name the same format.
+    --format json, in ASCII; with -o it also prints which file was written. The name of FILE,
+    --format and --json must name the same format.
     """
     import anyio
 
