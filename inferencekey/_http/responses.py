@@ -308,7 +308,7 @@ class EventReader:
 
     def __init__(self, response: ResponseStream, *, keepalive: float | None) -> None:
         self.response = response
-        self._decoder = SSEDecoder()
+        self._decoder = SSEDecoder(loose=True)
         self._keepalive = keepalive
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
@@ -350,6 +350,6 @@ class EventReader:
                 )
         return []
 
-    def unfinished(self) -> Event | None:
+    def unfinished(self) -> list[Event]:
         """After the end: what was left of an event."""
-        return self._decoder.finish()
+        return self._decoder.rest()
