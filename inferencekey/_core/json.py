@@ -72,10 +72,11 @@ def dumps(value: Any, what: str = "the body") -> bytes:
             value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
         )
     except (TypeError, ValueError, RecursionError) as error:
-        if "surrogates" in str(error) and (path := half_character(value)) is not None:
-            where = path if what == "the body" else f"{what}.{path}".rstrip(".")
+        # A name such as "config" is the beginning of the path; "the spec" is not a name.
+        where = half_character(value, "" if " " in what else what)
+        if where is not None:
             raise ValidationError.of(
-                f"{where} must not contain half a character (a lone surrogate)"
+                f"{where or what} must not contain half a character (a lone surrogate)"
             ) from None
         raise ValidationError.of(f"{what} cannot be sent as JSON: {error}") from None
 

@@ -232,7 +232,7 @@ def test_the_pattern_of_a_stream_that_begins_with_line_ends(learnt: list[str]) -
 @pytest.mark.parametrize(
     ("last", "error"),
     [
-        (orjson.dumps(chunk("ab")).replace(b"ab", b"\xff"), ResponseFormatError),
+        (orjson.dumps(chunk("ab")).replace(b'"ab"', b"\xff"), ResponseFormatError),
         (b'{"error":"no"}', GenerationFailed),
     ],
 )
