@@ -73,7 +73,9 @@ def dumps(value: Any, what: str = "the body") -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         # A name such as "config" is the beginning of the path; "the spec" is not a name.
-        where = half_character(value, "" if " " in what else what)
+        where = None
+        if "surrogates" in str(error):
+            where = half_character(value, "" if " " in what else what)
         if where is not None:
             raise ValidationError.of(
                 f"{where or what} must not contain half a character (a lone surrogate)"

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from inferencekey import __version__
+from inferencekey._core.data.sse import looks_like_events
 from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.attempt import needs_fresh_connection, reused_connection
@@ -365,6 +366,10 @@ async def _read_whole(response: ResponseStream) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := await content.readany():
+        # A stream may go on for minutes, so that it is one is said at once.
+        if not parts and part[:1] != b"{" and looks_like_events(part):
+            response.close()
+            return part
         size += len(part)
         if size > MAX_RESPONSE:
             raise ResponseFormatError.of(

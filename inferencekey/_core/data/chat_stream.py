@@ -263,6 +263,7 @@ class ChatStream:
 
     def _take_unframed(self, data: bytes) -> None:
         """Take lines that are no fields: an error is raised, other words are kept for the end."""
+        are_chunks = False
         for part in (data, *data.split(b"\n")):
             try:
                 raw = as_mapping(loads_loosely(part))
@@ -272,10 +273,9 @@ class ChatStream:
                 continue
             if reports_error(raw):
                 raise self._failed(raw)
-            if "choices" in raw:
-                raise self._wrong(
-                    "the response is JSON lines, and no stream of server-sent events", data
-                )
+            are_chunks = are_chunks or "choices" in raw
+        if are_chunks:
+            raise self._wrong("the response is JSON lines, no stream of server-sent events", data)
         if not self._unframed:
             self._unframed = words(data)[0]
 
