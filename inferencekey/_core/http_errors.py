@@ -75,8 +75,9 @@ def error_for(
     fields: dict[str, Any] = {
         "status": status,
         "code": code,
-        "request_id": request_id,
-        "body": redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
+        "request_id": None if request_id is None else redact(request_id, secrets),
+        # A credential that the limit cuts is found as a whole.
+        "body": redact(body[: BODY_LIMIT + 512].decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
         "retry_after": retry_after,
         "attempts": attempts,
     }

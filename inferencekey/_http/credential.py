@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import SupportsIndex
 
+import attrs
+
 from inferencekey.config import redact
 from inferencekey.errors import InferenceKeyError
+from inferencekey.models import TextResult
 
 __all__ = ["Credential", "HiddenStr"]
 
@@ -34,15 +37,26 @@ class Credential:
         return self._token
 
     def scrub(self, error: InferenceKeyError) -> None:
-        """Take the token out of whatever a server echoed into an error. Keys of other gateways have no shape to find."""
-        secrets = (self._token,)
+        """Take the token out of whatever a server echoed into an error.
+
+        Keys of other gateways have no form by which they could be found without knowing them.
+        """
         error.args = tuple(
-            redact(part, secrets) if isinstance(part, str) else part for part in error.args
+            self.hidden(part) if isinstance(part, str) else part for part in error.args
         )
-        if error.body is not None:
-            error.body = redact(error.body, secrets)
-        if error.code is not None:
-            error.code = redact(error.code, secrets)
+        for name in ("body", "code", "request_id"):
+            text = getattr(error, name)
+            if text is not None:
+                setattr(error, name, self.hidden(text))
+        result: object = getattr(error, "result", None)
+        if isinstance(result, TextResult) and result.request_id is not None:
+            error.__dict__["result"] = attrs.evolve(
+                result, request_id=self.hidden(result.request_id)
+            )
+
+    def hidden(self, text: str) -> str:
+        """Return a text of a server without the token."""
+        return redact(text, (self._token,))
 
     @property
     def bearer(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Final
 
 import aiohttp
@@ -25,10 +26,17 @@ class BrokenFraming(aiohttp.ClientPayloadError):
 
 
 def translate(
-    error: BaseException, *, reused: bool = False
+    error: BaseException, *, reused: bool = False, secrets: tuple[str, ...] = ()
 ) -> tuple[InferenceKeyError, Failure | None]:
-    """Return the typed error, and how the attempt failed where trying again may help."""
-    text = redact(str(error)) or type(error).__name__
+    """Return the typed error, and how the attempt failed where trying again may help.
+
+    Args:
+        error: aiohttp's.
+        reused: whether the connection came from the pool.
+        secrets: passwords of a proxy, to be removed from what it has echoed.
+    """
+    # The URL of a proxy, with its password, is in some of aiohttp's texts.
+    text = redact(_USERINFO.sub(r"\1…@", str(error)), secrets) or type(error).__name__
     match error:
         case aiohttp.ConnectionTimeoutError():
             return RequestTimeout.of(
@@ -48,9 +56,8 @@ def translate(
             return TransportError.of(f"TLS failed: {text}. Does the server speak https?"), None
         case aiohttp.ClientHttpProxyError():
             # Its text has the proxy's URL, and in that its password.
-            return TransportError.of(
-                f"the proxy refused: {error.status} {_one_line(error.message)}"
-            ), None
+            why = _one_line(redact(error.message, secrets))
+            return TransportError.of(f"the proxy refused: {error.status} {why}"), None
         case aiohttp.ClientConnectorError():
             why = error.os_error.strerror or str(error.os_error) or "no answer"
             return TransportError.of(
@@ -75,13 +82,16 @@ def translate(
                 "stale" if reused else "dropped"
             )
         case aiohttp.ClientResponseError():
-            return ResponseFormatError.of(f"not HTTP as it should be ({_one_line(text)})"), None
+            why = _one_line(redact(error.message, secrets)) or f"status {error.status}"
+            return ResponseFormatError.of(f"not HTTP as it should be ({why})"), None
         case OSError():
             return TransportError.of(f"{text}"), "stale" if reused else "dropped"
         case _:
             return TransportError.of(f"{text}"), None
 
 
+# A password may have any character that is not the end of the URL, unquoted ones included.
+_USERINFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s'\"<>]*@")
 _WHERE: Final = "Is the platform running there, and is base_url (INFERENCEKEY_BASE_URL) right?"
 _CA: Final = "A custom CA is passed as ssl=."
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from urllib import request
 from urllib.parse import urlsplit
 
+from inferencekey._core.proxies import excluded_hosts, is_excluded, passwords_of
 from inferencekey._http.credential import HiddenStr
 from inferencekey.config import checked_url, is_loopback
 
-__all__ = ["proxy_for"]
+__all__ = ["passwords_of", "proxy_for"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
@@ -23,8 +25,7 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
         return None
     if argument is not None:
         return _checked(argument, "proxy=") if argument else None
-    # Typeshed knows these two on some platforms only.
-    if request.proxy_bypass_environment(parts.netloc.rpartition("@")[2]):  # type: ignore[attr-defined] # pyright: ignore
+    if is_excluded(base_url, excluded_hosts(os.environ)):
         return None
     proxies: dict[str, str] = request.getproxies_environment()
     found = proxies.get(parts.scheme) or proxies.get("all")

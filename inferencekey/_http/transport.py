@@ -24,7 +24,7 @@ from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
 from inferencekey._http.notices.log import logger, set_up_logging
 from inferencekey._http.notices.warnings import warn_user
-from inferencekey._http.proxy import proxy_for
+from inferencekey._http.proxy import passwords_of, proxy_for
 from inferencekey._http.request import SMALL_BODY, ReplayableSource, Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
@@ -90,6 +90,7 @@ class Transport:
         self._budget = Budget(self._policy)
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
+        self._proxy_secrets = () if self._proxy is None else passwords_of(self._proxy)
         # No callback is passed on: a bound method would close a reference cycle, and the sessions of
         # a dropped client would stay open until the garbage collector finds it.
         self._sessions = Sessions(
@@ -190,7 +191,9 @@ class Transport:
                         _refuse_encoding(response, encoding)
                     response.limit_silence(request.timeouts.read)
                     return response
-                failed = await _error_of(response, request)
+                failed = await _error_of(
+                    response, request, base_url=self.base_url, secrets=self._proxy_secrets
+                )
                 outcome = Outcome(status=status, retry_after=failed.retry_after)
             else:
                 # Raised outside of the except block: a traceback with aiohttp's frames in it would
@@ -198,7 +201,9 @@ class Transport:
                 assert caught is not None
                 if upload is not None and upload.failure is not None:
                     raise upload.failure
-                failed, failure = translate(caught, reused=reused_connection.get())
+                failed, failure = translate(
+                    caught, reused=reused_connection.get(), secrets=self._proxy_secrets
+                )
                 failed.attempts = attempt
                 caught = None
                 _log_failure(request, failed, attempt, began)
@@ -379,7 +384,9 @@ async def _read_whole(response: ResponseStream) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _error_of(response: ResponseStream, request: Request) -> InferenceKeyError:
+async def _error_of(
+    response: ResponseStream, request: Request, *, base_url: str, secrets: tuple[str, ...]
+) -> InferenceKeyError:
     """Return the error of a non-2xx response; its connection goes back to the pool when its body was short."""
     body = bytearray()
     content = response.content
@@ -401,9 +408,9 @@ async def _error_of(response: ResponseStream, request: Request) -> InferenceKeyE
         retry_after=retry_after(response.headers, time.time()),
         attempts=response.attempts,
         location=response.headers.get("Location"),
-        secrets=(request.credential.reveal(),),
+        secrets=(request.credential.reveal(), *secrets),
     )
     # Which project, which workload and which base URL it was is often the answer to these two.
     if response.status in (403, 404):
-        failed.args = (f"{failed} ({request.method} {request.target})",)
+        failed.args = (f"{failed} ({request.method} {base_url}{request.target})",)
     return failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from inferencekey._core.data.choices import FAILED, content_text, indexed_choices, reports_error
 from inferencekey._core.data.documents import check_whole
@@ -24,7 +24,8 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
             ``"abort"``, or an error in a response with status 200).
         ResponseFormatError: a field that the contract requires is missing; the message names it.
     """
-    check_whole(body, request_id, "read it with generate_text_stream")
+    if body[:1] != b"{":
+        check_whole(body, request_id, "read it with generate_text_stream")
     raw = loads(body, "the chat completion", request_id)
     response = as_mapping(raw)
     if response is None:
@@ -35,7 +36,13 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         raise in_band_error(raw, request_id=request_id)
     first: Mapping[str, Any] | None = None
     others: dict[int, TextChoice] = {}
-    for index, choice in indexed_choices(response.get("choices")):
+    choices = response.get("choices")
+    if type(choices) is list and len(cast("list[Any]", choices)) == 1:
+        # Nearly all answers have this one choice.
+        only = choices[0]
+        if type(only) is dict and not cast("dict[str, Any]", only).get("index"):
+            first, choices = only, None
+    for index, choice in indexed_choices(choices) if choices else ():
         if index == 0:
             first = choice if first is None else first
         elif choice is not None:
@@ -53,7 +60,7 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         usage_of(response.get("usage")),
         raw,
         request_id,
-        tuple(others[index] for index in sorted(others)),
+        tuple(others[index] for index in sorted(others)) if others else (),
     )
     if result.finish_reason in FAILED:
         raise engine_failure(result, first)
@@ -71,7 +78,8 @@ def _text(choice: Mapping[str, Any], request_id: str | None) -> str:
             "the chat completion has no choices[0].message.content",
             request_id=request_id,
         )
-    text = content_text(message.get("content"))
+    content = message.get("content")
+    text = content if type(content) is str else content_text(content)
     if text is None:
         raise ResponseFormatError.of(
             "choices[0].message.content is neither a string nor a list of parts",

@@ -63,6 +63,8 @@ def reports_error(response: Mapping[str, Any], wanted: str = "choices") -> bool:
         response: the JSON object.
         wanted: the key of what was asked for.
     """
+    if wanted in response and "error" not in response:
+        return False
     error = response.get("error")
     # Some engines put an empty "error" into every chunk. Only one with nothing else is an error.
     if error or (error is not None and error is not False and not response.get(wanted)):

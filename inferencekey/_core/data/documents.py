@@ -79,7 +79,7 @@ def check_whole(body: bytes, request_id: str | None, way_out: str) -> None:
         request_id: the response's ``x-request-id``.
         way_out: what to do about it.
     """
-    if body[:1] != b"{" and looks_like_events(body):
+    if looks_like_events(body):
         error = event_stream_error(
             body,
             f"a whole response was requested, but this is an event stream: {preview(body)}; "
