@@ -38,7 +38,7 @@ _ESCAPE: Final = re.compile(
     | &\#  0* ([0-9]{1,5}) ;?
     | \\ ([0-3][0-7]{2})
     | (&[a-z]{2,8};)
-    | \\ ([^\sux0-9])
+    | \\ ([^\s\0-\x1fux0-9])
     | [\0\r\n\u00ad\u200b-\u200d\u2060\ufeff]+
     """
 )
@@ -78,6 +78,7 @@ def spans_of(secret: str, text: str, public: int = 0) -> list[tuple[int, int]]:
 @lru_cache(maxsize=16)
 def _grams(secret: str, public: int) -> dict[int, dict[str, list[tuple[_Needle, int]]]]:
     """Return the short pieces of every form of a secret, by their length, and where they are."""
+    secret = str(secret)  # a text that hides itself shows no part of it
     data = secret.encode("utf-8", "replace")
     needles = [_Needle(_lower(secret), public, public + 4 if public else _GRAM)]
     # What looks like an escape in the secret itself is undone in the text as well.

@@ -10,7 +10,7 @@ from inferencekey._core.proxies import excluded_hosts, is_excluded, passwords_of
 from inferencekey._http.credential import HiddenStr
 from inferencekey.config import checked_url, is_loopback
 
-__all__ = ["passwords_of", "proxy_for"]
+__all__ = ["proxy_for", "secrets_of"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
@@ -32,6 +32,11 @@ def proxy_for(base_url: str, argument: str | None) -> str | None:
     if found and "://" not in found:
         found = f"http://{found}"
     return _checked(found, "the environment's proxy") if found else None
+
+
+def secrets_of(proxy: str | None) -> tuple[str, ...]:
+    """Return what a proxy may echo that nobody else is to see."""
+    return () if proxy is None else tuple(map(HiddenStr, passwords_of(proxy)))
 
 
 def _checked(url: str, which: str) -> str:

@@ -47,6 +47,8 @@ class Request:
         content_type: the media type of the body.
         body: the bytes, or where they come from.
         idempotency_key: the ``Idempotency-Key`` of the call, the same for every attempt.
+        streamed: the response is read as it comes, so it must not be compressed: what compresses
+            (a proxy, for example) would hold the first bytes until it has enough of them.
         non_idempotent: the server must not carry the request out twice; see ``_core.retry``.
     """
 
@@ -60,6 +62,7 @@ class Request:
         "non_idempotent",
         "path",
         "query",
+        "streamed",
         "target",
         "timeouts",
     )
@@ -76,6 +79,7 @@ class Request:
         content_type: str = "application/json",
         body: bytes | BodySource | None = None,
         idempotency_key: str | None = None,
+        streamed: bool = False,
         non_idempotent: bool = False,
     ) -> None:
         self.method = method
@@ -89,6 +93,7 @@ class Request:
         self.content_type = content_type
         self.body = body
         self.idempotency_key = idempotency_key
+        self.streamed = streamed
         self.non_idempotent = non_idempotent
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
 from inferencekey._http.notices.log import logger, set_up_logging
 from inferencekey._http.notices.warnings import warn_user
-from inferencekey._http.proxy import passwords_of, proxy_for
+from inferencekey._http.proxy import proxy_for, secrets_of
 from inferencekey._http.request import SMALL_BODY, ReplayableSource, Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
@@ -90,7 +90,7 @@ class Transport:
         self._budget = Budget(self._policy)
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
-        self._proxy_secrets = () if self._proxy is None else passwords_of(self._proxy)
+        self._proxy_secrets = secrets_of(self._proxy)
         # No callback is passed on: a bound method would close a reference cycle, and the sessions of
         # a dropped client would stay open until the garbage collector finds it.
         self._sessions = Sessions(
@@ -271,6 +271,8 @@ class Transport:
     def _headers_of(self, request: Request, upload: Upload | None) -> CIMultiDict[str]:
         headers = CIMultiDict(self._headers)
         headers["Authorization"] = request.credential.bearer
+        if request.streamed:
+            headers.setdefault("Accept-Encoding", "identity")
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         if request.idempotency_key is not None:
