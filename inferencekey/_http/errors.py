@@ -82,8 +82,7 @@ def translate(
                 "stale" if reused else "dropped"
             )
         case aiohttp.ClientResponseError():
-            why = _one_line(redact(error.message, secrets)) or f"status {error.status}"
-            return ResponseFormatError.of(f"not HTTP as it should be ({why})"), None
+            return ResponseFormatError.of(f"not HTTP as it should be ({_one_line(text)})"), None
         case OSError():
             return TransportError.of(f"{text}"), "stale" if reused else "dropped"
         case _:
