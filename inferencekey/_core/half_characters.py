@@ -1,4 +1,4 @@
-"""Halves of characters: lone surrogates, and UTF-8 sequences that were cut.
+"""Halves of characters in what a server sends: lone surrogates, and cut UTF-8 sequences.
 
 Engines cut a text into tokens, and a token may end inside a character. Some write the two halves
 of a surrogate pair into two chunks, some the bytes of a UTF-8 sequence. Here a byte that is not
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-__all__ = ["half_character", "has_half_character", "joined", "without_halves"]
+__all__ = ["joined", "without_halves"]
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -58,43 +57,6 @@ def without_halves(value: Any) -> Any:
         items = cast("dict[str, Any]", value).items()
         return {joined(key)[0]: without_halves(item) for key, item in items}
     return value
-
-
-def has_half_character(text: str) -> bool:
-    """Whether a string has a lone surrogate, so that it cannot be sent as UTF-8."""
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def half_character(value: Any, path: str = "") -> str | None:
-    """Return the path of the first string with a lone surrogate, such as ``messages[0].content``.
-
-    Args:
-        value: mappings, sequences and strings; anything else has no string.
-        path: the path of *value* itself.
-    """
-    if isinstance(value, str):
-        return path if has_half_character(value) else None
-    found: str | None = None
-    if isinstance(value, Mapping):
-        for key, inner in cast("Mapping[Any, Any]", value).items():
-            if isinstance(key, str) and has_half_character(key):
-                shown = key.encode("ascii", "backslashreplace").decode()
-                return f"a key of {path} ({shown})" if path else f"the key {shown}"
-            found = half_character(inner, f"{path}.{key}" if path else f"{key}")
-            if found is not None:
-                break
-    elif isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
-        for index, inner in enumerate(cast("Sequence[Any]", value)):
-            found = half_character(inner, f"{path}[{index}]")
-            if found is not None:
-                break
-    return found
 
 
 def _character(pair: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import orjson
 
-from inferencekey._core.half_characters import half_character, without_halves
+from inferencekey._core.half_characters import without_halves
 from inferencekey.credentials import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER, half_character
 
 __all__ = [
     "as_integer",
@@ -77,9 +78,7 @@ def dumps(value: Any, what: str = "the body") -> bytes:
         if "surrogates" in str(error):
             where = half_character(value, "" if " " in what else what)
         if where is not None:
-            raise ValidationError.of(
-                f"{where or what} must not contain half a character (a lone surrogate)"
-            ) from None
+            raise ValidationError.of(f"{where or what} {HALF_CHARACTER}") from None
         raise ValidationError.of(f"{what} cannot be sent as JSON: {error}") from None
 
 

@@ -11,6 +11,7 @@ import re
 
 from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER, has_half_character
 
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]
 
@@ -61,3 +62,5 @@ def checked_project(project: str) -> str:
 def _check_text(value: object, argument: str) -> None:
     if not isinstance(value, str):
         raise ValidationError.of(f"{argument} must be a string; got {type(value).__name__}")
+    if has_half_character(value):
+        raise ValidationError.of(f"{argument} {HALF_CHARACTER}")

@@ -8,12 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey._core.half_characters import (
-    half_character,
-    has_half_character,
-    joined,
-    without_halves,
-)
+from inferencekey._core.half_characters import joined, without_halves
+from inferencekey.models.half_characters import half_character, has_half_character
 
 
 def in_parts(parts: list[str]) -> str:

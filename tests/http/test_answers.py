@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import pytest
 from faults import scripts as f
 from faults.answers import chunk, events, head, json_answer, sse_head
@@ -15,10 +16,12 @@ from faults.server import Connection, FaultServer, Request
 from inferencekey import (
     ConfigurationError,
     DataClient,
+    FieldDiff,
     GenerationFailed,
     InferenceKeyError,
     ManagementClient,
     NotFoundError,
+    Plan,
     ResponseFormatError,
     StreamInterrupted,
     ValidationError,
@@ -184,6 +187,7 @@ def test_no_attribute_of_an_error_shows_the_key(
     assert "e" * 8 not in shown, shown
 
 
+COMMON = {"project": "acme", "sdk_token": "ik_sdk_abcd1234_" + "f" * 64}
 HALF = "half\ud83d"
 
 
@@ -230,8 +234,29 @@ def test_half_a_character_is_refused_by_field(field: str, call: Any) -> None:
 def test_half_a_character_in_a_clients_options(field: str, options: dict[str, Any]) -> None:
     common = {"project": "acme", "sdk_token": "ik_sdk_abcd1234_" + "f" * 64}
     with pytest.raises((ValidationError, ConfigurationError), match=field) as caught:
-        ManagementClient(**{**common, **options})
+        ManagementClient(**{**common, **options}).list_workloads()
     str(caught.value).encode()
+
+
+@pytest.mark.parametrize("change", ["project_slug", "workload_slug", "state", "changes"])
+def test_half_a_character_in_a_plan(change: str) -> None:
+    plan = Plan("update", (FieldDiff("model", "a", "b"),), "acme", "bot", "w-1", "0" * 8)
+    wrong = HALF if change != "changes" else (FieldDiff("config", {}, {"a": [HALF]}),)
+    changed = attrs.evolve(plan, **{change: wrong})
+    with pytest.raises(ValidationError):
+        Plan.from_dict(changed.to_dict())
+    with FaultServer() as server, ManagementClient(**COMMON, base_url=server.url) as client:
+        with pytest.raises(ValidationError):
+            client.apply(changed)
+        assert server.connections == []
+
+
+@pytest.mark.parametrize("call", ["get_workload", "delete", "wait_until_ready", "logs"])
+def test_half_a_character_in_a_slug(call: str) -> None:
+    with FaultServer() as server, ManagementClient(**COMMON, base_url=server.url) as client:
+        with pytest.raises(ValidationError, match="^validation error: slug must not contain half"):
+            getattr(client, call)(HALF)
+        assert server.connections == []
 
 
 SPEC: dict[str, Any] = {"name": "bot", "slug": "bot", "model": "m", "backend": "vllm"}

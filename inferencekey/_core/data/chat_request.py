@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from inferencekey._core.half_characters import has_half_character
 from inferencekey.errors import ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER, has_half_character
 from inferencekey.models.numbers import integer_problem, number_problem
 
 __all__ = ["chat_body"]
@@ -62,7 +62,7 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
             raise ValidationError.of("prompt must be a string that is not blank")
         if has_half_character(prompt):
             # In the body it is messages[0].content, which is not what the caller has given.
-            raise ValidationError.of("prompt must not contain half a character (a lone surrogate)")
+            raise ValidationError.of(f"prompt {HALF_CHARACTER}")
         return [{"role": "user", "content": prompt}]
     given: object = messages
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):
