@@ -211,9 +211,9 @@ HALF = "half\ud83d"
 )  # fmt: skip
 def test_half_a_character_is_refused_by_field(field: str, call: Any) -> None:
     with FaultServer() as server:
-        with DataClient(base_url=server.url, project="acme", api_key=KEY) as client:
-            with pytest.raises(ValidationError) as caught:
-                call(client.endpoint("bot"))
+        client = DataClient(base_url=server.url, project="acme", api_key=KEY)
+        with client, pytest.raises(ValidationError) as caught:
+            call(client.endpoint("bot"))
         assert str(caught.value) == (
             f"validation error: {field} must not contain half a character (a lone surrogate)"
         )

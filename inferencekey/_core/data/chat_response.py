@@ -36,12 +36,12 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
         raise in_band_error(raw, request_id=request_id)
     first: Mapping[str, Any] | None = None
     others: dict[int, TextChoice] = {}
-    choices = response.get("choices")
+    choices: Any = response.get("choices")
     if type(choices) is list and len(cast("list[Any]", choices)) == 1:
         # Nearly all answers have this one choice.
-        only = choices[0]
+        only: Any = choices[0]
         if type(only) is dict and not cast("dict[str, Any]", only).get("index"):
-            first, choices = only, None
+            first, choices = cast("dict[str, Any]", only), None
     for index, choice in indexed_choices(choices) if choices else ():
         if index == 0:
             first = choice if first is None else first

@@ -215,7 +215,9 @@ class ChatStream:
         # Of an event that is not quite JSON, the text still has its halves of characters.
         source = chunk if self._loose is None else self._loose
         choices = source.get("choices")
-        if choices and (not isinstance(choices, list) or not _are_choices(choices)):
+        if choices and (
+            not isinstance(choices, list) or not _are_choices(cast("list[Any]", choices))
+        ):
             raise self._wrong(
                 "the choices of an event are not those of a chat completion chunk", data
             )
@@ -224,7 +226,7 @@ class ChatStream:
         failed: Mapping[str, Any] = {}
         for index, choice in indexed_choices(choices):
             assert choice is not None
-            delta = choice.get("delta") or {}
+            delta: dict[str, Any] = choice.get("delta") or {}
             content, ended = content_text(delta.get("content")), choice.get("finish_reason") or None
             if content is None or not (ended is None or isinstance(ended, str)):
                 raise self._wrong(
