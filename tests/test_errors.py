@@ -251,3 +251,11 @@ def test_a_message_is_kept_as_it_is(kind: type[InferenceKeyError]) -> None:
     # OSError, behind the built-in TimeoutError, would make an errno of some arguments.
     for text in ("2", "", "a\nb", "%s {}"):
         assert str(kind(text)) == text
+
+
+def test_maybe_done_is_an_alias_of_outcome_unknown() -> None:
+    error = ApiError("x")
+    assert not error.maybe_done
+    error.outcome_unknown = True
+    assert error.maybe_done
+    assert pickle.loads(pickle.dumps(error)).maybe_done

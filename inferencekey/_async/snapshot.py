@@ -16,7 +16,7 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot:
-    """The live workloads of some projects. It answers the first read of every workload in them.
+    """The live workloads of some projects. They replace the first read of every workload.
 
     Args:
         control: the control plane's requests.

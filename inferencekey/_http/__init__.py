@@ -1,1 +1,4 @@
-"""The only aiohttp client code: sessions, deadlines, retries as ``_core`` decides them, streaming reads."""
+"""The only client code that uses aiohttp: sessions, deadlines, retries and streams.
+
+``_core`` decides whether to retry; this package sends and reads.
+"""

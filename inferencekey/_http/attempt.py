@@ -1,4 +1,4 @@
-"""What an attempt and the pool tell each other, around aiohttp's session that stands in between."""
+"""What the transport and the connection pool exchange about one attempt to send a request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from contextvars import ContextVar
 
 __all__ = ["needs_fresh_connection", "reused_connection"]
 
-# Context variables, because aiohttp's session passes nothing of ours on to its connector. Its
-# tracing would, but costs every request.
+# These are context variables because aiohttp's session passes no values of ours to its connector.
+# Its tracing could, but it costs time for every request.
 
 reused_connection: ContextVar[bool] = ContextVar("reused_connection", default=False)
 """Set by the pool: the connection of the current attempt had served a request before."""

@@ -1,6 +1,6 @@
-"""aiohttp's protocol and pool, with what they lack: the main place that touches aiohttp's internals.
+"""Subclasses of aiohttp's protocol and connector. Most uses of aiohttp's private names are here.
 
-Imported only where aiohttp's version is one that the tests have run with; see ``plain``.
+Imported only with a version of aiohttp that the tests have run with; see ``plain``.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ __all__ = ["ConnectionProtocol", "Connector", "open_session"]
 
 
 class ConnectionProtocol(ResponseHandler):
-    """aiohttp's protocol, which also tells the reader of a body that the connection failed.
+    """aiohttp's protocol, which also ends the reads of a body when the connection fails.
 
-    It keeps time lazily: aiohttp sets a timer for every request and again for every read. Here a
-    read notes the time, and one timer for each connection compares it with the deadlines.
+    aiohttp sets a timer for every request and again for every read. Here a read stores the time,
+    and one timer for each connection compares it with the deadlines.
     """
 
     deadline: float | None = None
-    """The loop's time at which the current request must be over, its body included."""
+    """The loop's time at which the current request must have ended, its body included."""
 
     _last_read: float | None = None
-    """The loop's time of the last byte, or of the request; ``None`` when no byte is awaited."""
+    """The loop's time of the last byte, or of the request; ``None`` if no byte is expected."""
 
     _deadline_timer: asyncio.TimerHandle | None = None
     _interim = False
 
     @property
     def is_reusable(self) -> bool:
-        """Whether an idle connection may serve the next request.
+        """Whether an idle connection can be used for the next request.
 
-        A connection that received any bytes while it was idle, even a part of a header, may not.
+        A connection that received bytes while it was idle, even part of a header, is not reusable.
         """
         return self._last_read is None and not self.should_close
 
     def set_exception(self, exc: BaseException, exc_cause: Any = None) -> None:
         cause = () if exc_cause is None else (exc_cause,)
         super().set_exception(exc, *cause)
-        # aiohttp tells only whoever waits for a head. When the framing breaks in the middle of a
-        # body (a chunk's size that is not a number), the reader of that body would wait for ever.
+        # aiohttp passes the error to a task that waits for headers, but not to a reader of the
+        # body. After a malformed chunk, for example, that reader would wait for ever.
         if isinstance(exc, HttpProcessingError):
             exc = BrokenFraming(str(exc))
         _fail_body(self._payload, exc, *cause)
 
     def close(self) -> None:
-        # aiohttp cancels its timers here and forgets the body, whose reader would wait for ever:
-        # aiohttp issue 5582.
+        # aiohttp cancels its timers here and drops the body, so that a reader of the body would
+        # wait for ever (aiohttp issue 5582).
         body = self._payload
         super().close()
         _fail_body(body, aiohttp.ClientConnectionError("Connection closed"))
@@ -73,8 +73,8 @@ class ConnectionProtocol(ResponseHandler):
             self._deadline_timer = None
 
     def start_timeout(self) -> None:
-        # While reading is paused, because the reader has enough, the silence is not the server's.
-        # aiohttp counts it all the same, here and in _reschedule_timeout.
+        # While reading is paused, because the buffer is full, the server cannot be blamed for the
+        # silence. aiohttp counts that time here and in _reschedule_timeout.
         self._last_read = None if self._reading_paused else self._loop.time()
         self._set_timer()
 
@@ -90,8 +90,8 @@ class ConnectionProtocol(ResponseHandler):
         super().feed_data(data, size)
 
     def _drop_timeout(self) -> None:
-        # aiohttp stops the clock at any head without a body. After a 100 or 103 the response is
-        # still to come (RFC 9110, 15.2).
+        # aiohttp stops the timer after every response without a body. After a 100 or 103 the final
+        # response is still to come (RFC 9110, section 15.2).
         if not self._interim:
             self._last_read = None
 
@@ -103,7 +103,7 @@ class ConnectionProtocol(ResponseHandler):
         if due is None:
             return
         if self._deadline_timer is not None:
-            # A timer that fires earlier finds that nothing is due, and is set again.
+            # An earlier timer finds that no deadline has passed, and sets itself again.
             if self._deadline_timer.when() <= due:
                 return
             self._deadline_timer.cancel()
@@ -131,15 +131,15 @@ def _fail_body(
 
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, which also says whether a connection is fresh or from the pool.
+    """aiohttp's connector, which also reports whether a connection is new or from the pool.
 
-    aiohttp tells the two apart only to tracers, which cost every request. The difference decides
-    what to do: after a dead connection from the pool the request is sent again at once, after a
-    server that drops what it is sent it is not.
+    aiohttp reports that only to tracing, which costs time for every request. The difference
+    matters: when a pooled connection was dead the request is sent again at once, but when a server
+    drops a new connection it is a failure.
 
-    aiohttp does not look at what a pooled connection received while it was idle (aiohttp issue
-    13656): a response that was not asked for would be taken for that of the next request. Such a
-    connection is not used.
+    aiohttp does not check whether a pooled connection received data while it was idle (aiohttp
+    issue 13656). An unsolicited response would be read as the response to the next request, so such
+    a connection is closed instead.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -174,13 +174,13 @@ class Connector(aiohttp.TCPConnector):
         connect: float | None,
         deadline: float | None,
     ) -> Connection:
-        """Return a connection for a request that aiohttp does not send.
+        """Return a connection for a request that is not sent by an aiohttp session.
 
         Args:
-            request: names the address.
+            request: has the address.
             key: its key in the pool.
             connect: seconds for a new connection.
-            deadline: the loop's time at which it must be there.
+            deadline: the loop's time at which the connection must be there.
         """
         while (connection := await self._get(key, [])) is not None:
             protocol = cast("ConnectionProtocol | None", connection.protocol)
@@ -199,14 +199,15 @@ class Connector(aiohttp.TCPConnector):
 
 
 def open_session(ssl: ssl_module.SSLContext | bool) -> aiohttp.ClientSession:
-    """Return a session on a pool of its own."""
+    """Return a session with a connection pool of its own."""
     made = aiohttp.ClientSession(
-        # Without a limit: aiohttp's own, 100, would silently queue the 101st stream.
+        # No limit: with aiohttp's default of 100 connections the 101st stream would wait, without
+        # any error, until another one ends.
         connector=Connector(limit=0, ssl=ssl),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
-    # aiohttp resends a GET or DELETE by itself when the connection drops (aiohttp issue 10790),
-    # fresh connections included. RetryPolicy, its budget and retry=None would not know of it.
+    # aiohttp resends a GET or DELETE itself when the connection drops, also a new connection
+    # (aiohttp issue 10790). RetryPolicy, its budget and retry=None would have no effect on that.
     made._retry_connection = False
     return made

@@ -1,4 +1,4 @@
-"""A token on its way to a header, kept out of everything that shows values."""
+"""The token of a client. It is kept out of reprs, tracebacks and pickles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Credential", "HiddenStr"]
 
 
 class Credential:
-    """A token that does not show itself: not in a repr, not in ``vars()``, not pickled.
+    """A token that is not shown in a repr or in ``vars()``, and that cannot be pickled.
 
     Args:
         token: the token itself.
@@ -30,16 +30,18 @@ class Credential:
         return "Credential(…)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a credential cannot be pickled; make the client where it is used")
+        raise TypeError(
+            "a credential cannot be pickled; create the client in the process that uses it"
+        )
 
     def reveal(self) -> str:
         """Return the token itself."""
         return self._token
 
     def scrub(self, error: InferenceKeyError) -> None:
-        """Take the token out of whatever a server echoed into an error.
+        """Remove the token from an error, in case the server repeated it in its response.
 
-        Keys of other gateways have no form by which they could be found without knowing them.
+        The patterns of ``redact`` do not find the keys of other gateways. This one is known.
         """
         error.args = tuple(
             self.hidden(part) if isinstance(part, str) else part for part in error.args
@@ -65,7 +67,10 @@ class Credential:
 
 
 class HiddenStr(str):
-    """A text that tools which print local variables do not show: they use its repr, or the repr of its beginning."""
+    """A string that tools do not show when they print local variables.
+
+    Such tools use the ``repr`` of a value, or the ``repr`` of its first characters.
+    """
 
     __slots__ = ()
 

@@ -1,8 +1,9 @@
-"""A request with a small body, and the head of its response, straight over aiohttp's connections.
+"""Small requests, sent directly over aiohttp's connections.
 
-An aiohttp session does for every request what is the same for all of ours, or what none of ours needs: it merges headers,
-builds cookies, follows redirects, makes a task that writes the body, a timer, and a response that can do much more. Here the
-request is one write of prepared bytes. Connecting, the pool, TLS, parsing and flow control are aiohttp's.
+An aiohttp session merges headers, builds cookies, follows redirects, and creates a task, a timer
+and a response object for every request. None of that is needed here: the request is one write of
+bytes that are mostly prepared. Connecting, the pool, TLS, parsing and flow control remain with
+aiohttp.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = ["FastPath", "FastResponse"]
 
 
 class FastResponse(ResponseStream):
-    """A response on a connection that no aiohttp session has in hand."""
+    """A response on a connection that was leased from the pool."""
 
     __slots__ = ("_connection", "_protocol")
 
@@ -43,7 +44,8 @@ class FastResponse(ResponseStream):
         loop: asyncio.AbstractEventLoop,
         process_id: int,
     ) -> None:
-        # All of ResponseStream's attributes, without another call: this is made for every request.
+        # These are the attributes of ResponseStream. Calling its __init__ would cost time for every
+        # request.
         self.status = status
         self.headers = headers
         self.content = content
@@ -57,7 +59,7 @@ class FastResponse(ResponseStream):
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, until the body has ended."""
+        """The connection; ``None`` after the end of the body."""
         return self._connection
 
     def limit_silence(self, seconds: float | None) -> None:
@@ -72,13 +74,14 @@ class FastResponse(ResponseStream):
         if connection is not None:
             protocol = self._protocol
             protocol.deadline = None
-            # The server answered before it had read all of the request: what is left of that would go before the next.
+            # The server responded before it had read the whole request. The unsent rest would be
+            # sent in front of the next request.
             if protocol.transport is not None and protocol.transport.get_write_buffer_size():
                 protocol.force_close()
             connection.release()
 
     def _close(self) -> None:
-        # Whoever reads the body gets an error: the protocol sees to it.
+        # A reader of the body gets an error: ConnectionProtocol.close passes it on.
         connection = self._connection
         if connection is not None and not self._loop.is_closed():
             self._connection = None
@@ -87,10 +90,10 @@ class FastResponse(ResponseStream):
 
 
 class FastPath:
-    """The way to one base URL for one session.
+    """Sends small requests to one base URL, with the connections of one session.
 
     Args:
-        base_url: scheme, host and port, and the path that requests are below.
+        base_url: scheme, host, port, and the path that comes before the path of a request.
         headers: sent with every request.
         http: the session; its connector is a ``Connector``.
     """
@@ -102,7 +105,8 @@ class FastPath:
         self._loop = asyncio.get_running_loop()
         self._process = process.current()
         self._prefix = urlsplit(base_url).path
-        # It names where to connect to, and what aiohttp would send of itself. It is never sent.
+        # This request is never sent. It has the address for the connector, and the headers that
+        # aiohttp adds by itself.
         self._address = aiohttp.ClientRequest(
             "GET", URL(base_url, encoded=True), headers=headers, loop=self._loop, session=http
         )
@@ -121,17 +125,17 @@ class FastPath:
         self._idempotency_key = self._address.headers.get("Idempotency-Key")
 
     async def send(self, request: Request, remaining: float | None) -> FastResponse:
-        """Send a request and return its response once the head is there.
+        """Send a request and return its response when the headers have arrived.
 
         Args:
-            request: its body is bytes, and it has no headers of its own.
-            remaining: seconds for the whole of it, the body of the response included.
+            request: one that ``is_small``.
+            remaining: seconds until the body of the response must have ended.
 
         Raises:
-            aiohttp.ClientError: as aiohttp raises it.
+            aiohttp.ClientError: the same errors as a session raises.
             TimeoutError: *remaining* seconds have passed.
         """
-        connector: Connector = self._http.connector  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        connector: Connector = self._http.connector  # type: ignore[assignment] # pyright: ignore
         timeouts = request.timeouts
         deadline = None if remaining is None else self._loop.time() + remaining
         connection = await connector.lease(self._address, self._key, timeouts.connect, deadline)
@@ -142,7 +146,8 @@ class FastPath:
             transport = protocol.transport
             if transport is None or transport.is_closing():
                 raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
-            # The bytes hold the credential: they are no variable, so that no traceback can show them.
+            # The bytes contain the credential. They are not assigned to a variable, because a
+            # traceback can show the values of local variables.
             transport.write(self._encode(request))
             protocol.start_timeout()
             while True:
@@ -151,7 +156,7 @@ class FastPath:
                 if not 100 <= status < 200 or status == 101:
                     break
             if status == 101:
-                protocol.force_close()  # whatever is spoken there now, it is not what was asked for
+                protocol.force_close()  # the connection does not use HTTP any more
             return FastResponse(
                 connection, protocol, status, message.headers, content, self._loop, self._process
             )
@@ -167,15 +172,15 @@ class FastPath:
     def _not_http(
         self, request: Request, error: HttpProcessingError
     ) -> aiohttp.ClientResponseError:
-        """Return the error that a session would raise."""
+        """Return the error that a session raises for a response that is not HTTP."""
         none: CIMultiDict[str] = CIMultiDict()
         url = URL(f"{self._address.url.origin()}{self._prefix}{request.target}", encoded=True)
         info = aiohttp.RequestInfo(url, request.method, CIMultiDictProxy(none), url)
         return aiohttp.ClientResponseError(info, (), status=error.code, message=error.message)
 
     def _encode(self, request: Request) -> bytes:
-        # ``send`` takes no other; a check would be paid by every request.
-        body: bytes = request.body  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        # A small request has no other body. A check would cost time for every request.
+        body: bytes = request.body  # type: ignore[assignment] # pyright: ignore
         key = request.idempotency_key or self._idempotency_key
         lines = self._streamed_lines if request.streamed else self._common_lines
         key_line = "" if key is None else f"Idempotency-Key: {key}\r\n"

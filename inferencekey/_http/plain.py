@@ -1,4 +1,4 @@
-"""aiohttp without our subclasses, for versions of it whose internals the tests have not seen."""
+"""aiohttp without our subclasses, for versions whose internals the tests have not run with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["open_session", "uses_plain_aiohttp"]
 
 
 def uses_plain_aiohttp() -> bool:
-    """Say whether to use plain aiohttp classes; the log gets one line about it for each process."""
+    """Return whether to use plain aiohttp classes. If so, the log gets one line in each process."""
     notice = config.plain_aiohttp_notice(aiohttp.__version__)
     if notice is not None:
         logger.warning(notice)
@@ -24,8 +24,9 @@ def uses_plain_aiohttp() -> bool:
 
 def open_session(ssl: ssl_module.SSLContext | bool) -> aiohttp.ClientSession:
     """Return a session of aiohttp's own classes."""
-    # The tracing costs every request, but it is public: it tells a connection from the pool, which
-    # may have died unseen, from a new one that the server dropped.
+    # A pooled connection may be dead already, and then a retry is free; after a dropped new
+    # connection it is not. Tracing costs time for every request, but it is a public way to tell the
+    # two apart.
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(

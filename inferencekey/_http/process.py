@@ -1,4 +1,4 @@
-"""Which process this is, without asking the kernel at every call."""
+"""The id of this process, without a system call for every request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _id = os.getpid()
 
 
 def current() -> int:
-    """Return the process's id."""
+    """Return the id of the process; a forked child has its own."""
     return _id
 
 

@@ -1,4 +1,4 @@
-"""Which proxy a client goes through: the argument, else the environment's; loopback never."""
+"""The proxy of a client: the argument, else the environment's; never for loopback addresses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["proxy_for", "secrets_of"]
 
 
 def proxy_for(base_url: str, argument: str | None) -> str | None:
-    """Return the proxy's URL for a base URL, or ``None``.
+    """Return the URL of the proxy for a base URL, or ``None``.
 
     Raises:
-        ConfigurationError: it is not the URL of an http proxy.
+        ConfigurationError: the proxy's URL is not that of an HTTP proxy.
     """
     parts = urlsplit(base_url)
     host = parts.hostname or ""
@@ -42,4 +42,4 @@ def secrets_of(proxy: str | None) -> tuple[str, ...]:
 def _checked(url: str, which: str) -> str:
     hint = 'Only HTTP proxies are supported; proxy="" uses none.'
     checked_url(url, which, examples="http://proxy:3128", hint=hint)
-    return HiddenStr(url)  # it may hold a password
+    return HiddenStr(url)  # it may contain a password

@@ -1,4 +1,4 @@
-"""Responses: whole, open, or read as events."""
+"""Responses: a whole one, an open one, and the events of an open one."""
 
 from __future__ import annotations
 
@@ -32,13 +32,15 @@ __all__ = [
 ]
 
 GRACE: Final = 0.25
-"""Seconds that a finished stream's connection may take to reach the end of its body and return to the pool."""
+"""Seconds that the body of a finished stream may take to end; then its connection is closed."""
 
 BLINK: Final = 0.01
-"""Seconds of it for which the stream's reader is kept, after the last chunk was delivered."""
+"""Seconds of ``GRACE`` for which the reader of the stream waits, after the last chunk."""
 
 _inherited: list[ResponseStream] = []
-"""Responses that were open when this process was forked: they are the parent's, and cleaning them up would touch its sockets."""
+"""Responses that the parent process had open when it forked this one.
+
+They are kept, because finalizing them would close sockets of the parent."""
 
 
 @attrs.define
@@ -47,7 +49,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    """Looked up without regard to case."""
+    """Names are looked up without regard to case."""
     body: bytes
     request_id: str | None
     attempts: int
@@ -55,7 +57,7 @@ class Response:
 
 
 class BodyReader(Protocol):
-    """What is used of aiohttp's ``StreamReader``."""
+    """The methods of aiohttp's ``StreamReader`` that are used."""
 
     async def readany(self) -> bytes:
         """Return what has arrived, at least one byte; ``b""`` at the end."""
@@ -66,22 +68,23 @@ class BodyReader(Protocol):
         ...
 
     def is_eof(self) -> bool:
-        """Say whether the end has arrived."""
+        """Return whether the end has arrived."""
         ...
 
     def at_eof(self) -> bool:
-        """Say whether the end has been read."""
+        """Return whether everything has been read."""
         ...
 
     def on_eof(self, callback: Callable[[], None]) -> None:
-        """Call a function when the end arrives, or now if it has."""
+        """Call a function when the end arrives, or at once if it has arrived."""
         ...
 
 
 class ResponseStream:
-    """An open response: its status and headers are there, its body is unread.
+    """An open response: the status and the headers have arrived, the body is not read yet.
 
-    The two ways to send a request have a subclass each, for what they hold of the connection.
+    The two ways to send a request have a subclass each, because each holds the connection in its
+    own way.
     """
 
     __slots__ = (
@@ -125,14 +128,15 @@ class ResponseStream:
         """Return what has arrived, at least one byte; ``b""`` at the end.
 
         Raises:
-            TransportError: the connection failed; everything that had arrived before was returned by earlier calls.
+            TransportError: the connection failed. Earlier calls returned all that had arrived.
             ConfigurationError: another event loop or another process opened the response.
         """
         if self._failure is not None:
             raise self._failure
         if self._process != process.current() or self._loop is not asyncio.get_running_loop():
             raise ConfigurationError.of(
-                "a stream is read in the event loop and the process that opened it; open one here."
+                "a stream must be read in the event loop and the process that opened it; "
+                "open a new one here."
             )
         try:
             return await self.content.readany()
@@ -140,8 +144,8 @@ class ResponseStream:
             self.close()
             raise
         except Exception as error:
-            # aiohttp raises one object for every closed connection (its pull request 9405): with a
-            # traceback in it, that object would keep the frames of every reader alive.
+            # aiohttp raises the same exception object for every closed connection (aiohttp pull
+            # request 9405). Its traceback would keep the frames of all readers alive.
             error.__traceback__ = error.__context__ = None
             arrived = self._take_arrived()
             self._failure, _ = translate(error)
@@ -152,17 +156,17 @@ class ResponseStream:
             raise self._failure from None
 
     def _take_arrived(self) -> bytes:
-        # Once the connection has failed, aiohttp's public methods refuse to return what had arrived
-        # (aiohttp issue 3026). It is still in the buffer.
-        reader: aiohttp.StreamReader = self.content  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        # After a failure aiohttp's public methods do not return what had arrived before (aiohttp
+        # issue 3026). It is still in the buffer.
+        reader: aiohttp.StreamReader = self.content  # type: ignore[assignment] # pyright: ignore
         return reader._read_nowait(-1)
 
     def limit_silence(self, seconds: float | None) -> None:
-        """Limit the silence between bytes from here on; until now the limit was for the first byte."""
+        """Limit the silence between bytes from now on. The earlier limit was for the first byte."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the connection at once: the server is to stop working on the response."""
+        """Close the connection at once, so that the server stops generating."""
         if self._process != process.current():
             _inherited.append(self)
         else:
@@ -172,11 +176,11 @@ class ResponseStream:
         raise NotImplementedError
 
     def release(self) -> None:
-        """The body has ended, or is not wanted: the connection goes back to the pool if it is fit for it."""
+        """Return the connection to the pool, or close it if it is not reusable."""
         raise NotImplementedError
 
     def close_threadsafe(self) -> None:
-        """The same as ``close``, from any thread, also from a garbage collector's."""
+        """Do the same as ``close`` from any thread, also from a finalizer."""
         if self._process != process.current():
             _inherited.append(self)
         elif not self._loop.is_closed():
@@ -184,32 +188,33 @@ class ResponseStream:
 
     @property
     def at_end(self) -> bool:
-        """Whether the end of the body has arrived: the connection is in the pool again."""
+        """Whether the end of the body has arrived, and the connection is in the pool again."""
         return self.content.is_eof()
 
     def finish(self) -> None:
-        """Nothing more is wanted: let the connection return to the pool if the body ends within a moment."""
+        """Read no more. The connection returns to the pool if the body ends within ``GRACE``."""
         if not self.content.is_eof():
             timer = self._loop.call_later(GRACE, self.close)
             self.content.on_eof(timer.cancel)
 
     async def settle(self) -> None:
-        """Wait a blink for the end of the body, which engines send in a write of its own.
+        """Wait for the end of the body, for ``BLINK`` at most.
 
-        A caller that streams again at once then finds the connection in the pool.
+        Engines send the end in a write of its own. A caller that opens another stream at once then
+        gets this connection from the pool.
         """
         with anyio.move_on_after(BLINK):
             try:
                 await self.content.wait_eof()
             except Exception:  # noqa: S110
-                pass  # whatever it is: what was wanted has come
+                pass  # the events have arrived, so a failure after them does not matter
 
 
 class SessionResponse(ResponseStream):
-    """A response that an aiohttp session has made.
+    """A response of an aiohttp session.
 
     Args:
-        response: aiohttp's.
+        response: the session's response.
         loop: the running event loop.
     """
 
@@ -225,7 +230,7 @@ class SessionResponse(ResponseStream):
         """See ``ResponseStream``."""
         connection = self._response.connection
         protocol = None if connection is None else connection.protocol
-        # The connection is gone already where the body came with the head.
+        # If the body arrived together with the headers, the connection is in the pool already.
         if protocol is not None:
             protocol.read_timeout = seconds
             protocol.start_timeout()
@@ -239,10 +244,10 @@ class SessionResponse(ResponseStream):
 
 
 class PlainResponse(SessionResponse):
-    """The same, read with aiohttp's public methods only.
+    """The same, with aiohttp's public methods only.
 
-    What had arrived when a connection failed is lost. The limit on silence is checked while a read
-    waits, and not between reads.
+    Bytes that had arrived but were not read are lost when the connection fails. The limit on
+    silence holds while a read waits.
     """
 
     __slots__ = ("_reader",)
@@ -262,8 +267,8 @@ class PlainResponse(SessionResponse):
 class _LimitedReader:
     """aiohttp's reader of a body, with a limit for each read.
 
-    aiohttp's protocol does not end a read when the framing breaks or when the session is closed;
-    without a limit of our own such a read would wait for ever.
+    When the chunked coding is malformed, or when the session is closed, aiohttp's own protocol does
+    not end a read. Without a limit here, such a read would wait for ever.
     """
 
     def __init__(self, reader: aiohttp.StreamReader) -> None:
@@ -281,12 +286,12 @@ class _LimitedReader:
                 return await self._reader.readany()
         except TimeoutError:
             if not scope.expired():
-                raise  # aiohttp's own, for the whole call
+                raise  # from aiohttp: the total of the call has passed
             raise aiohttp.SocketTimeoutError("Timeout on reading data from socket") from None
 
 
 def annotate(error: InferenceKeyError, response: Response | ResponseStream) -> None:
-    """Add to an error what is known of the response that it came from."""
+    """Add the fields of a response to an error that was raised while it was read."""
     if error.status is None:
         error.status = response.status
     if error.request_id is None:
@@ -301,7 +306,8 @@ class EventReader:
 
     Args:
         response: the open response.
-        keepalive: seconds for which comments alone count as life; ``None`` for ever.
+        keepalive: the longest time without an event, in seconds, while comments arrive; ``None``
+            for no limit.
     """
 
     __slots__ = ("_decoder", "_keepalive", "_last", "_loop", "response")
@@ -314,7 +320,7 @@ class EventReader:
         self._last = self._loop.time()
 
     async def read(self) -> list[Event]:
-        """Return the events that one or more reads complete, at least one; an empty list at the end.
+        """Return the next events, at least one; an empty list at the end.
 
         Raises:
             InferenceKeyError: as for ``read_plain``.
@@ -322,12 +328,12 @@ class EventReader:
         return [Event(one) if isinstance(one, bytes) else one for one in await self.read_plain()]
 
     async def read_plain(self) -> list[bytes] | list[bytes | Event]:
-        """The same, with an event that has data and nothing else as its data alone.
+        """Return the same, but an event that has only data is returned as that data.
 
         Raises:
-            RequestTimeout: nothing but comments came for too long.
+            RequestTimeout: only comments arrived for too long.
             ResponseFormatError: an event is too large.
-            TransportError: the connection failed; the events that had arrived were returned by earlier calls.
+            TransportError: the connection failed. Earlier calls returned all complete events.
         """
         response = self.response
         while data := await response.read():
@@ -341,15 +347,15 @@ class EventReader:
                 return events
             if self._keepalive is not None and self._loop.time() - self._last > self._keepalive:
                 response.close()
-                what = "nothing but keep-alive comments"
+                received = "only keep-alive comments"
                 if self._decoder.pending:
-                    what = "no whole event"
+                    received = "no complete event"
                 raise RequestTimeout.of(
-                    f"{what} for {self._keepalive:g} s",
+                    f"the stream received {received} for {self._keepalive:g} s",
                     request_id=response.request_id,
                 )
         return []
 
     def unfinished(self) -> list[Event]:
-        """After the end: what was left of an event."""
+        """Return what is left after the end of the stream: an incomplete event, or stray lines."""
         return self._decoder.rest()

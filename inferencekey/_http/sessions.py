@@ -1,7 +1,7 @@
-"""One aiohttp session per event loop and per process, opened on first use.
+"""One aiohttp session for each event loop and process, opened when it is first used.
 
-A session belongs to the loop that made it, and its sockets to the process that opened them. So a client holds as many
-as it is used from, and never touches one across a fork.
+A session belongs to the event loop that created it, and its sockets belong to the process that
+opened them. A client therefore has one for each loop that uses it, and uses none across a fork.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ SessionFactory = Callable[[], aiohttp.ClientSession]
 
 @attrs.define(eq=False)
 class Session:
-    """One loop's session, and the responses that are still open on it."""
+    """The session of one event loop, and the responses that are still open."""
 
     http: aiohttp.ClientSession
     loop: asyncio.AbstractEventLoop
     process: int
     plain: bool
-    """Whether only aiohttp's public names may be used with it."""
+    """Whether only public names of aiohttp are used with it."""
     fast_path: FastPath | None = None
     lifetime: AsyncGenerator[None, None] = attrs.field(init=False)
     open_responses: WeakSet[ResponseStream] = attrs.field(factory=WeakSet[ResponseStream])
@@ -48,11 +48,11 @@ class Sessions:
     """The sessions of one client.
 
     Args:
-        base_url: where the client's requests go.
+        base_url: the base URL of the client.
         headers: sent with every request.
         ssl: a context (a custom CA, a client certificate), or ``True`` for the system's.
-        factory: makes the sessions instead; called once per loop, inside it.
-        fast_path: whether small requests may go around the session; not through a proxy.
+        factory: creates the sessions instead. It is called in each event loop once.
+        fast_path: whether small requests are sent without the session; they cannot use a proxy.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Sessions:
         self._fast_path = fast_path
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
         self._closed = False
-        # A client that is dropped instead of closed leaves no socket and no warning behind either.
+        # A client that was not closed is closed when it is collected, so that no socket stays open.
         weakref.finalize(self, _close_dropped, self._open).atexit = False
 
     async def get(self) -> Session:
         """Return the session of the running loop.
 
         Raises:
-            ConfigurationError: the client is closed, or no asyncio loop runs (trio, say).
+            ConfigurationError: the client is closed, or no asyncio event loop is running.
         """
         if self._closed:
             raise closed()
@@ -87,7 +87,7 @@ class Sessions:
         except RuntimeError:
             raise ConfigurationError.of(
                 "inferencekey's async clients run on asyncio, and no asyncio event loop is running "
-                "here. Under trio, call the sync clients from a thread."
+                "here. Under trio, call the sync clients in a thread."
             ) from None
         found = self._open.get(loop)
         if found is not None and found.process == process.current() and not found.http.closed:
@@ -95,12 +95,12 @@ class Sessions:
         return await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> Session:
-        # A loop that was closed without ending its generators took its session's end with it.
+        # If a loop was closed without ending its generators, nothing can close its session now.
         for lost in [session for session in list(_kept) if session.loop.is_closed()]:
             _kept.discard(lost)
         session = self._make(loop)
-        # The loop knows its suspended generators and closes them before it closes itself (asyncio.run does), so a
-        # client nobody closed leaves no socket and no warning behind.
+        # asyncio.run ends the suspended generators of its loop before it closes the loop. This one
+        # closes the session, so a client that was not closed leaves no open socket.
         session.lifetime = _lifetime(session)
         self._open[loop] = session
         _kept.add(session)
@@ -113,7 +113,7 @@ class Sessions:
             return Session(self._factory(), loop, process.current(), uses_plain)
         if uses_plain:
             return Session(plain.open_session(self._ssl), loop, process.current(), plain=True)
-        # Imported here, because the import itself may fail with a version that was not tested.
+        # Imported here, because with an untested version of aiohttp the import itself could fail.
         from inferencekey._http.connections import open_session
         from inferencekey._http.fast_path import FastPath
 
@@ -122,12 +122,12 @@ class Sessions:
         return Session(http, loop, process.current(), plain=False, fast_path=fast_path)
 
     async def aclose(self) -> None:
-        """Close every session of this process, from whichever loop they are."""
+        """Close the sessions of all event loops of this process."""
         self._closed = True
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
-            here = None  # not asyncio (trio, say): there is no session to close here
+            here = None  # under trio, for example, there is no session to close
         for loop, found in list(self._open.items()):
             if found.process != process.current():
                 continue
@@ -141,12 +141,12 @@ class Sessions:
 
 
 _kept: set[Session] = set()
-"""Keeps a session out of the garbage collector's hands until it is closed: there, aiohttp would complain about it."""
+"""Sessions that are not closed yet: aiohttp warns when an open session is garbage-collected."""
 
 
 def closed() -> ConfigurationError:
     """Return the error for a call on a closed client."""
-    return ConfigurationError.of("the client is closed; make a new one.")
+    return ConfigurationError.of("the client is closed; create a new one.")
 
 
 async def _lifetime(session: Session) -> AsyncGenerator[None, None]:
@@ -160,10 +160,10 @@ async def _lifetime(session: Session) -> AsyncGenerator[None, None]:
 
 
 def _close_dropped(opened: WeakKeyDictionary[asyncio.AbstractEventLoop, Session]) -> None:
-    """Close the sessions of a client that is gone, each on its loop; called by the garbage collector, in any thread."""
+    """Close the sessions of a collected client, each in its event loop. Runs in any thread."""
     for loop, session in list(opened.items()):
         if session.process == process.current() and not loop.is_closed():
-            with suppress(RuntimeError):  # the loop was closed just now
+            with suppress(RuntimeError):  # the loop was closed in the meantime
                 loop.call_soon_threadsafe(_end_soon, session)
 
 
@@ -181,7 +181,7 @@ async def _end(lifetime: AsyncGenerator[None, None]) -> None:
 
 
 _inherited: list[Session] = []
-"""In a forked child, the parent's sessions: never closed here, because the sockets are the parent's."""
+"""The parent's sessions in a forked child. They are not closed: the sockets are the parent's."""
 
 
 def _reset_in_child() -> None:
@@ -190,6 +190,6 @@ def _reset_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The interpreter holds this function until its very end, and so the list above. Without it the
-    # last garbage collection of a child would finalize the parent's sessions, and aiohttp would warn.
+    # The interpreter holds this function, and so the list above, until it exits. Otherwise the last
+    # garbage collection of a child would finalize the parent's sessions, and aiohttp would warn.
     os.register_at_fork(after_in_child=_reset_in_child)

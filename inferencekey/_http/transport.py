@@ -1,4 +1,4 @@
-"""Requests out, answers in: every call of both clients goes through here."""
+"""Sends the requests of both clients, retries them, and reads whole responses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,7 +25,7 @@ from inferencekey._http.errors import translate
 from inferencekey._http.notices.log import logger, set_up_logging
 from inferencekey._http.notices.warnings import warn_user
 from inferencekey._http.proxy import proxy_for, secrets_of
-from inferencekey._http.request import SMALL_BODY, ReplayableSource, Request, Upload
+from inferencekey._http.request import Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
     Response,
@@ -48,27 +48,27 @@ from inferencekey.models import RetryPolicy, Timeouts
 __all__ = ["Transport", "idempotency_key"]
 
 MAX_RESPONSE: Final = 1024**3
-"""Bytes of a whole answer; more than any contract call returns, less than what kills the process."""
+"""The longest whole response, in bytes: more than any call returns, less than fills the memory."""
 
 USER_AGENT: Final = f"inferencekey-python/{__version__}"
 
 DECODED: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
-"""Content encodings that aiohttp decodes, or refuses where it has not the means."""
+"""Content encodings that aiohttp decodes; it raises an error if the decoder is not installed."""
 
 NO_RETRY: Final = RetryPolicy(max_attempts=1)
 
 
 class Transport:
-    """One client's way to the platform.
+    """Sends the requests of one client.
 
     Args:
-        base_url: checked, without trailing slashes.
-        timeout: the client's deadlines.
-        retry: the policy; ``None`` turns retries off.
-        headers: sent with every request; they cannot replace the credential.
-        proxy: an http proxy's URL; ``None`` for the environment's, ``""`` for none.
-        ssl: a context or ``True``.
-        session_factory: makes the aiohttp sessions instead.
+        base_url: the checked base URL, without trailing slashes.
+        timeout: the deadlines of the client.
+        retry: the retry policy; ``None`` for no retries.
+        headers: headers of every request; they cannot replace the credential.
+        proxy: the URL of an HTTP proxy; ``None`` for the environment's, ``""`` for no proxy.
+        ssl: a TLS context, or ``True``.
+        session_factory: creates the aiohttp sessions.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class Transport:
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
         self._proxy_secrets = secrets_of(self._proxy)
-        # No callback is passed on: a bound method would close a reference cycle, and the sessions of
-        # a dropped client would stay open until the garbage collector finds it.
+        # Only values are passed on. A bound method would create a reference cycle, and delay the
+        # collection of a client that was not closed.
         self._sessions = Sessions(
             base_url=base_url,
             headers=self._headers,
@@ -105,7 +105,7 @@ class Transport:
         """Send a request and read the whole response.
 
         Raises:
-            InferenceKeyError: the typed error of whatever went wrong.
+            InferenceKeyError: the request failed.
         """
         session = await self._sessions.get()
         stream = await self._send(session, request, self._policy)
@@ -122,14 +122,14 @@ class Transport:
         return Response(stream.status, headers, body, headers.get("x-request-id"), stream.attempts)
 
     async def stream(self, request: Request, *, retry: bool = True) -> ResponseStream:
-        """Send a request and return the open response once its status is known to be 2xx.
+        """Send a request and return the open response when its status, a 2xx, has arrived.
 
         Args:
             request: the request.
-            retry: whether the client's policy holds; else it is sent once.
+            retry: whether to use the retry policy of the client; otherwise one attempt is made.
 
         Raises:
-            InferenceKeyError: the typed error of whatever went wrong.
+            InferenceKeyError: the request failed.
         """
         session = await self._sessions.get()
         stream = await self._send(session, request, self._policy if retry else NO_RETRY)
@@ -143,98 +143,86 @@ class Transport:
     async def _send(
         self, session: Session, request: Request, policy: RetryPolicy
     ) -> ResponseStream:
-        """Return a 2xx response whose body is unread."""
-        fast_path = session.fast_path
-        body = request.body
-        if fast_path is not None and (
-            type(body) is not bytes or len(body) > SMALL_BODY or request.headers is not None
-        ):
-            fast_path = None
+        """Return a 2xx response; its body is not read yet."""
+        fast_path = session.fast_path if request.is_small else None
+        upload = Upload.of(request.body)
+        # A pooled connection may be dead, and a body that cannot be replayed would be lost with it.
+        needs_fresh_connection.set(upload is not None and not upload.replayable)
         total = request.timeouts.total
         deadline = None if total is None else time.monotonic() + total
         self._budget.called()
         attempt = stale = 0
-        # What cannot be sent again does not go out on a connection from the pool, which may be dead.
-        needs_fresh_connection.set(
-            not (body is None or type(body) is bytes or isinstance(body, ReplayableSource))
-        )
         while True:
             attempt += 1
             began = time.monotonic()
-            remaining = None if deadline is None else deadline - began
-            if remaining is not None and remaining <= 0:
-                raise RequestTimeout.of(
-                    "the call took longer than its total timeout",
-                    attempts=attempt - 1,
-                )
+            remaining = None if deadline is None else _remaining(deadline - began, attempt)
             caught: Exception | None = None
             response: ResponseStream | None = None
-            upload: Upload | None = None
             reused_connection.set(False)
             try:
-                if fast_path is not None and not session.http.closed:
+                if fast_path is not None:
                     response = await fast_path.send(request, remaining)
                 else:
-                    if body is not None and not isinstance(body, bytes):
-                        upload = Upload(body)
                     response = await self._send_by_session(session, request, upload, remaining)
+                response.attempts = attempt
             except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
                 caught = error
+            if response is not None and 200 <= response.status < 300:
+                _accept(request, response, began)
+                return response
+            failed: Exception
+            outcome: Outcome | None
             if response is not None:
-                response.attempts = attempt
-                status = response.status
-                if logger.isEnabledFor(logging.DEBUG):
-                    _log_response(request, response, began)
-                if 200 <= status < 300:
-                    encoding = response.headers.get("Content-Encoding")
-                    if encoding is not None and encoding.strip().lower() not in DECODED:
-                        _refuse_encoding(response, encoding)
-                    response.limit_silence(request.timeouts.read)
-                    return response
-                failed = await _error_of(
-                    response, request, base_url=self.base_url, secrets=self._proxy_secrets
+                failed, outcome = await _refusal(
+                    request, response, began, self.base_url, self._proxy_secrets
                 )
-                outcome = Outcome(status=status, retry_after=failed.retry_after)
             else:
-                # Raised outside of the except block: a traceback with aiohttp's frames in it would
-                # hold the credential.
                 assert caught is not None
-                if upload is not None and upload.failure is not None:
-                    raise upload.failure
-                failed, failure = translate(
-                    caught, reused=reused_connection.get(), secrets=self._proxy_secrets
+                failed, outcome = _failure(
+                    session, request, upload, caught, attempt, began, self._proxy_secrets
                 )
-                failed.attempts = attempt
+                # The error is raised outside of the except block, so that it has no reference to
+                # aiohttp's frames: their local variables contain the credential.
                 caught = None
-                _log_failure(request, failed, attempt, began)
-                if session.http.closed:
-                    raise closed()
-                if failure is None:
-                    raise failed
-                outcome = Outcome(failure=failure)
-            if upload is not None and upload.begun and not upload.replayable:
+            wait = self._wait(policy, request, upload, outcome, attempt - stale, deadline)
+            if wait is None:
                 raise failed
-            wait = decide(
-                policy,
-                outcome,
-                method=request.method,
-                attempt=attempt - stale,
-                jitter=random.random(),  # noqa: S311
-                remaining=None if deadline is None else deadline - time.monotonic(),
-                non_idempotent=request.non_idempotent,
-            )
-            # A stale connection costs nothing, and the next one is new: that one cannot be stale.
-            is_stale = outcome.failure == "stale"
-            if wait is None or not (is_stale or self._budget.take()):
-                raise failed
+            # The next connection is new, and a new one cannot be stale.
+            is_stale = outcome is not None and outcome.failure == "stale"
             stale += is_stale
             needs_fresh_connection.set(is_stale)
             logger.info(
-                "%s %s is tried again in %.2f s: %s", request.method, request.target, wait, failed
+                "%s %s is retried in %.2f s: %s", request.method, request.target, wait, failed
             )
             await anyio.sleep(wait)
             if session.http.closed:
                 raise closed()
+
+    def _wait(
+        self,
+        policy: RetryPolicy,
+        request: Request,
+        upload: Upload | None,
+        outcome: Outcome | None,
+        attempt: int,
+        deadline: float | None,
+    ) -> float | None:
+        """Return the seconds to wait before the next attempt, or ``None`` to stop."""
+        if outcome is None or (upload is not None and upload.is_spent):
+            return None
+        wait = decide(
+            policy,
+            outcome,
+            method=request.method,
+            attempt=attempt,
+            jitter=random.random(),  # noqa: S311
+            remaining=None if deadline is None else deadline - time.monotonic(),
+            non_idempotent=request.non_idempotent,
+        )
+        # A stale connection did not reach the server, so its retry does not count for the budget.
+        if wait is None or outcome.failure == "stale" or self._budget.take():
+            return wait
+        return None
 
     async def _send_by_session(
         self, session: Session, request: Request, upload: Upload | None, remaining: float | None
@@ -242,8 +230,8 @@ class Transport:
         timeouts = request.timeouts
         silence = timeouts.first_byte
         if session.plain:
-            # aiohttp has one limit for both, and only its protocol could change it in between. The
-            # limit on silence is checked again by PlainResponse.
+            # aiohttp's public interface has one limit for the first byte and for later silences, so
+            # it is the longer one. PlainResponse also checks the limit for later silences.
             silence = _longer(silence, timeouts.read)
         response = await session.http.request(
             request.method,
@@ -256,7 +244,7 @@ class Transport:
                 total=remaining,
                 connect=timeouts.connect,
                 sock_read=silence,
-                # aiohttp rounds longer timeouts up to a whole second without this.
+                # Without this, aiohttp rounds timeouts above 5 s up to whole seconds.
                 ceil_threshold=float("inf"),
             ),
         )
@@ -265,7 +253,8 @@ class Transport:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError(
-            "a client cannot be pickled: it holds connections and a credential; make one where it is used"
+            "a client cannot be pickled: it holds connections and a credential; "
+            "create one in the process that uses it"
         )
 
     def _headers_of(self, request: Request, upload: Upload | None) -> CIMultiDict[str]:
@@ -282,6 +271,12 @@ class Transport:
         if upload is not None and upload.size is not None:
             headers["Content-Length"] = str(upload.size)
         return headers
+
+
+def _remaining(seconds: float, attempt: int) -> float:
+    if seconds <= 0:
+        raise RequestTimeout.of("the call took longer than its total timeout", attempts=attempt - 1)
+    return seconds
 
 
 def _longer(first: float | None, second: float | None) -> float | None:
@@ -306,17 +301,6 @@ def _log_response(request: Request, response: ResponseStream, began: float) -> N
     )
 
 
-def _log_failure(request: Request, failed: InferenceKeyError, attempt: int, began: float) -> None:
-    logger.debug(
-        "%s %s failed, attempt %d, %.1f ms: %s",
-        request.method,
-        request.target,
-        attempt,
-        _milliseconds_since(began),
-        failed,
-    )
-
-
 _warned: set[str] = set()
 
 
@@ -326,46 +310,51 @@ def _warn_about_plain_http(base_url: str) -> None:
     if parts.scheme == "http" and not is_loopback(host) and host not in _warned:
         _warned.add(host)
         warn_user(
-            f"{base_url} is plain http: the credential and everything else crosses the network readable to anyone on it. "
-            "Use https.",
+            f"{base_url} uses plain http: everyone on the network can read the credential and all "
+            "other data. Use https.",
             InsecureTransportWarning,
         )
 
 
 def idempotency_key() -> str:
-    """Return a new key for one logical call."""
+    """Return a new ``Idempotency-Key``: one for each call, the same for all of its attempts."""
     return secrets.token_hex(16)
 
 
 def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     checked = {"User-Agent": USER_AGENT, "Accept": "*/*"}
-    # However they are written: ours go over the caller's, and no name is sent twice.
+    # Names differ in case only: ours replace the caller's, and no name is sent twice.
     names = {name.lower(): name for name in (*checked, "Content-Type", "Idempotency-Key")}
     for name, value in (headers or {}).items():
         if not name or any(c <= " " or c in ':"\x7f' or not c.isascii() for c in name):
-            raise ValidationError.of(f"{name!r} is not a header's name")
+            raise ValidationError.of(f"{name!r} is not a valid header name")
         if any((c < " " and c != "\t") or c == "\x7f" for c in value):
-            raise ValidationError.of(f"the header {name!r} holds a control character")
+            raise ValidationError.of(f"the header {name!r} must not contain control characters")
         if any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValidationError.of(
-                f"the header {name!r} holds half a character (a lone surrogate)"
-            )
+            raise ValidationError.of(f"the header {name!r} must not contain lone surrogates")
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
             raise ConfigurationError.of(
-                f"headers= cannot set {name}; credentials are passed as sdk_token= or api_key=."
+                f"headers= must not set {name}; pass credentials as sdk_token= or api_key="
             )
         checked[names.get(name.lower(), name)] = value
     return checked
 
 
-def _refuse_encoding(response: ResponseStream, encoding: str) -> NoReturn:
-    # aiohttp returns the bytes of an encoding that it does not know as they came.
-    response.close()
-    error = ResponseFormatError.of(
-        f"in the content encoding {encoding.strip().lower()[:40]!r}, which was not asked for"
-    )
-    annotate(error, response)
-    raise error
+def _accept(request: Request, response: ResponseStream, began: float) -> None:
+    """Check and log a 2xx response, and limit the silence from now on."""
+    if logger.isEnabledFor(logging.DEBUG):
+        _log_response(request, response, began)
+    # aiohttp does not raise for an encoding that it does not know: the bytes would stay encoded.
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() not in DECODED:
+        response.close()
+        error = ResponseFormatError.of(
+            f"the response has the content encoding {encoding.strip().lower()[:40]!r}, "
+            "which was not requested"
+        )
+        annotate(error, response)
+        raise error
+    response.limit_silence(request.timeouts.read)
 
 
 async def _read_whole(response: ResponseStream) -> bytes:
@@ -380,16 +369,23 @@ async def _read_whole(response: ResponseStream) -> bytes:
         size += len(part)
         if size > MAX_RESPONSE:
             raise ResponseFormatError.of(
-                f"longer than {MAX_RESPONSE} bytes", status=response.status
+                f"the response is longer than {MAX_RESPONSE} bytes", status=response.status
             )
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _error_of(
-    response: ResponseStream, request: Request, *, base_url: str, secrets: tuple[str, ...]
-) -> InferenceKeyError:
-    """Return the error of a non-2xx response; its connection goes back to the pool when its body was short."""
+async def _refusal(
+    request: Request,
+    response: ResponseStream,
+    began: float,
+    base_url: str,
+    secrets: tuple[str, ...],
+) -> tuple[InferenceKeyError, Outcome]:
+    """Return the error of a non-2xx response, and the outcome for the retry decision.
+
+    The connection goes back to the pool if the body is short.
+    """
     body = bytearray()
     content = response.content
     try:
@@ -397,7 +393,7 @@ async def _error_of(
             while len(body) < BODY_LIMIT and (part := await content.readany()):
                 body += part
     except Exception:  # noqa: S110
-        pass  # the status has been seen: what can be read of the body is a courtesy
+        pass  # the status is known; the body only makes the message more helpful
     finally:
         if content.at_eof():
             response.release()
@@ -412,7 +408,39 @@ async def _error_of(
         location=response.headers.get("Location"),
         secrets=(request.credential.reveal(), *secrets),
     )
-    # Which project, which workload and which base URL it was is often the answer to these two.
+    # For these two the reason is often a wrong project, workload or base URL: show the request.
     if response.status in (403, 404):
         failed.args = (f"{failed} ({request.method} {base_url}{request.target})",)
-    return failed
+    if logger.isEnabledFor(logging.DEBUG):
+        _log_response(request, response, began)
+    return failed, Outcome(status=response.status, retry_after=failed.retry_after)
+
+
+def _failure(
+    session: Session,
+    request: Request,
+    upload: Upload | None,
+    caught: Exception,
+    attempt: int,
+    began: float,
+    secrets: tuple[str, ...],
+) -> tuple[Exception, Outcome | None]:
+    """Return the error of an attempt without a response, and the outcome for the retry decision.
+
+    The outcome is ``None`` if a retry cannot help.
+    """
+    if upload is not None and upload.failure is not None:
+        return upload.failure, None
+    failed, failure = translate(caught, reused=reused_connection.get(), secrets=secrets)
+    failed.attempts = attempt
+    logger.debug(
+        "%s %s failed, attempt %d, %.1f ms: %s",
+        request.method,
+        request.target,
+        attempt,
+        _milliseconds_since(began),
+        failed,
+    )
+    if session.http.closed:
+        return closed(), None
+    return failed, None if failure is None else Outcome(failure=failure)

@@ -171,7 +171,7 @@ def test_keepalive(given: str, where: str, way: str) -> None:
         error, seconds, text = call(
             way, lab.url, True, where, only("keepalive") if given == "Timeouts" else 0.4
         )
-        assert_timeout(error, seconds, "nothing but keep-alive comments for 0.4 s")
+        assert_timeout(error, seconds, "only keep-alive comments for 0.4 s")
         assert text == "a"
         assert lab.ended(lab.connections[0])
 
@@ -185,7 +185,7 @@ def test_an_endless_event_does_not_count_as_a_comment(way: str) -> None:
 
     with Lab(crawls) as lab:
         error, seconds, _ = call(way, lab.url, True, "call", 0.4)
-        assert_timeout(error, seconds, "no whole event for 0.4 s")
+        assert_timeout(error, seconds, "no complete event for 0.4 s")
 
 
 @WAYS

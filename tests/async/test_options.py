@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, events, json_answer, sse_head
+from faults import Connection, FaultServer, Request, events, json_response, sse_head
 from faults.calls import KEY
 
 from inferencekey import AsyncDataClient, AsyncEndpoint, CallOptions, DataClient, TextOptions
@@ -43,7 +43,7 @@ async def respond(connection: Connection, request: Request) -> None:
         await connection.send(sse_head(), *events("a"))
     else:
         path = request.path.partition("/v1/")[2]
-        await connection.send(json_answer(RESPONSES[path]))
+        await connection.send(json_response(RESPONSES[path]))
 
 
 @pytest.fixture

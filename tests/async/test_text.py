@@ -6,7 +6,7 @@ import asyncio
 import gc
 
 import pytest
-from faults import Connection, FaultServer, Request, chunk, events, head, json_answer, sse_head
+from faults import Connection, FaultServer, Request, chunk, events, head, json_response, sse_head
 
 from inferencekey import (
     AsyncDataClient,
@@ -51,7 +51,7 @@ def stream_of(*pieces: bytes, end: bytes = chunk(b""), pause: float = 0.0):
 
 async def test_a_whole_response() -> None:
     async def script(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer(ANSWER, x_request_id="req-7"))
+        await connection.send(json_response(ANSWER, x_request_id="req-7"))
 
     with FaultServer(script) as server:
         async with client(server) as data:
@@ -269,7 +269,7 @@ async def test_comments_alone_do_not_keep_a_stream_alive() -> None:
 
 async def test_rejects_a_json_document_instead_of_a_stream() -> None:
     async def script(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer(ANSWER))
+        await connection.send(json_response(ANSWER))
 
     with FaultServer(script) as server:
         async with client(server) as data:
@@ -280,7 +280,7 @@ async def test_rejects_a_json_document_instead_of_a_stream() -> None:
 async def test_a_refusal_is_raised_by_await() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(
-            json_answer({"error": "scope_insufficient"}, 403, x_request_id="req-9")
+            json_response({"error": "scope_insufficient"}, 403, x_request_id="req-9")
         )
 
     with FaultServer(script) as server:
@@ -300,10 +300,10 @@ async def test_a_refusal_is_raised_by_await() -> None:
 
 async def test_503_is_retried_with_the_same_key() -> None:
     async def busy(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer({"error": "busy"}, 503, retry_after="0"))
+        await connection.send(json_response({"error": "busy"}, 503, retry_after="0"))
 
     async def fine(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer(ANSWER))
+        await connection.send(json_response(ANSWER))
 
     with FaultServer(busy, busy, fine) as server:
         async with client(server) as data:
@@ -316,7 +316,7 @@ async def test_503_is_retried_with_the_same_key() -> None:
 async def test_a_dead_pooled_connection_is_replaced_at_once() -> None:
     async def fine_then_die(connection: Connection, request: Request) -> None:
         if connection.served == 1:
-            await connection.send(json_answer(ANSWER))
+            await connection.send(json_response(ANSWER))
         else:
             connection.reset()
 

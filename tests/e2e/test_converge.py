@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.between import Between, Loss
+from faults.lossy_proxy import Loss, LossyProxy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -46,7 +46,7 @@ class Callers(RuleBasedStateMachine):
     """The state of one example. Each example has its own project on one platform."""
 
     platform: Any
-    between: Between
+    between: LossyProxy
     example = 0
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ def test_any_order_of_events_ends_with_one_workload(monkeypatch: pytest.MonkeyPa
     with (
         tempfile.TemporaryDirectory() as folder,
         platform_in_background(Path(folder)) as platform,
-        Between(platform.base_url) as between,
+        LossyProxy(platform.base_url) as between,
     ):
         Callers.platform, Callers.between = platform, between
         machine = Callers.TestCase

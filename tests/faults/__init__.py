@@ -1,6 +1,6 @@
-"""A server that misbehaves on purpose: real TCP, every byte and every end decided by the test."""
+"""A server over real TCP that misbehaves: the test decides about every byte and every end."""
 
-from faults.answers import chunk, events, head, json_answer, sse_head
+from faults.responses import chunk, events, head, json_response, sse_head
 from faults.server import Connection, FaultServer, Request, Script
 
 __all__ = [
@@ -11,6 +11,6 @@ __all__ = [
     "chunk",
     "events",
     "head",
-    "json_answer",
+    "json_response",
     "sse_head",
 ]

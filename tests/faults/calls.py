@@ -1,4 +1,4 @@
-"""The calls of both clients, made the same way by tests of either."""
+"""The calls of the async and the sync clients, made in the same way."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ STREAMS = ("generate_text_stream", "readiness_events")
 
 
 def faulty(call: str) -> Callable[[Request], bool]:
-    """Which of a call's requests its faults are for: ``delete`` reads the list first."""
+    """Return which requests of a call get the fault: ``delete`` reads the list first."""
     return (
         (lambda request: request.method == "DELETE") if call == "delete" else (lambda request: True)
     )
 
 
 class Played:
-    """What came of a call: its value or its error, and of a stream the items before it."""
+    """The result of a call: its value or its error, and the items of a stream."""
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -83,13 +83,13 @@ def _once_sync(call: str, endpoint: Any, management: Any) -> Played:
 def play(
     way: str, url: str, call: str, *, again: Callable[[], object] | None = None, **options: Any
 ) -> tuple[Played, Played | None]:
-    """Make a call with clients of their own, and once more after *again* was called.
+    """Make a call with new clients, and make it again after *again* was called.
 
     Args:
         way: ``async`` or ``sync``.
         url: the server's.
         call: one of ``CALLS``.
-        again: what heals the server; without it there is no second call.
+        again: heals the server; without it there is no second call.
         options: both clients' arguments.
     """
     common = {"base_url": url, "project": "acme", **options}
@@ -125,7 +125,7 @@ def play(
 
 @contextmanager
 def refused() -> Iterator[str]:
-    """The address of a port where nothing listens."""
+    """The URL of a port on which nothing listens."""
     with FaultServer() as server:
         url = server.url
     yield url

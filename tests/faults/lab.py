@@ -1,4 +1,4 @@
-"""A fault server that can be healed: what a client does during a fault, and whether it is sound afterwards."""
+"""A fault server that can be healed, to test a client during a fault and after it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Lab"]
 
 
 class Lab(FaultServer):
-    """Answers rightly, but for the requests that a fault is for, until it is healed.
+    """Sends good responses, except to the requests that get the fault, until it is healed.
 
     Args:
-        fault: what happens to those requests.
-        on_accept: what happens to a connection before any request, instead.
-        to: which requests the fault is for.
+        fault: what those requests get.
+        on_accept: what happens to a connection before any request.
+        to: which requests get the fault.
         times: how many of them; ``None`` for all.
     """
 
@@ -36,7 +36,7 @@ class Lab(FaultServer):
         self._times = times
         self.healed = False
         self.hits: list[Request] = []
-        """The requests that met the fault."""
+        """The requests that got the fault."""
         self.carriers: list[Connection] = []
         """The connection of each request."""
 
@@ -60,7 +60,7 @@ class Lab(FaultServer):
 
     @staticmethod
     def ended(connection: Connection, timeout: float = 2.0) -> bool:
-        """Whether a connection has come to its end, from either side."""
+        """Return whether either side has closed a connection."""
         deadline = time.monotonic() + timeout
         while not (connection.writer.is_closing() or connection.gone.is_set()):
             if time.monotonic() > deadline:

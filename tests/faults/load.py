@@ -1,4 +1,4 @@
-"""What load tests share: a server that is quick, and how many of something this process holds."""
+"""For load tests: a quick server, and the number of open files of this process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 
 
 class _Quick(asyncio.Protocol):
-    """Answers with the prompt: at once, or streamed word by word when all that the server waits for have come."""
+    """Responds with the prompt, whole or streamed, after the expected number of requests."""
 
     def __init__(self, server: QuickServer) -> None:
         self.server = server
@@ -68,7 +69,7 @@ class QuickServer:
     """A quick server in a thread of its own.
 
     Args:
-        together: answer only once so many requests have come, so that they are in flight together.
+        together: respond only after this number of requests, so that they overlap.
     """
 
     def __init__(self, together: int = 1) -> None:
@@ -128,13 +129,20 @@ def allow_files(number: int) -> None:
 
 
 def open_files() -> int:
-    """How many files this process has open; 0 where that cannot be told."""
+    """Return how many files this process has open; 0 if the system does not list them."""
     gc.collect()
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    if sys.platform != "linux":
+        return len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else 0
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the descriptor of the directory itself
+            # uvloop keeps /dev/null open after its first use of it.
+            count += os.readlink(f"/proc/self/fd/{name}") != os.devnull
+    return count
 
 
 def until(true: Callable[[], object], timeout: float = 10.0) -> bool:
-    """Wait until something is true; return whether it came to be."""
+    """Wait until something is true; return whether it became true in time."""
     deadline = time.monotonic() + timeout
     while not true():
         if time.monotonic() > deadline:

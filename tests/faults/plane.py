@@ -1,4 +1,4 @@
-"""A control plane over real sockets that does as it is told: it stores, suffixes, refuses, loses answers, and stalls."""
+"""A control plane over real sockets that can refuse, lose responses, and stall."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def ready(*phases: str) -> list[dict[str, Any]]:
 
 
 class Plane(FaultServer):
-    """One platform with any number of projects. Set its attributes before, or in ``before``, to make it misbehave.
+    """One platform with any number of projects. Its attributes make it misbehave.
 
     Attributes:
         rows: the stored workloads by id.
         refusals: status by ``(method, slug)``, or by ``("LIST", project)``.
-        before: called with every request before it is carried out.
-        lose: how many of the next creates and updates are carried out without an answer.
-        honours_keys: whether a repeated ``Idempotency-Key`` gets the first answer again.
-        readiness: the events by slug; ``None`` says nothing and keeps the connection.
+        before: called with every request before it is processed.
+        lose: how many of the next creates and updates are processed but get no response.
+        honours_keys: whether a repeated ``Idempotency-Key`` gets the first response again.
+        readiness: the events by slug; ``None`` sends none and keeps the connection open.
         logs: the lines by slug, or a status.
-        stall: methods that are never answered.
-        most: the most creates that were under way at once.
-        ended: methods of requests whose client left before the answer.
+        stall: methods that never get a response.
+        most: the highest number of creates at the same time.
+        ended: methods of requests whose client left before the response.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Plane(FaultServer):
         """Store a workload."""
         taken = {row["slug"] for row in self.rows.values() if row["project"] == project}
         free = next(s for s in (slug, *(f"{slug}-{n}" for n in range(1, 99))) if s not in taken)
-        self._made += 1  # an id is never given again, though its workload is gone
+        self._made += 1  # an id is not used again after its workload was deleted
         id = f"w-{self._made}"
         row = {
             "name": slug,
@@ -171,7 +171,10 @@ class Plane(FaultServer):
 
 async def _answer(connection: Connection, status: int, body: Any) -> None:
     data = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
     await connection.send(head.encode() + data)
 
 
@@ -184,7 +187,7 @@ def call(
     retry: RetryPolicy | None = None,
     **options: Any,
 ) -> Any:
-    """Call a method of a client of its own, ``async`` or ``sync``, which leaves no task behind."""
+    """Call a method of a new client, ``async`` or ``sync``. It must leave no task."""
     ours: dict[str, Any] = {
         "base_url": plane.url,
         "project": project,

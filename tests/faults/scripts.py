@@ -1,4 +1,4 @@
-"""Faults by name. A fault takes the connection, the request, and the body that would have been right."""
+"""Faults by name. A fault takes the connection, the request, and the body of a good response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from faults.answers import chunk, head, json_answer
+from faults.responses import chunk, head, json_response
 from faults.server import Connection, Request
 
 __all__ = ["Fault", "good_body"]
@@ -26,7 +26,7 @@ READY = b'data: {"phase": "ready", "message": "up", "elapsed_ms": 1}\n\n'
 
 
 def good_body(request: Request) -> bytes:
-    """The body of the right answer to a request, events included."""
+    """Return the body of the good response to a request, also for a stream of events."""
     if request.path.endswith("/readiness-events"):
         return READY
     if request.path.endswith("/chat/completions"):
@@ -54,7 +54,7 @@ def kind_of(request: Request) -> str:
 
 
 async def good(connection: Connection, request: Request, body: bytes) -> None:
-    """What a server that behaves would say."""
+    """Sends the good response."""
     if request.method == "DELETE":
         await connection.send(head(204))
     elif is_stream(request):
@@ -64,10 +64,10 @@ async def good(connection: Connection, request: Request, body: bytes) -> None:
             chunk(b""),
         )
     else:
-        await connection.send(json_answer(body, x_request_id="req-good"))
+        await connection.send(json_response(body, x_request_id="req-good"))
 
 
-# No answer at all.
+# No response.
 
 
 async def closes(connection: Connection, request: Request, body: bytes) -> None:
@@ -79,7 +79,7 @@ async def resets(connection: Connection, request: Request, body: bytes) -> None:
 
 
 async def half_closes(connection: Connection, request: Request, body: bytes) -> None:
-    """Ends its own side without an answer, and goes on listening."""
+    """Closes its own side without a response, and reads on."""
     connection.writer.write_eof()
     await connection.until_gone()
 
@@ -100,7 +100,7 @@ async def is_silent_in_the_body(connection: Connection, request: Request, body: 
     await connection.until_gone()
 
 
-# Answers that are right, in an unusual way.
+# Good responses in an unusual form.
 
 
 async def dribbles(connection: Connection, request: Request, body: bytes) -> None:
@@ -137,7 +137,7 @@ async def gives_early_hints_first(connection: Connection, request: Request, body
 
 
 def encodes(name: str, encode: Callable[[bytes], bytes]) -> Fault:
-    """Answers in a content encoding."""
+    """Sends the response in a content encoding."""
 
     async def script(connection: Connection, request: Request, body: bytes) -> None:
         data = encode(body)
@@ -156,13 +156,13 @@ deflates = encodes("deflate", zlib.compress)
 deflates_without_a_header = encodes("deflate", lambda body: zlib.compress(body, wbits=-15))
 cuts_gzip = encodes("gzip", lambda body: gzip.compress(body)[:-12])
 lies_about_gzip = encodes("gzip", lambda body: body)
-# Not asked for, so never right; what is in it does not matter.
+# These are not requested, so they are always wrong, and their content does not matter.
 sends_brotli = encodes("br", lambda body: b"\x0b\x02\x80" + body + b"\x03")
 sends_zstd = encodes("zstd", lambda body: b"\x28\xb5\x2f\xfd\x20" + bytes([len(body) & 255]) + body)
 sends_an_unknown_encoding = encodes("snappy", lambda body: b"\xff\x06\x00\x00sNaPpY" + body)
 
 
-# Lengths and framing that lie.
+# Wrong lengths and framing.
 
 
 async def ends_before_its_length(connection: Connection, request: Request, body: bytes) -> None:
@@ -187,20 +187,20 @@ async def is_reset_within_its_length(connection: Connection, request: Request, b
 
 
 async def goes_on_after_its_length(connection: Connection, request: Request, body: bytes) -> None:
-    """A whole answer, and bytes of another one behind it."""
+    """Sends a whole response, and another one after it."""
     await connection.send(
         head(content_type=kind_of(request), content_length=str(len(body))) + body + POISON
     )
 
 
 async def speaks_unasked(connection: Connection, request: Request, body: bytes) -> None:
-    """A whole answer, and, when the connection is idle, another one that nobody asked for."""
+    """Sends a whole response, and another one while the connection is idle."""
     await good(connection, request, body)
     await asyncio.sleep(0.05)
     await connection.send(POISON)
 
 
-POISON = json_answer(
+POISON = json_response(
     {"choices": [{"message": {"content": "poison"}, "finish_reason": "stop"}], "poison": True}
 )
 
@@ -226,7 +226,7 @@ async def has_a_bad_chunk_size(connection: Connection, request: Request, body: b
 
 
 async def breaks_its_framing(connection: Connection, request: Request, body: bytes) -> None:
-    """Begins rightly, and then sends a chunk whose size is no number."""
+    """Sends a good chunk, and then a chunk whose size is not a number."""
     first = head(content_type=kind_of(request), transfer_encoding="chunked") + chunk(body[:5])
     await connection.send(first, pause=0.2)
     await connection.send(b"zz\r\n" + body[5:] + b"\r\n")
@@ -241,11 +241,11 @@ async def has_a_huge_header(connection: Connection, request: Request, body: byte
     await connection.send(head(x_big="x" * 100_000, content_length="0"))
 
 
-# Bodies that are not what the contract says.
+# Bodies that do not have the form of the contract.
 
 
 def says(body: bytes, kind: str = "application/json", status: int = 200, **headers: str) -> Fault:
-    """Answers with this body."""
+    """Sends this body."""
 
     async def script(connection: Connection, request: Request, right: bytes) -> None:
         await connection.send(
@@ -263,12 +263,12 @@ def says(body: bytes, kind: str = "application/json", status: int = 200, **heade
 
 
 async def truncates_json(connection: Connection, request: Request, body: bytes) -> None:
-    await connection.send(json_answer(body[: len(body) // 2]))
+    await connection.send(json_response(body[: len(body) // 2]))
 
 
 async def sends_invalid_utf_8(connection: Connection, request: Request, body: bytes) -> None:
-    # The first quoted word of every answer becomes one that is not UTF-8.
-    await connection.send(json_answer(body.replace(b'"', b'"\xff\xfe', 1)))
+    # The first quoted word of every body becomes one that is not UTF-8.
+    await connection.send(json_response(body.replace(b'"', b'"\xff\xfe', 1)))
 
 
 async def has_no_content(connection: Connection, request: Request, body: bytes) -> None:
@@ -278,12 +278,12 @@ async def has_no_content(connection: Connection, request: Request, body: bytes) 
 def refuses(
     status: int, body: bytes = b'{"error": "no"}', kind: str = "application/json", **headers: str
 ) -> Fault:
-    """Answers with an error."""
+    """Sends an error."""
     return says(body, kind, status, **headers)
 
 
 def redirects(status: int, location: str) -> Fault:
-    """Points elsewhere."""
+    """Sends a redirect."""
 
     async def script(connection: Connection, request: Request, body: bytes) -> None:
         await connection.send(head(status, location=location, content_length="0"))
@@ -292,7 +292,7 @@ def redirects(status: int, location: str) -> Fault:
 
 
 def sends_a_huge_page(status: int, size: int = 20_000_000, encoding: str | None = None) -> Fault:
-    """Answers with an endless-looking page."""
+    """Sends a very long page."""
     piece = b"<p>x" + b"x" * 65_532
     packed = gzip.compress(b"x" * size)
 

@@ -1,4 +1,4 @@
-"""The server: a thread with its own loop, so that sync clients and several loops can call it."""
+"""The server, in a thread with its own event loop, so that sync clients can call it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 Script = Callable[["Connection", "Request"], Awaitable[None]]
-"""Answers one request. When it returns, the connection waits for the next one, unless it was closed."""
+"""Responds to one request. Then the connection waits for the next one, unless it was closed."""
 
 
 @dataclass
 class Request:
-    """One request as it came."""
+    """One request."""
 
     method: str
     path: str
@@ -53,17 +53,17 @@ class Connection:
             await self.send(bytes([byte]), pause=pause)
 
     def close(self) -> None:
-        """End it cleanly (FIN)."""
+        """Close the connection (FIN)."""
         self.writer.close()
 
     def reset(self) -> None:
-        """End it rudely (RST)."""
+        """Reset the connection (RST)."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def until_gone(self, timeout: float = 10.0) -> bool:
-        """Wait for the client to leave; return whether it did."""
+        """Wait until the client closes the connection; return whether it did."""
         try:
             async with asyncio.timeout(timeout):
                 while await self.reader.read(65536):
@@ -77,14 +77,14 @@ class Connection:
 
 
 class FaultServer:
-    """Runs scripts: the n-th request gets the n-th script, the last one every request after.
+    """Runs scripts: the n-th request gets the n-th script, and later ones get the last script.
 
-    Use as a context manager; ``url`` is its address, ``requests`` and ``connections`` what came.
+    It is a context manager. ``requests`` and ``connections`` have all that arrived at ``url``.
 
     Args:
         scripts: the scripts.
-        host: the address it listens on.
-        room: bytes of the kernel's buffer for what it has not read yet.
+        host: the address that it listens on.
+        room: the size of the kernel's buffer for unread bytes.
     """
 
     def __init__(self, *scripts: Script, host: str = "127.0.0.1", room: int | None = None) -> None:
@@ -142,7 +142,7 @@ class FaultServer:
         if self._room is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
         listening.bind((self._host, 0))
-        # Its reader takes little at a time where the room is small, so that what is not read stays outside.
+        # With a small room its reader takes little at a time, so the client's bytes stay unsent.
         server = await asyncio.start_server(
             accept, sock=listening, backlog=1024, limit=self._room or 2**18
         )

@@ -1,4 +1,4 @@
-"""The two ways of a request through the transport, and what can be seen of its connections."""
+"""Requests on the fast path and through a session, and the state of their connections."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ __all__ = [
     "CREDENTIAL",
     "Seen",
     "connector",
+    "is_idle",
     "limits",
     "opened",
     "pooled",
     "post",
     "request",
     "seen",
-    "stands_still",
     "until",
 ]
 
 CREDENTIAL: Final = Credential(KEY)
 
-BODIES: Final = {"direct": b"{}", "session": b'{"x": "' + b"x" * SMALL_BODY + b'"}'}
-"""A body that goes the direct way, and one that is left to aiohttp's session."""
+BODIES: Final = {"fast": b"{}", "session": b'{"x": "' + b"x" * SMALL_BODY + b'"}'}
+"""A body for the fast path, and one that is too large for it."""
 
 PATH: Final = "/api/projects/acme/workloads"
 
 
 def limits(**seconds: float | None) -> Timeouts:
-    """Deadlines of half a minute, but for those that are given."""
+    """Return deadlines of 30 s, except for those that are given."""
     generous: dict[str, Any] = {
         "connect": 30,
         "first_byte": 30,
@@ -54,7 +54,7 @@ def limits(**seconds: float | None) -> Timeouts:
 
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[Transport]:
-    """A transport without retries, closed at the end."""
+    """A transport without retries; it is closed at the end."""
     given: dict[str, Any] = {
         "timeout": None,
         "retry": None,
@@ -78,24 +78,24 @@ def request(
     path: str = "/x",
     **options: Any,
 ) -> Request:
-    """A request with a credential."""
+    """Return a request with a credential."""
     return Request(method, path, CREDENTIAL, timeouts or limits(), body=body, **options)
 
 
 async def post(
     transport: Transport,
-    way: str = "direct",
+    way: str = "fast",
     timeouts: Timeouts | None = None,
     *,
     key: str | None = None,
 ) -> Response:
-    """Send a request one way or the other."""
+    """Send a request with the body for one of the ``BODIES``."""
     return await transport.request(request(BODIES[way], timeouts, path=PATH, idempotency_key=key))
 
 
 @attrs.frozen
 class Seen:
-    """What a caller sees of an answer: its value, or its error."""
+    """What a caller gets: the response or the error."""
 
     status: int | None
     body: bytes | None
@@ -104,7 +104,7 @@ class Seen:
 
 
 async def seen(made: Awaitable[Response]) -> Seen:
-    """Return what came of a call."""
+    """Return the response or the error of a call."""
     try:
         answer = await made
     except InferenceKeyError as error:
@@ -117,21 +117,21 @@ async def connector(transport: Transport) -> Any:
 
 
 async def pooled(transport: Transport) -> list[ConnectionProtocol]:
-    """The idle connections of the running loop."""
+    """Return the idle connections of the running loop."""
     return [
         protocol for kept in (await connector(transport))._conns.values() for protocol, _ in kept
     ]
 
 
-async def stands_still(transport: Transport) -> bool:
-    """Whether no connection is in anybody's hands, and every idle one that lives could serve at once."""
+async def is_idle(transport: Transport) -> bool:
+    """Return whether no connection is in use, and all open ones are reusable."""
     return not (await connector(transport))._acquired and all(
         protocol.is_reusable for protocol in await pooled(transport) if protocol.is_connected()
     )
 
 
 async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until something holds; fail if it does not come."""
+    """Wait until something is true; fail after some seconds."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 (it is another thread that makes it so)
+        while not true():  # noqa: ASYNC110 (another thread changes it)
             await asyncio.sleep(0.005)

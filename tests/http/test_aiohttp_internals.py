@@ -1,4 +1,7 @@
-"""aiohttp's private names are used in a few files only, so that an untested aiohttp can do without those files."""
+"""Private names of aiohttp are used in a few files only.
+
+With an untested version of aiohttp those files are not imported.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ SUBCLASSED_PRIVATELY = {
 
 
 def private_names() -> set[str]:
-    """The attributes of aiohttp's objects that begin with an underscore, set in ``__init__`` or in the class."""
+    """The attributes of aiohttp's objects that begin with an underscore."""
     found: set[str] = set()
     for kind in CLASSES:
         for base in kind.__mro__:
@@ -119,7 +122,7 @@ def test_uses_only_public_names_of_aiohttp(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MAY))
-def test_the_list_of_files_is_not_longer_than_it_must_be(name: str) -> None:
+def test_every_listed_file_uses_a_private_name(name: str) -> None:
     source = (PACKAGE / name).read_text(encoding="utf-8")
     assert list(uses(source, private_names()))
 
@@ -151,5 +154,5 @@ def test_finds_a_private_name(source: str) -> None:
         "session.connector.close()",
     ],
 )
-def test_lets_public_names_pass(source: str) -> None:
+def test_accepts_public_names(source: str) -> None:
     assert list(uses(source, private_names())) == []

@@ -1,4 +1,4 @@
-"""Small requests over aiohttp's connections: what goes out, and that the answers are those of aiohttp's own session."""
+"""The fast path sends the same requests and returns the same responses as an aiohttp session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from faults import Connection, FaultServer, Request, Script, chunk, head, json_answer, sse_head
+from faults import Connection, FaultServer, Request, Script, chunk, head, json_response, sse_head
 from faults.calls import KEY
 from faults.programs import run_program
 from faults.scripts import POISON
@@ -23,13 +23,13 @@ from faults.ways import (
     BODIES,
     Seen,
     connector,
+    is_idle,
     limits,
     opened,
     pooled,
     post,
     request,
     seen,
-    stands_still,
     until,
 )
 
@@ -48,18 +48,18 @@ from inferencekey._http.request import SMALL_BODY
 pytestmark = pytest.mark.anyio
 
 WAYS = pytest.mark.parametrize("way", list(BODIES))
-GOOD = json_answer({"good": True})
+GOOD = json_response({"good": True})
 
 
 async def good(connection: Connection, request: Request) -> None:
     await connection.send(GOOD)
 
 
-# What goes out.
+# Requests.
 
 
 class Bare(FaultServer):
-    """Keeps the heads of requests as they came."""
+    """Keeps the heads of requests unchanged."""
 
     async def _connection(self, connection: Connection) -> None:
         while True:
@@ -94,7 +94,7 @@ def lines(text: bytes) -> list[str]:
 )
 @pytest.mark.parametrize("key", [None, "k-1"])
 @pytest.mark.parametrize("prefix", ["", "/a/b", "/%7Euser;v=1", "/ñ"])
-async def test_the_request_is_the_one_that_a_session_sends(
+async def test_sends_the_same_request_as_a_session(
     prefix: str, key: str | None, headers: dict[str, str]
 ) -> None:
     with Bare() as server:
@@ -111,7 +111,7 @@ async def test_the_request_is_the_one_that_a_session_sends(
     assert b"\r\nContent-Type: application/json\r\n" in direct
 
 
-async def test_the_body_follows_the_head() -> None:
+async def test_sends_bodies_of_all_sizes() -> None:
     for size in (0, 1, SMALL_BODY, SMALL_BODY + 1):
         with FaultServer(good) as server:
             async with opened(server.url) as transport:
@@ -155,7 +155,7 @@ async def test_the_host_header(origin: str, host: str) -> None:
         assert f"\r\nHost: {host}\r\n".encode() in fast_path._encode(request(b""))
 
 
-# What comes back: the same as through aiohttp's session, and the connection is kept or closed alike.
+# Responses: they are the same as with a session, and so is what happens to the connection.
 
 
 def says(*pieces: bytes, then: str = "stay", pause: float = 0.0) -> Script:
@@ -181,27 +181,27 @@ def packed(name: str, data: bytes) -> bytes:
 
 
 ANSWERS: dict[str, Script] = {
-    "a length": says(json_answer(BODY)),
-    "a length, then the end": says(json_answer(BODY), then="close"),
-    "a length, then half the end": says(json_answer(BODY), then="end"),
+    "a length": says(json_response(BODY)),
+    "a length, then the end": says(json_response(BODY), then="close"),
+    "a length, then half the end": says(json_response(BODY), then="end"),
     "no bytes": says(head(content_length="0")),
     "chunks": says(CHUNKED, chunk(BODY[:9]), chunk(BODY[9:]), chunk(b"")),
     "chunks, one write": says(CHUNKED + chunk(BODY[:9]) + chunk(BODY[9:]) + chunk(b"")),
     "chunks and trailers": says(CHUNKED, chunk(BODY), b"0\r\nX-Trailer: 1\r\n\r\n"),
     "chunks with extensions": says(CHUNKED, b"2;a=b\r\n{}\r\n", chunk(b"")),
-    "bytes": says(*(bytes([byte]) for byte in json_answer({"a": 1}))),
+    "bytes": says(*(bytes([byte]) for byte in json_response({"a": 1}))),
     "neither": says(head(content_type="application/json"), BODY, then="close"),
     "neither, half the end": says(head(content_type="application/json"), BODY, then="end"),
-    "connection: close": says(json_answer(BODY, connection="close")),
-    "connection: close, closed": says(json_answer(BODY, connection="close"), then="close"),
-    "connection: Keep-Alive, Close": says(json_answer(BODY, connection="Keep-Alive, Close")),
-    "http/1.0": says(json_answer(BODY).replace(b"HTTP/1.1", b"HTTP/1.0")),
+    "connection: close": says(json_response(BODY, connection="close")),
+    "connection: close, closed": says(json_response(BODY, connection="close"), then="close"),
+    "connection: Keep-Alive, Close": says(json_response(BODY, connection="Keep-Alive, Close")),
+    "http/1.0": says(json_response(BODY).replace(b"HTTP/1.1", b"HTTP/1.0")),
     "http/1.0 keep-alive": says(
-        json_answer(BODY, connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
+        json_response(BODY, connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
     ),
     "http/1.0, neither": says(b"HTTP/1.0 200 OK\r\n\r\n", BODY, then="close"),
-    "bare line feeds": says(json_answer(b"{}").replace(b"\r\n", b"\n")),
-    "201": says(json_answer(BODY, 201)),
+    "bare line feeds": says(json_response(b"{}").replace(b"\r\n", b"\n")),
+    "201": says(json_response(BODY, 201)),
     "204": says(head(204)),
     "204 with a length": says(head(204, content_length="0")),
     "205": says(head(205, content_length="0")),
@@ -222,9 +222,11 @@ ANSWERS: dict[str, Script] = {
     "a status above 599": says(b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\nhi"),
     "a redirect": says(head(302, location="/elsewhere", content_length="0")),
     "a redirect elsewhere": says(head(307, location="http://127.0.0.1:9/", content_length="0")),
-    "an error": says(json_answer({"error": {"message": "no", "code": "c"}}, 400, x_request_id="r")),
+    "an error": says(
+        json_response({"error": {"message": "no", "code": "c"}}, 400, x_request_id="r")
+    ),
     "an error without an end": says(head(400, content_length="100"), b"no", then="close"),
-    "a cookie": says(json_answer({}, set_cookie="a=b")),
+    "a cookie": says(json_response({}, set_cookie="a=b")),
     "gzip": says(packed("gzip", gzip.compress(BODY))),
     "GZip": says(packed("GZip", gzip.compress(BODY))),
     "gzip in chunks": says(
@@ -239,8 +241,8 @@ ANSWERS: dict[str, Script] = {
     "gzip cut": says(packed("gzip", gzip.compress(BODY)[:-12])),
     "an encoding not known": says(packed("snappy", BODY)),
     "encoded twice": says(packed("gzip, gzip", gzip.compress(gzip.compress(BODY)))),
-    "a body cut": says(json_answer(BODY)[:-9], then="close"),
-    "a body reset": says(json_answer(BODY)[:-9], then="reset"),
+    "a body cut": says(json_response(BODY)[:-9], then="close"),
+    "a body reset": says(json_response(BODY)[:-9], then="reset"),
     "a chunk cut": says(CHUNKED, chunk(BODY)[:-9], then="close"),
     "no last chunk": says(CHUNKED, chunk(BODY), then="close"),
     "a chunk's size that is none": says(CHUNKED, b"zz\r\n", pause=0.2),
@@ -255,7 +257,8 @@ ANSWERS: dict[str, Script] = {
     "a long reason": says(b"HTTP/1.1 200 " + b"x" * 9000 + b"\r\nContent-Length: 0\r\n\r\n"),
     "two lengths": says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi!"),
     "a length and chunks": says(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nhi\r\n0\r\n\r\n"
     ),
     "a negative length": says(head(content_length="-1")),
     "a header without a colon": says(b"HTTP/1.1 200 OK\r\nwhat\r\n\r\n"),
@@ -264,8 +267,11 @@ ANSWERS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_means_what_it_means_to_a_session(name: str) -> None:
-    """Two calls each way: what the caller sees, how many connections they took, and what is left of them."""
+async def test_handles_a_response_like_a_session(name: str) -> None:
+    """Makes two calls on each path.
+
+    Compares what the caller gets, how many connections were used, and how many are in the pool.
+    """
     found: list[tuple[Seen, Seen, int, int]] = []
     with FaultServer(ANSWERS[name]) as server:
         for way in BODIES:
@@ -277,7 +283,7 @@ async def test_an_answer_means_what_it_means_to_a_session(name: str) -> None:
                 )  # what the server does after its answer has happened by then
                 second = await seen(post(transport, way))
                 await asyncio.sleep(0.02)
-                assert await stands_still(transport)
+                assert await is_idle(transport)
                 found.append(
                     (first, second, len(server.connections) - before, len(await pooled(transport)))
                 )
@@ -286,8 +292,8 @@ async def test_an_answer_means_what_it_means_to_a_session(name: str) -> None:
 
 
 @WAYS
-async def test_after_an_interim_answer_the_clock_still_runs(way: str) -> None:
-    """aiohttp stops it at any head."""
+async def test_the_timeout_continues_after_an_interim_response(way: str) -> None:
+    """aiohttp stops its timer after every response without a body."""
 
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
@@ -298,11 +304,11 @@ async def test_after_an_interim_answer_the_clock_still_runs(way: str) -> None:
             with pytest.raises(RequestTimeout, match="silent"):
                 async with asyncio.timeout(20):
                     await post(transport, way, limits(first_byte=0.3, total=None))
-            assert await stands_still(transport)
+            assert await is_idle(transport)
 
 
-async def test_what_switches_protocols_is_not_used_again() -> None:
-    """A 101 that names no protocol is no end of HTTP to aiohttp's parser."""
+async def test_does_not_reuse_a_connection_that_switched_protocols() -> None:
+    """aiohttp's parser goes on with HTTP after a 101 that names no protocol."""
     with FaultServer(says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")) as server:
         async with opened(server.url) as transport:
             for _ in range(2):
@@ -310,7 +316,7 @@ async def test_what_switches_protocols_is_not_used_again() -> None:
         assert len(server.connections) == 2
 
 
-async def test_the_address_in_an_error_is_the_request_s() -> None:
+async def test_an_error_names_the_url_of_the_request() -> None:
     with FaultServer(says(b"nonsense\r\n\r\n")) as server:
         async with opened(f"{server.url}/a/b") as transport:
             with pytest.raises(
@@ -319,28 +325,28 @@ async def test_the_address_in_an_error_is_the_request_s() -> None:
                 await post(transport)
 
 
-async def test_an_answer_that_was_there_before_the_request() -> None:
-    """A server that refuses whoever connects, and closes."""
+async def test_reads_a_response_that_was_sent_before_the_request() -> None:
+    """The server refuses every connection and closes it."""
 
     class Refusing(FaultServer):
         async def _connection(self, connection: Connection) -> None:
-            await connection.send(json_answer({"error": "full"}, 503, connection="close"))
+            await connection.send(json_response({"error": "full"}, 503, connection="close"))
             await connection.until_gone()
 
     with Refusing() as server:
         async with opened(server.url) as transport:
             assert [(await seen(post(transport))).status for _ in range(3)] == [503] * 3
-            assert await stands_still(transport)
+            assert await is_idle(transport)
             assert await pooled(transport) == []
 
 
-async def test_an_answer_before_the_request_was_read() -> None:
-    """It is read, though the connection was reset behind it; nothing that is left of the request goes before the next."""
+async def test_reads_a_response_that_was_sent_before_the_request_was_read() -> None:
+    """The connection was reset after the response. The unsent rest of the request is dropped."""
 
     class Hasty(FaultServer):
         async def _connection(self, connection: Connection) -> None:
             await connection.reader.readuntil(b"\r\n\r\n")
-            await connection.send(json_answer({"error": "too large"}, 413))
+            await connection.send(json_response({"error": "too large"}, 413))
             await asyncio.sleep(0.05)
             connection.reset()
 
@@ -353,8 +359,8 @@ async def test_an_answer_before_the_request_was_read() -> None:
         assert len(server.connections) == 3
 
 
-async def test_a_connection_with_unsent_bytes_is_not_used_again() -> None:
-    """The rest of a request that was answered before it was read would stand before the next one."""
+async def test_does_not_reuse_a_connection_with_unsent_bytes() -> None:
+    """The unsent rest of a request would be sent in front of the next request."""
 
     def narrow(address: Any) -> socket.socket:
         made = socket.socket(*address[:3])
@@ -381,14 +387,14 @@ async def test_a_connection_with_unsent_bytes_is_not_used_again() -> None:
         assert len(server.connections) == 2
 
 
-# Connections: which are used, and what becomes of them.
+# Connections: which ones are used, and when they are closed.
 
 
-async def test_both_ways_share_one_pool() -> None:
-    """Fails when aiohttp makes another key of a pooled connection, or another protocol."""
+async def test_the_fast_path_and_the_session_share_one_pool() -> None:
+    """Fails if a new aiohttp uses another key in its pool, or another protocol."""
     with FaultServer(good) as server:
         async with opened(server.url) as transport:
-            for way in ("direct", "session", "session", "direct", "direct"):
+            for way in ("fast", "session", "session", "fast", "fast"):
                 await post(transport, way)
                 (protocol,) = await pooled(transport)
                 assert type(protocol) is ConnectionProtocol
@@ -407,8 +413,8 @@ async def test_both_ways_share_one_pool() -> None:
     ],
     ids=["an answer", "half an answer", "a line", "a letter", "a farewell"],
 )
-@pytest.mark.parametrize("after", ["direct", "session"])
-async def test_a_connection_that_spoke_while_it_was_idle_is_not_used(
+@pytest.mark.parametrize("after", ["fast", "session"])
+async def test_does_not_reuse_a_connection_that_received_data_while_idle(
     after: str, word: bytes, way: str
 ) -> None:
     async def speaks(connection: Connection, request: Request) -> None:
@@ -425,8 +431,8 @@ async def test_a_connection_that_spoke_while_it_was_idle_is_not_used(
 
 
 @WAYS
-async def test_dead_pooled_connections_cost_one_new_one_and_no_attempt(way: str) -> None:
-    """All of them died at once, unseen; the policy has one attempt."""
+async def test_after_one_dead_pooled_connection_a_new_one_is_opened(way: str) -> None:
+    """All of them died at the same time while they were idle. The policy has one attempt."""
 
     async def dies_at_the_second(connection: Connection, request: Request) -> None:
         if connection.served == 1:
@@ -444,18 +450,18 @@ async def test_dead_pooled_connections_cost_one_new_one_and_no_attempt(way: str)
         assert (len(server.connections), len(server.requests)) == (6, 7)
 
 
-async def test_a_fresh_connection_that_drops_is_no_stale_one() -> None:
+async def test_a_dropped_new_connection_is_not_stale() -> None:
     with FaultServer(says(then="close"), good) as server:
         async with opened(server.url) as transport:
             with pytest.raises(
-                TransportError, match="closed the connection without an answer"
+                TransportError, match="closed the connection without a response"
             ) as caught:
                 await post(transport)
             assert caught.value.attempts == 1
         assert len(server.requests) == 1
 
 
-async def test_no_limit_of_connections() -> None:
+async def test_connections_are_not_limited() -> None:
     async def together(connection: Connection, request: Request) -> None:
         while len(server.requests) < 150:  # noqa: ASYNC110 (the server counts in a loop of its own)
             await asyncio.sleep(0.01)
@@ -468,9 +474,9 @@ async def test_no_limit_of_connections() -> None:
             assert len(await pooled(transport)) == 150
 
 
-async def test_an_answer_that_is_let_go_leaves_nothing() -> None:
-    """No timer, no callback and no exception keeps a connection or a reply alive."""
-    with FaultServer(says(json_answer(BODY, connection="close"))) as server:
+async def test_a_response_that_was_read_is_collected() -> None:
+    """No timer, callback or exception keeps the connection or the response alive."""
+    with FaultServer(says(json_response(BODY, connection="close"))) as server:
         async with opened(server.url) as transport:
             fast_path = (await transport._sessions.get()).fast_path
             assert fast_path is not None
@@ -484,12 +490,12 @@ async def test_an_answer_that_is_let_go_leaves_nothing() -> None:
             assert [each() for each in watched] == [None, None]
 
 
-# Leaving early.
+# Calls that the caller leaves.
 
 
 @pytest.fixture
 def silent() -> Any:
-    """A server that leaves at the point it is told to; ``stage`` names the await that a caller is then at."""
+    """A server that stops sending at a chosen point; ``stage`` is what the caller waits for."""
 
     class Silent(FaultServer):
         stage = "head"
@@ -522,7 +528,7 @@ STAGES = pytest.mark.parametrize(
 @WAYS
 @STAGES
 @pytest.mark.parametrize("how", ["cancel", "timeout", "aclose"])
-async def test_whoever_leaves_closes_the_connection(
+async def test_leaving_a_call_closes_the_connection(
     how: str, stage: str, way: str, silent: Any
 ) -> None:
     silent.stage = stage
@@ -547,15 +553,15 @@ async def test_whoever_leaves_closes_the_connection(
         if how == "aclose":
             return
         assert await pooled(transport) == []
-        assert await stands_still(transport)
+        assert await is_idle(transport)
         silent.stage = "heal"
         assert (await post(transport)).status == 200
         assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("how", ["cancel", "total", "connect"])
-async def test_whoever_leaves_while_connecting(how: str) -> None:
-    """TLS with a server that never says a word."""
+async def test_leaving_a_call_while_it_connects(how: str) -> None:
+    """TLS with a server that never sends anything."""
 
     class Mute(FaultServer):
         async def _connection(self, connection: Connection) -> None:
@@ -580,16 +586,16 @@ async def test_whoever_leaves_while_connecting(how: str) -> None:
                 with pytest.raises(RequestTimeout, match=match):
                     await asyncio.wait_for(task, 10)
             await until(server.connections[0].gone.is_set)
-            assert await stands_still(transport)
+            assert await is_idle(transport)
 
 
-async def test_a_call_that_is_cancelled_before_it_began() -> None:
+async def test_a_call_that_is_cancelled_right_after_its_request() -> None:
     with FaultServer(good) as server:
         async with opened(server.url) as transport:
             await post(transport)
             for _ in range(3):
                 task = asyncio.ensure_future(post(transport))
-                await asyncio.sleep(0)  # the request is written, nothing more
+                await asyncio.sleep(0)  # the request is written, and no response has arrived
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
@@ -597,7 +603,7 @@ async def test_a_call_that_is_cancelled_before_it_began() -> None:
                 assert (await post(transport)).body == b'{"good": true}'
 
 
-async def test_a_body_that_is_closed_tells_its_reader() -> None:
+async def test_closing_a_body_ends_its_reader() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(CHUNKED, chunk(b"a"))
         await connection.until_gone()
@@ -612,12 +618,12 @@ async def test_a_body_that_is_closed_tells_its_reader() -> None:
             with pytest.raises(TransportError, match="Connection closed"):
                 await asyncio.wait_for(reading, 5)
             await until(server.connections[0].gone.is_set)
-            body.close()  # once more is no harm
-            assert await stands_still(transport)
+            body.close()  # a second time has no effect
+            assert await is_idle(transport)
 
 
-async def test_errors_do_not_keep_one_another() -> None:
-    """aiohttp raises one object for every closed connection, which then holds the frames of all their readers."""
+async def test_errors_do_not_keep_streams_alive() -> None:
+    """aiohttp raises one object for all closed connections; it must not hold our frames."""
 
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(CHUNKED, chunk(b"a"))
@@ -638,8 +644,8 @@ async def test_errors_do_not_keep_one_another() -> None:
             assert [each() for each in seen] == [None] * 3
 
 
-def test_a_stream_that_outlives_its_loop_may_still_be_closed() -> None:
-    """Its loop was closed without ending anything. The sockets complain, and rightly; closing the stream is no error."""
+def test_a_stream_can_be_closed_after_its_loop() -> None:
+    """The loop was closed without closing the stream. Closing it afterwards raises no error."""
 
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(sse_head())
@@ -668,21 +674,21 @@ def test_a_stream_that_outlives_its_loop_may_still_be_closed() -> None:
     assert (code, out.strip()) == (0, "closed"), err
 
 
-# aiohttp's insides.
+# Private names of aiohttp.
 
 
-async def test_what_aiohttp_would_send_by_itself_is_known() -> None:
-    """A new default header of aiohttp's would go out with every request: it should be seen first."""
+async def test_the_default_headers_of_aiohttp_are_known() -> None:
+    """Fails if a new aiohttp adds a default header, because every request would send it."""
     async with aiohttp.ClientSession() as http:
         fast_path = FastPath("http://a.test", {}, http)
         names = {line.partition(":")[0] for line in fast_path._common_lines.splitlines()}
         assert names == {"Host", "Accept", "Accept-Encoding", "User-Agent"}
 
 
-async def test_a_reply_is_what_the_transport_uses_of_a_response() -> None:
+async def test_a_fast_response_equals_the_one_of_a_session() -> None:
     async def script(connection: Connection, request: Request) -> None:
         await connection.send(
-            json_answer(b'{"a": 1}', content_type_="x", x_request_id="r-1").replace(
+            json_response(b'{"a": 1}', content_type_="x", x_request_id="r-1").replace(
                 b"application/json", b"Application/JSON; charset=utf-8"
             )
         )
@@ -703,7 +709,7 @@ async def test_a_reply_is_what_the_transport_uses_of_a_response() -> None:
             assert ours.connection is theirs.connection is None
 
 
-async def test_a_refused_connection_names_where() -> None:
+async def test_a_refused_connection_names_the_address() -> None:
     with FaultServer() as server:
         url = server.url
     began = time.monotonic()

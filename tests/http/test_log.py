@@ -1,4 +1,4 @@
-"""The log: silent by default; one line per request; never a credential."""
+"""The log: silent by default, one line for each request, and never a credential."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_every_attempt_and_every_retry(way: str, caplog: pytest.LogCaptureFixtur
     assert [level for level, _ in found] == ["DEBUG", "INFO", "DEBUG", "INFO", "DEBUG"]
     assert re.fullmatch(CHAT + r" 503, attempt 1, \d+\.\d ms, req-bad", found[0][1])
     assert re.fullmatch(
-        CHAT + r" is tried again in 0\.0\d s: api error \(status 503\): no", found[1][1]
+        CHAT + r" is retried in 0\.0\d s: api error \(status 503\): no", found[1][1]
     )
     assert re.fullmatch(CHAT + r" 503, attempt 2, \d+\.\d ms, req-bad", found[2][1])
     assert re.fullmatch(CHAT + r" 200, attempt 3, \d+\.\d ms, req-good", found[4][1])
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failure_is_a_line_too(way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_has_a_line(way: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "inferencekey")
     with refused() as url:
         play(way, url, "list_workloads", retry=None)
@@ -59,7 +59,7 @@ def test_a_failure_is_a_line_too(way: str, caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_request_id(way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_without_a_request_id(way: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "inferencekey")
     with Lab() as lab:
         play(way, lab.url, "delete")
@@ -74,7 +74,8 @@ if how == "application":
     logging.basicConfig(level=logging.DEBUG, format="app %(message)s")
 elif how == "error":
     logging.basicConfig(level=logging.ERROR)
-ep = DataClient(base_url=url, project="acme", retry=RetryPolicy(base=0.001)).endpoint("bot", api_key=key)
+data = DataClient(base_url=url, project="acme", retry=RetryPolicy(base=0.001))
+ep = data.endpoint("bot", api_key=key)
 ep.generate_text(prompt="a secret " + "prompt")
 try:
     ep.generate_text(prompt="a secret " + "prompt")
@@ -113,7 +114,7 @@ def test_silent_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     ("variable", "attempts", "retries"),
     [("debug", 4, 2), (" DEBUG ", 4, 2), ("info", 0, 2), ("off", 0, 0), ("", 0, 0)],
 )
-def test_the_variable_turns_it_on(
+def test_the_variable_turns_the_log_on(
     variable: str, attempts: int, retries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, err = run("nothing", variable, monkeypatch)
@@ -121,7 +122,8 @@ def test_the_variable_turns_it_on(
     assert (
         len(
             re.findall(
-                r"^\S+ \S+ inferencekey DEBUG POST /endpoint/acme/bot/v1/chat/completions \d{3}, attempt",
+                r"^\S+ \S+ inferencekey DEBUG "
+                r"POST /endpoint/acme/bot/v1/chat/completions \d{3}, attempt",
                 err,
                 re.M,
             )
@@ -129,15 +131,14 @@ def test_the_variable_turns_it_on(
         == attempts
     )
     assert (
-        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is tried again in", err, re.M))
-        == retries
+        len(re.findall(r"^\S+ \S+ inferencekey INFO POST .* is retried in", err, re.M)) == retries
     )
     assert KEY[-20:] not in err + out
     assert "secret prompt" not in err
     if attempts:
         assert (
             "with the key ik_live_0a1b2c3d…" in err
-        )  # what the application itself logs there is scrubbed as well
+        )  # the application's own lines are redacted, too
 
 
 def test_a_key_of_another_shape_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,18 +159,18 @@ def test_the_applications_own_logging(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         == 1
     )
-    # Its own line holds the key that it logged; none of ours does.
+    # The application logs the key itself. No line of the package contains it.
     ours = [line for line in err.splitlines() if "with the key" not in line]
     assert not [line for line in ours if KEY[-20:] in line]
 
 
-def test_a_value_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_an_unknown_value(monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("nothing", "loud", monkeypatch)
     assert code == 1
     assert "INFERENCEKEY_LOG must be debug, info or off; got 'loud'" in err
 
 
-def test_tokens_of_the_control_plane(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_control_token_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Lab(f.refuses(500, b'{"error": "not with %s"}' % TOKEN.encode())) as lab:
         play("sync", lab.url, "list_workloads", retry=QUICK)

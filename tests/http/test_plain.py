@@ -1,4 +1,4 @@
-"""Plain aiohttp classes: when they are used, that nothing else is then, and what the log says."""
+"""Plain aiohttp classes: when they are used, what the log has then, and what is different."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import aiohttp.client_proto
 import pytest
-from faults import Connection, FaultServer, Request, chunk, head, json_answer
+from faults import Connection, FaultServer, Request, chunk, head, json_response
 from faults.calls import KEY
 from faults.programs import run_program
-from faults.ways import limits, opened, pooled, post, request
+from faults.ways import limits, opened, pooled, post, request, until
 
-from inferencekey import RequestTimeout, Timeouts, config
+from inferencekey import ConfigurationError, RequestTimeout, RetryPolicy, Timeouts, config
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def good(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer({"good": True}))
+    await connection.send(json_response({"good": True}))
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_when_plain_classes_are_used(version: str, variable: str | None, plain: 
 
 
 def test_the_installed_aiohttp_is_one_that_is_tested() -> None:
-    """The tests of ``_http`` run with it: a new minor version belongs into the list once they pass."""
+    """When the tests pass with a new minor version, add it to ``config.TESTED_AIOHTTP``."""
     assert not config.plain_aiohttp(aiohttp.__version__, {})
 
 
-async def test_its_classes_are_aiohttps_own(plain: None) -> None:
+async def test_uses_the_classes_of_aiohttp(plain: None) -> None:
     with FaultServer(good) as server:
         async with opened(server.url) as transport:
             assert (await post(transport)).status == 200
@@ -78,7 +78,8 @@ from inferencekey import AsyncDataClient
 
 async def main():
     for _ in range(2):
-        async with AsyncDataClient(base_url=sys.argv[1], project="acme", api_key=sys.argv[2]) as data:
+        given = {"base_url": sys.argv[1], "project": "acme", "api_key": sys.argv[2]}
+        async with AsyncDataClient(**given) as data:
             await data.endpoint("bot").embed("x")
 
 asyncio.run(main())
@@ -88,7 +89,7 @@ print(*[name for name in ours if f"inferencekey._http.{name}" in sys.modules])
 
 
 async def embeds(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer({"data": [{"index": 0, "embedding": [1.0]}]}))
+    await connection.send(json_response({"data": [{"index": 0, "embedding": [1.0]}]}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_the_log_has_one_line_and_the_other_classes_are_not_imported(
         assert out.split() == []
 
 
-def test_the_log_is_silent_in_the_process_once_it_has_said_so(
+def test_the_notice_is_returned_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "inferencekey")
@@ -128,7 +129,7 @@ def test_the_log_is_silent_in_the_process_once_it_has_said_so(
     assert config.plain_aiohttp_notice("3.14.5", on) is None
 
 
-# Deadlines, which are kept with public names only.
+# Deadlines and connections.
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_the_log_is_silent_in_the_process_once_it_has_said_so(
         ({"first_byte": 0.3, "read": 0.3}, [], 0.3),
         ({"first_byte": 0.3, "read": 0.3}, [CHUNKED], 0.3),
         ({"first_byte": 30, "read": 0.3}, [CHUNKED, chunk(b"x")], 0.3),
-        # One limit for both is what aiohttp has: the first byte may take as long as later silences.
+        # aiohttp has one limit for both, so the first byte may take as long as a later silence.
         ({"first_byte": 0.1, "read": 0.5}, [], 0.5),
     ],
     ids=["no head", "no body", "a stop", "the longer one"],
@@ -170,7 +171,7 @@ async def test_the_total_holds_for_the_body_too(plain: None) -> None:
                 await post(transport, timeouts=limits(total=0.4))
 
 
-async def test_no_limit_is_none(plain: None) -> None:
+async def test_without_a_limit_any_silence_is_allowed(plain: None) -> None:
     async def script(connection: Connection, request: Request) -> None:
         await asyncio.sleep(0.2)
         await connection.send(CHUNKED, chunk(b"x"), chunk(b""), pause=0.2)
@@ -203,6 +204,48 @@ async def test_a_stream_that_is_closed_ends_its_reader(plain: None) -> None:
             with pytest.raises(Exception, match="Connection closed"):
                 await asyncio.wait_for(reading, 5)
         assert server.connections[0].gone.wait(2)
+
+
+async def test_a_call_that_reads_while_the_client_closes_ends_when_read_has_passed(
+    plain: None,
+) -> None:
+    async def script(connection: Connection, request: Request) -> None:
+        await connection.send(head(content_length="100"), b"{")
+        await connection.until_gone()
+
+    with FaultServer(script) as server:
+        async with opened(server.url) as transport:
+            task = asyncio.ensure_future(post(transport, timeouts=limits(read=0.5)))
+            await until(lambda: bool(server.requests))
+            await asyncio.sleep(0.1)
+            await transport.aclose()
+            with pytest.raises(ConfigurationError, match="the client is closed"):
+                await asyncio.wait_for(task, 5)
+
+
+async def test_after_an_interim_response_only_the_total_ends_the_call(plain: None) -> None:
+    async def script(connection: Connection, request: Request) -> None:
+        await connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await connection.until_gone()
+
+    with FaultServer(script) as server:
+        async with opened(server.url) as transport:
+            with pytest.raises(RequestTimeout, match="total"):
+                await post(transport, timeouts=limits(first_byte=0.1, read=0.1, total=0.6))
+
+
+async def test_each_dead_pooled_connection_takes_an_attempt(plain: None) -> None:
+    async def dies_at_the_second(connection: Connection, request: Request) -> None:
+        if connection.served == 1:
+            await asyncio.sleep(0.1)
+            await connection.send(json_response({"good": True}))
+        else:
+            connection.reset()
+
+    with FaultServer(dies_at_the_second) as server:
+        async with opened(server.url, retry=RetryPolicy(max_attempts=1)) as transport:
+            await asyncio.gather(*(post(transport) for _ in range(3)))
+            assert (await post(transport)).attempts == 4
 
 
 async def test_the_gateway_uses_aiohttps_own_connector(plain: None) -> None:

@@ -1,4 +1,4 @@
-"""Requests as values: what of one goes out, and bodies that are produced piece by piece."""
+"""Requests as values, bodies that are read from a source, and whole responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, json_answer
+from faults import Connection, FaultServer, Request, json_response
 from faults import scripts as f
 from faults.calls import KEY
 from faults.ways import opened, request
@@ -34,7 +34,7 @@ def plain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def good(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer({"good": True}))
+    await connection.send(json_response({"good": True}))
 
 
 async def resets(connection: Connection, request: Request) -> None:
@@ -107,7 +107,7 @@ async def test_a_replayable_source_is_sent_again(first: Any, plain: None) -> Non
 
 @PLAIN
 async def test_a_source_is_sent_again_after_half_of_it_was_taken(plain: None) -> None:
-    """The connection drops while the source is being read."""
+    """The connection is lost while the source is read."""
 
     class Impatient(FaultServer):
         async def _connection(self, connection: Connection) -> None:
@@ -154,7 +154,7 @@ async def test_a_source_that_cannot_be_replayed_is_not_sent_again_after_a_503() 
 
 
 async def test_a_source_that_was_not_opened_may_be_sent_again() -> None:
-    """Where no connection was made, nothing was read of the source."""
+    """Without a connection, nothing was read from the source."""
     with FaultServer() as server:
         url = server.url
     async with opened(url, retry=QUICK) as transport:
@@ -164,7 +164,7 @@ async def test_a_source_that_was_not_opened_may_be_sent_again() -> None:
 
 
 async def test_a_source_that_cannot_be_replayed_gets_a_new_connection() -> None:
-    """A connection from the pool may be dead, and the source would be lost with it."""
+    """A pooled connection may be dead, and the source would be lost with it."""
     with FaultServer(good) as server:
         async with opened(server.url) as transport:
             await transport.request(request(b"{}"))
@@ -177,7 +177,7 @@ async def test_a_source_that_cannot_be_replayed_gets_a_new_connection() -> None:
 @pytest.mark.parametrize(
     "error", [ValueError("no such row"), OSError(5, "the disk failed")], ids=["value", "os"]
 )
-async def test_what_a_source_raises_reaches_the_caller(error: Exception, plain: None) -> None:
+async def test_an_error_of_a_source_reaches_the_caller(error: Exception, plain: None) -> None:
     source = Source([b"one", error], 100)
     with FaultServer(good) as server:
         async with opened(server.url, retry=QUICK) as transport:
@@ -193,7 +193,7 @@ async def test_what_a_source_raises_reaches_the_caller(error: Exception, plain: 
 
 
 @pytest.mark.parametrize("pieces", [PIECES[:2], [*PIECES, b"four"]], ids=["fewer", "more"])
-async def test_a_size_that_is_wrong(pieces: list[bytes]) -> None:
+async def test_rejects_a_wrong_size(pieces: list[bytes]) -> None:
     source = Source(pieces, len(WHOLE))
     sent = sum(map(len, pieces))
     with FaultServer(good) as server:
@@ -202,11 +202,11 @@ async def test_a_size_that_is_wrong(pieces: list[bytes]) -> None:
                 await transport.request(request(source))
 
 
-async def test_a_response_before_the_source_was_read_to_its_end() -> None:
+async def test_reads_a_response_that_arrives_during_an_upload() -> None:
     class Refusing(FaultServer):
         async def _connection(self, connection: Connection) -> None:
             await connection.reader.readuntil(b"\r\n\r\n")
-            await connection.send(json_answer({"error": "too large"}, 413))
+            await connection.send(json_response({"error": "too large"}, 413))
             await connection.until_gone()
 
     class Endless(Source):
@@ -245,7 +245,7 @@ async def test_both_ways_send_the_content_type() -> None:
 
 async def test_a_whole_response() -> None:
     async def answers(connection: Connection, request: Request) -> None:
-        await connection.send(json_answer({"a": 1}, 201, x_request_id="r-1", x_more="yes"))
+        await connection.send(json_response({"a": 1}, 201, x_request_id="r-1", x_more="yes"))
 
     with FaultServer(answers) as server:
         async with opened(server.url) as transport:
@@ -261,7 +261,7 @@ def test_an_error_is_annotated_with_its_response() -> None:
     annotate(error, response)
     assert (error.status, error.request_id, error.attempts) == (200, "r-1", 2)
     assert error.body == "not with ik_live_0a1b2c3d…"
-    # What an error knows already stays.
+    # Fields that are set already do not change.
     known = ApiError("x", status=500, request_id="r-0", body="b")
     annotate(known, response)
     assert (known.status, known.request_id, known.body) == (500, "r-0", "b")

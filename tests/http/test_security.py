@@ -1,4 +1,4 @@
-"""Credentials stay where they belong; no argument reaches further than it should; who is on the way is the caller's choice."""
+"""Credentials are not shown or sent elsewhere; arguments are checked; TLS and proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, chunk, events, json_answer, sse_head
+from faults import Connection, FaultServer, Request, chunk, events, json_response, sse_head
 from faults import scripts as f
 from faults.calls import CALLS, KEY, TOKEN, Played, play
 from faults.calls import faulty as to
@@ -44,7 +44,7 @@ SECRETS = {
     TOKEN: "f" * 12,
     OTHER_KEY: "gateway/0123",
 }
-"""Credentials, and a piece of each that must not be seen anywhere."""
+"""Credentials, and a part of each that must not be shown anywhere."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def everything(value: Any, seen: set[int] | None = None) -> Iterator[str]:
-    """What a debugger would show: reprs and attributes, recursively, of ours and of what ours hold."""
+    """What a debugger shows: reprs and attributes of our objects, recursively."""
     seen = set() if seen is None else seen
     if id(value) in seen:
         return
@@ -79,7 +79,7 @@ def everything(value: Any, seen: set[int] | None = None) -> Iterator[str]:
                 if name not in (
                     "__weakref__",
                     "_token",
-                ):  # the one place where the token itself is kept
+                ):  # the only attribute that holds the token
                     yield from everything(getattr(value, name, None), seen)
 
 
@@ -90,7 +90,7 @@ def assert_unseen(shown: str) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_clients_and_endpoints_do_not_show_it(key: str) -> None:
+def test_clients_and_endpoints_do_not_show_credentials(key: str) -> None:
     common: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "project": "acme"}
     for made in (
         DataClient(api_key=key, **common),
@@ -104,10 +104,10 @@ def test_clients_and_endpoints_do_not_show_it(key: str) -> None:
 
 
 async def echoes(connection: Connection, request: Request, body: bytes) -> None:
-    """Says the credential in every way it can."""
+    """Repeats the credential in every part of the response."""
     key = request.headers["authorization"].removeprefix("Bearer ")
     await connection.send(
-        json_answer(
+        json_response(
             {"error": {"message": f"bad key {key}", "code": f"no-{key}"}},
             400,
             x_request_id="r",
@@ -125,7 +125,7 @@ async def echoes_in_a_page(connection: Connection, request: Request, body: bytes
 
 async def echoes_in_a_200(connection: Connection, request: Request, body: bytes) -> None:
     key = request.headers["authorization"]
-    await connection.send(json_answer({"error": {"message": f"bad {key}", "code": key}}))
+    await connection.send(json_response({"error": {"message": f"bad {key}", "code": key}}))
 
 
 async def echoes_in_no_json(connection: Connection, request: Request, body: bytes) -> None:
@@ -155,18 +155,37 @@ async def echoes_in_an_undecodable_event(
 
 
 ECHOES = [
-    (echoes, ("generate_text", "generate_text_stream", "embed", "list_workloads", "delete", "wait_until_ready")),
+    (
+        echoes,
+        (
+            "generate_text",
+            "generate_text_stream",
+            "embed",
+            "list_workloads",
+            "delete",
+            "wait_until_ready",
+        ),
+    ),
     (echoes_in_a_page, ("generate_text", "generate_text_stream", "list_workloads", "delete")),
-    (echoes_in_a_200, ("generate_text", "generate_text_stream", "embed", "rerank", "list_workloads")),
-    (echoes_in_no_json, ("generate_text", "generate_text_stream", "embed", "rerank", "list_workloads")),
-    (echoes_in_a_redirect, ("generate_text", "generate_text_stream", "list_workloads", "delete", "wait_until_ready")),
+    (
+        echoes_in_a_200,
+        ("generate_text", "generate_text_stream", "embed", "rerank", "list_workloads"),
+    ),
+    (
+        echoes_in_no_json,
+        ("generate_text", "generate_text_stream", "embed", "rerank", "list_workloads"),
+    ),
+    (
+        echoes_in_a_redirect,
+        ("generate_text", "generate_text_stream", "list_workloads", "delete", "wait_until_ready"),
+    ),
     (echoes_in_a_stream, ("generate_text_stream", "wait_until_ready")),
     (echoes_in_an_undecodable_event, ("generate_text_stream", "wait_until_ready")),
-]  # fmt: skip
+]
 
 
 def called(way: str, url: str, key: str, call: str) -> Played:
-    """The same as ``play``, with a key that no frame of the test's holds in a variable of its own."""
+    """Do the same as ``play``, but no local variable of the test has the key."""
     import faults.calls
 
     before, faults.calls.KEY = faults.calls.KEY, key
@@ -181,7 +200,7 @@ def called(way: str, url: str, key: str, call: str) -> Played:
 @pytest.mark.parametrize(
     ("fault", "call"), [(fault, call) for fault, calls in ECHOES for call in calls]
 )
-def test_errors_do_not_show_it(fault: f.Fault, call: str, other: bool, way: str) -> None:
+def test_errors_do_not_show_credentials(fault: f.Fault, call: str, other: bool, way: str) -> None:
     with Lab(fault, to=to(call)) as lab:
         error = called(way, lab.url, list(SECRETS)[2 if other else 0], call).error
     assert isinstance(error, InferenceKeyError)
@@ -195,7 +214,7 @@ def test_errors_do_not_show_it(fault: f.Fault, call: str, other: bool, way: str)
 @pytest.mark.parametrize(
     "fault", [f.closes, f.resets, f.is_silent, f.is_cut_within_its_length, f.speaks_no_http]
 )
-def test_tracebacks_do_not_show_it(fault: f.Fault, call: str, way: str) -> None:
+def test_tracebacks_do_not_show_credentials(fault: f.Fault, call: str, way: str) -> None:
     with Lab(fault, to=to(call)) as lab:
         options: dict[str, Any] = {"retry": None, "timeout": Timeouts(first_byte=0.2, read=0.2)}
         error = play(way, lab.url, call, **options)[0].error
@@ -234,14 +253,14 @@ def test_tracebacks_do_not_show_it(fault: f.Fault, call: str, way: str) -> None:
         {"Transfer-Encoding": "chunked"},
     ],
 )
-def test_headers_that_are_refused(headers: dict[str, str]) -> None:
+def test_rejects_headers(headers: dict[str, str]) -> None:
     for make in (DataClient, AsyncDataClient):
         with pytest.raises((ValidationError, ConfigurationError)):
             make(base_url="http://127.0.0.1:9", project="acme", api_key=KEY, headers=headers)
 
 
 @WAYS
-def test_headers_that_are_sent(way: str) -> None:
+def test_sends_headers(way: str) -> None:
     headers = {
         "X-Team": "blue",
         "user-agent": "mine/1",
@@ -289,7 +308,7 @@ BAD_PATHS = [
 
 
 @pytest.mark.parametrize("project", BAD_PATHS)
-def test_projects_that_are_refused(project: str) -> None:
+def test_rejects_projects(project: str) -> None:
     with FaultServer() as server:
         management = ManagementClient(base_url=server.url, sdk_token=TOKEN)
         calls: list[Any] = [
@@ -312,7 +331,7 @@ def test_projects_that_are_refused(project: str) -> None:
 @pytest.mark.parametrize(
     "slug", ["a/../b", "a%2fb", "a?b#c", "a\r\nX-Y: z", "../../api", "a\0b", "Ünï"]
 )
-def test_a_slug_never_leaves_its_place(slug: str) -> None:
+def test_a_slug_cannot_change_the_path(slug: str) -> None:
     with Lab() as lab, DataClient(base_url=lab.url, project="acme", api_key=KEY) as data:
         data.endpoint(slug).generate_text(prompt="x")
         with ManagementClient(base_url=lab.url, project="acme", sdk_token=TOKEN) as management:
@@ -329,7 +348,7 @@ def test_a_slug_never_leaves_its_place(slug: str) -> None:
 @pytest.mark.parametrize(
     "key", [f"{KEY}\r\nX-A: b", f"{KEY}\nX", "k y", "k\0y", "clé", "k\x7f", f"{KEY}\u2028x"]
 )
-def test_keys_that_are_refused(key: str) -> None:
+def test_rejects_keys(key: str) -> None:
     common: dict[str, Any] = {"base_url": "http://127.0.0.1:9", "project": "acme"}
     with pytest.raises(ConfigurationError) as caught:
         DataClient(**common).endpoint("bot", api_key=key)
@@ -341,7 +360,7 @@ def test_keys_that_are_refused(key: str) -> None:
     assert_unseen(str(caught.value))
 
 
-def test_keys_of_the_wrong_kind_do_not_leave() -> None:
+def test_keys_of_the_wrong_kind_are_not_sent() -> None:
     with FaultServer() as server:
         with pytest.raises(PermissionDenied) as caught:
             ManagementClient(base_url=server.url, project="acme", sdk_token=KEY)
@@ -371,7 +390,7 @@ def test_keys_of_the_wrong_kind_do_not_leave() -> None:
         "http://[::1",
     ],
 )
-def test_base_urls_that_are_refused(url: str) -> None:
+def test_rejects_base_urls(url: str) -> None:
     for make in (DataClient, AsyncDataClient):
         with pytest.raises(ConfigurationError, match="base_url must be like") as caught:
             make(base_url=url, project="acme", api_key=KEY)
@@ -392,7 +411,7 @@ def test_plain_http_warns_once_for_each_host() -> None:
         return [str(warning.message) for warning in said]
 
     [warning] = made("http://platform.test")
-    assert "http://platform.test is plain http" in warning
+    assert "http://platform.test uses plain http" in warning
     assert_unseen(warning)
     assert made("http://platform.test") == []
     assert len(made("http://other.test:8080/base")) == 1
@@ -537,7 +556,9 @@ def test_loopback_is_never_proxied(base: str, way: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("excepted", ["platform.test", ".test", "*", "other.test,platform.test"])
-def test_no_proxy(excepted: str, insecure: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment(
+    excepted: str, insecure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", excepted)
     assert (
@@ -599,9 +620,7 @@ def test_a_proxys_password_is_a_secret(insecure: None, monkeypatch: pytest.Monke
         "http://user:pa55word@:9",
     ],
 )
-def test_proxies_that_are_refused(
-    proxy: str, insecure: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejects_proxies(proxy: str, insecure: None, monkeypatch: pytest.MonkeyPatch) -> None:
     common: dict[str, Any] = {"base_url": "http://platform.test", "project": "acme", "api_key": KEY}
     with pytest.raises(ConfigurationError, match="proxy") as caught:
         DataClient(proxy=proxy, **common)
@@ -641,7 +660,7 @@ def test_netrc_is_never_read(
 @WAYS
 def test_cookies_are_not_kept(way: str) -> None:
     async def bakes(connection: Connection, request: Request, body: bytes) -> None:
-        await connection.send(json_answer(body, set_cookie="id=1; Path=/"))
+        await connection.send(json_response(body, set_cookie="id=1; Path=/"))
 
     with Lab(bakes) as lab:
         _, second = play(way, lab.url, "generate_text", again=lambda: None)
@@ -650,8 +669,8 @@ def test_cookies_are_not_kept(way: str) -> None:
     assert all("cookie" not in request.headers for request in lab.requests)
 
 
-def test_one_clients_connections_are_not_another_ones() -> None:
-    """A credential goes with its request, not with the connection: two keys on one client share the pool rightly."""
+def test_two_keys_of_one_client_share_its_connections() -> None:
+    """A credential belongs to a request and not to a connection."""
 
     async def main() -> None:
         async with AsyncDataClient(base_url=lab.url, project="acme") as data:

@@ -1,4 +1,4 @@
-"""Deadlines by the lazy timer of a connection: they hold from each byte, for each request, and for nothing else."""
+"""The deadlines of a connection, which one timer checks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, Script, chunk, head, json_answer
-from faults.ways import BODIES, connector, limits, opened, pooled, post, request, stands_still
+from faults import Connection, FaultServer, Request, Script, chunk, head, json_response
+from faults.ways import BODIES, connector, is_idle, limits, opened, pooled, post, request
 
 from inferencekey import RequestTimeout, Timeouts
 from inferencekey._http.connections import ConnectionProtocol
 from inferencekey._http.transport import Transport
 
-GOOD = json_answer({"good": True})
+GOOD = json_response({"good": True})
 CHUNKED = head(content_type="text/event-stream", transfer_encoding="chunked")
 
 LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
@@ -48,7 +48,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def script(*steps: bytes | float, hold: bool = True) -> Script:
-    """Sends bytes and waits seconds, in turn; then waits for the client to leave."""
+    """Sends bytes and waits seconds, in turn. Then it waits until the client leaves."""
 
     async def one(connection: Connection, request: Request) -> None:
         for step in steps:
@@ -75,7 +75,7 @@ async def drain(transport: Transport, way: str, timeouts: Timeouts) -> bytes:
 
 
 class Clock:
-    """How long a block took, of real time."""
+    """Measures the time of a block."""
 
     def __enter__(self) -> Clock:
         self._began = time.monotonic()
@@ -107,7 +107,7 @@ class Clock:
         "the nearest",
     ],
 )
-def test_a_deadline_passes_when_it_should(
+def test_a_deadline_passes_in_time(
     steps: list[Any], deadline: dict[str, float], says: str, at_least: float, way: str, run: Run
 ) -> None:
     async def main() -> None:
@@ -117,14 +117,14 @@ def test_a_deadline_passes_when_it_should(
                     await post(transport, way, limits(**deadline))
                 # A loop may wake up a tick of its clock early.
                 assert at_least - 0.02 <= clock.seconds < at_least + 2
-                assert await stands_still(transport)
+                assert await is_idle(transport)
                 assert await pooled(transport) == []
 
     run(main())
 
 
 @WAYS
-def test_each_byte_begins_the_silence_anew(way: str, run: Run) -> None:
+def test_each_byte_restarts_the_silence(way: str, run: Run) -> None:
     async def main() -> None:
         pieces = [CHUNKED, *[0.2, chunk(b"x")] * 6, chunk(b"")]
         with FaultServer(script(*pieces)) as server:
@@ -139,7 +139,7 @@ def test_each_byte_begins_the_silence_anew(way: str, run: Run) -> None:
 
 @WAYS
 @pytest.mark.parametrize("first", list(BODIES))
-def test_a_shorter_limit_counts_on_a_connection_that_had_a_longer_one(
+def test_a_shorter_limit_replaces_a_longer_one_on_the_same_connection(
     first: str, way: str, run: Run
 ) -> None:
     async def main() -> None:
@@ -157,8 +157,8 @@ def test_a_shorter_limit_counts_on_a_connection_that_had_a_longer_one(
 @WAYS
 @pytest.mark.parametrize("first", list(BODIES))
 @pytest.mark.parametrize("deadline", ["first_byte", "total", "read"])
-def test_no_limit_outlives_its_request(deadline: str, first: str, way: str, run: Run) -> None:
-    """An idle connection is not ended by it, nor is a later request that may take longer."""
+def test_a_limit_ends_with_its_request(deadline: str, first: str, way: str, run: Run) -> None:
+    """It ends neither the idle connection nor a later request with a longer limit."""
 
     async def main() -> None:
         with FaultServer(script(GOOD, hold=False), script(1.0, GOOD, hold=False)) as server:
@@ -173,7 +173,7 @@ def test_no_limit_outlives_its_request(deadline: str, first: str, way: str, run:
 
 
 @WAYS
-def test_no_deadline_is_none(way: str, run: Run) -> None:
+def test_without_a_deadline_any_silence_is_allowed(way: str, run: Run) -> None:
     async def main() -> None:
         none = Timeouts(connect=None, first_byte=None, read=None, total=None)
         with FaultServer(script(0.3, CHUNKED, 0.3, chunk(b"x"), chunk(b""))) as server:
@@ -187,8 +187,8 @@ FLOOD = 4 * 2**20
 
 
 @WAYS
-def test_a_slow_reader_is_no_silent_server(way: str, run: Run) -> None:
-    """While the reader's buffer is full, nothing is read off the socket: the silence is ours."""
+def test_a_slow_reader_does_not_count_as_silence(way: str, run: Run) -> None:
+    """While the buffer of the reader is full, the client does not read from the socket."""
 
     async def main() -> None:
         piece = chunk(b"x" * 2**18)
@@ -213,10 +213,10 @@ MUCH = {
 
 @WAYS
 @pytest.mark.parametrize("answer", MUCH)
-def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(
+def test_a_slow_reader_of_one_large_read_does_not_count_as_silence(
     answer: str, way: str, run: Run
 ) -> None:
-    """One read off the socket fills the reader's buffer more than once."""
+    """One read from the socket fills the buffer of the reader several times."""
 
     async def main() -> None:
         with FaultServer(script(MUCH[answer], hold=False)) as server:
@@ -235,7 +235,7 @@ def test_a_slow_reader_of_much_that_has_arrived_is_no_silent_server(
 
 
 @WAYS
-def test_after_a_slow_reader_the_silence_counts_again(way: str, run: Run) -> None:
+def test_silence_counts_again_after_a_slow_reader(way: str, run: Run) -> None:
     async def main() -> None:
         piece = chunk(b"x" * 2**18)
         with FaultServer(script(CHUNKED, *[piece] * (FLOOD // 2**18))) as server:
@@ -253,7 +253,7 @@ def test_after_a_slow_reader_the_silence_counts_again(way: str, run: Run) -> Non
 
 
 def test_what_arrived_before_the_deadline_is_read_after_it(run: Run) -> None:
-    """Also by a reader that did not look until it had passed."""
+    """Also if the reader begins to read after the deadline."""
 
     async def main() -> None:
         with FaultServer(script(CHUNKED, chunk(b"early"))) as server:
@@ -269,7 +269,7 @@ def test_what_arrived_before_the_deadline_is_read_after_it(run: Run) -> None:
     run(main())
 
 
-def test_a_body_that_came_in_time_may_be_read_late(run: Run) -> None:
+def test_a_body_that_arrived_in_time_can_be_read_late(run: Run) -> None:
     async def main() -> None:
         with FaultServer(script(GOOD, hold=False)) as server:
             async with opened(server.url) as transport:
@@ -284,7 +284,7 @@ def test_a_body_that_came_in_time_may_be_read_late(run: Run) -> None:
 
 
 class Counting(asyncio.SelectorEventLoop):
-    """Counts the timers that are set."""
+    """Counts the timers."""
 
     timers = 0
 
@@ -295,7 +295,7 @@ class Counting(asyncio.SelectorEventLoop):
 
 @WAYS
 def test_reads_set_no_timers(way: str) -> None:
-    """Fails when a new aiohttp keeps its time by other methods than those that are replaced."""
+    """Fails if a new aiohttp sets its timers in methods that are not replaced."""
 
     async def main() -> None:
         pieces = [CHUNKED, *[chunk(b"x"), 0.001] * 300, chunk(b"")]
@@ -314,7 +314,7 @@ def test_reads_set_no_timers(way: str) -> None:
         runner.run(main())
 
 
-def test_calls_on_a_kept_connection_set_no_timers() -> None:
+def test_calls_on_a_pooled_connection_set_no_timers() -> None:
     async def main() -> None:
         with FaultServer(script(GOOD, hold=False)) as server:
             async with opened(server.url) as transport:
@@ -330,9 +330,9 @@ def test_calls_on_a_kept_connection_set_no_timers() -> None:
         runner.run(main())
 
 
-def test_a_closed_connection_leaves_no_timer_and_is_forgotten() -> None:
+def test_a_closed_connection_leaves_no_timer_and_is_collected() -> None:
     async def main() -> None:
-        with FaultServer(script(json_answer({}, connection="close"), hold=False)) as server:
+        with FaultServer(script(json_response({}, connection="close"), hold=False)) as server:
             async with opened(server.url) as transport:
                 for way in BODIES:
                     await post(transport, way, limits(first_byte=600, total=600, read=600))

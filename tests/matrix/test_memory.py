@@ -1,4 +1,4 @@
-"""What a server sends too much of is not kept."""
+"""A server that sends too much does not fill the memory."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_a_huge_error_page(encoding: str | None, call: str, way: str) -> None:
         assert first.error.status == 500
         assert len(str(first.error)) < 1000
         assert len(first.error.body or "") <= 8192
-        assert peak < 6 * MB  # the server's buffers are in it too
-        # Twenty megabytes are not drained for a connection's sake.
+        assert peak < 6 * MB  # the buffers of the server count, too
+        # The client does not read twenty megabytes to save a connection.
         assert encoding or lab.ended(lab.connections[0])
 
 
 @pytest.mark.parametrize("way", ["async", "sync"])
-def test_a_huge_page_where_a_stream_was_asked_for(way: str) -> None:
+def test_a_huge_page_instead_of_a_stream(way: str) -> None:
     with Lab(f.sends_a_huge_page(200)) as lab:
         tracemalloc.start()
         try:

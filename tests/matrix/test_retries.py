@@ -1,4 +1,4 @@
-"""Every status, with and without ``Retry-After`` in its three forms: what is raised, how often it is asked, under which key."""
+"""Every status, with each form of ``Retry-After``: the error, the attempts and the key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ AFTER: dict[str, tuple[dict[str, str], float | None]] = {
     "milliseconds": ({"retry_after_ms": "2", "retry_after": "3600"}, 0.002),
     "too late": ({"retry_after": "3600"}, 3600.0),
     "nonsense": ({"retry_after": "soon"}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -98,7 +98,7 @@ def test_every_status(call: str, form: str, way: str) -> None:
                     with pytest.raises(Exception, match="no") as caught:
                         CALLS[call](data.endpoint("bot"), management)
                     note(seen, caught.value)
-        assert len(lab.connections) <= 2, "every answer gave its connection back"
+        assert len(lab.connections) <= 2, "every response returned its connection to the pool"
 
     again = RETRIED | ({500} if call == "list_workloads" else set())
     for status, error in errors.items():
@@ -121,7 +121,7 @@ def test_every_status(call: str, form: str, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", ["embed", "rerank", "delete", "generate_text_stream"])
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
-def test_which_are_retried(status: int, call: str, way: str) -> None:
+def test_which_statuses_are_retried(status: int, call: str, way: str) -> None:
     with Lab(f.refuses(status), to=to(call)) as lab:
         first, _ = play(way, lab.url, call, retry=QUICK)
         tries = 3 if status in RETRIED else 1
@@ -136,10 +136,10 @@ def test_which_are_retried(status: int, call: str, way: str) -> None:
 @pytest.mark.parametrize("fault", [f.closes, f.resets, f.half_closes])
 @pytest.mark.parametrize("plain", [False, True], ids=["", "plain"], indirect=True)
 def test_no_retry_means_one_request(plain: bool, fault: f.Fault, call: str, way: str) -> None:
-    """aiohttp has retries of its own for GET and DELETE: they are off, but for plain aiohttp classes."""
+    """aiohttp's own retries of GET and DELETE are off, except with plain aiohttp classes."""
     with Lab(fault, to=to(call)) as lab:
         first, _ = play(way, lab.url, call, retry=None)
-        # A delete comes on the connection that the list was read from: the one resend of a stale connection is its due.
+        # A delete uses the connection of the list before it, so its first attempt is a stale one.
         attempts = 2 if call == "delete" else 1
         assert first.error.attempts == attempts
         resends = 2 if plain and call != "generate_text" else 1
@@ -147,7 +147,7 @@ def test_no_retry_means_one_request(plain: bool, fault: f.Fault, call: str, way:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_error_that_passes(way: str) -> None:
+def test_an_error_that_ends_after_two_attempts(way: str) -> None:
     for fault in (f.refuses(503), f.closes, f.resets, f.refuses(429, retry_after="0")):
         with Lab(fault, times=2) as lab:
             first, _ = play(way, lab.url, "generate_text", retry=QUICK)
@@ -176,7 +176,7 @@ def test_nothing_is_retried_past_the_deadline(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_outage_is_not_multiplied(way: str) -> None:
+def test_an_outage_does_not_multiply_the_load(way: str) -> None:
     policy = RetryPolicy(base=0.0, budget=4, budget_gain=0.0)
     with Lab(f.refuses(503)) as lab:
         if way == "sync":
@@ -199,7 +199,7 @@ def test_an_outage_is_not_multiplied(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_refused_connection_is_given_up_within_ten_seconds(way: str) -> None:
+def test_a_refused_connection_fails_within_ten_seconds(way: str) -> None:
     """With the defaults."""
     from faults.calls import refused
 

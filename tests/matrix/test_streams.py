@@ -1,4 +1,4 @@
-"""The matrix of text streams: what arrives, what is delivered, and how it ends."""
+"""The matrix of text streams: what arrives, what the caller gets, and how the stream ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ END = STOP + DONE
 
 @dataclass(frozen=True)
 class Ends:
-    """What a reader gets: the texts, then the end or this error."""
+    """What a caller gets: the texts, and then the end or this error."""
 
     texts: list[str]
     error: type[Exception] | None = None
@@ -78,15 +78,31 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
     ("byte by byte", f.streams(*(bytes([byte]) for byte in A + B + END)), FINE),
     ("no events", f.streams(), broken("before it was complete")),
     ("comments only", f.streams(b": hello\n\n", b":\n\n"), broken("before it was complete")),
-    ("comments between", f.streams(b": hello\n\n", A, b": are you there\n\n" + B, b":\n", END), FINE),
+    (
+        "comments between",
+        f.streams(b": hello\n\n", A, b": are you there\n\n" + B, b":\n", END),
+        FINE,
+    ),
     ("no space after the colon", f.streams((A + B + END).replace(b"data: ", b"data:")), FINE),
     ("CRLF", f.streams((A + B + END).replace(b"\n", b"\r\n")), FINE),
     ("CR", f.streams((A + B + END).replace(b"\n", b"\r")), FINE),
-    ("CR, byte by byte", f.streams(*(bytes([x]) for x in (A + B + END).replace(b"\n", b"\r"))), FINE),
-    ("CRLF, byte by byte", f.streams(*(bytes([x]) for x in (A + B + END).replace(b"\n", b"\r\n"))), FINE),
+    (
+        "CR, byte by byte",
+        f.streams(*(bytes([x]) for x in (A + B + END).replace(b"\n", b"\r"))),
+        FINE,
+    ),
+    (
+        "CRLF, byte by byte",
+        f.streams(*(bytes([x]) for x in (A + B + END).replace(b"\n", b"\r\n"))),
+        FINE,
+    ),
     ("a BOM", f.streams(b"\xef\xbb\xbf" + A, B, END), FINE),
     ("a BOM, byte by byte", f.streams(*(bytes([x]) for x in b"\xef\xbb\xbf" + A + B + END)), FINE),
-    ("several data lines", f.streams(A, b'data: {"choices":\ndata: [{"delta": {"content":\ndata: "b"}}]}\n\n', END), FINE),
+    (
+        "several data lines",
+        f.streams(A, b'data: {"choices":\ndata: [{"delta": {"content":\ndata: "b"}}]}\n\n', END),
+        FINE,
+    ),
     ("other fields", f.streams(b"id: 7\nretry: 10\nx: y\nevent: message\n" + A, B, END), FINE),
     ("no finish_reason", f.streams(A, B, DONE), Ends(["a", "b"])),
     ("no [DONE]", f.streams(A, B, STOP), FINE),
@@ -100,65 +116,157 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
     ("finish_reason, then half an event", f.streams(A, B, STOP, b'data: {"usa'), FINE),
     ("null choices", f.streams(A, data({"choices": None}), B, END), Ends(["a", "", "b", ""])),
     ("no choices", f.streams(A, data({"id": "x"}), B, END), Ends(["a", "", "b", ""])),
-    ("usage only", f.streams(A, B, STOP, data({"choices": [], "usage": {"total_tokens": 4}}), DONE), Ends(["a", "b", "", ""])),
+    (
+        "usage only",
+        f.streams(A, B, STOP, data({"choices": [], "usage": {"total_tokens": 4}}), DONE),
+        Ends(["a", "b", "", ""]),
+    ),
     ("null content", f.streams(text(None), A, B, END), Ends(["", "a", "b", ""])),
-    ("null delta", f.streams(data({"choices": [{"delta": None}]}), A, B, END), Ends(["", "a", "b", ""])),
-    ("role only", f.streams(data({"choices": [{"delta": {"role": "assistant"}}]}), A, B, END), Ends(["", "a", "b", ""])),
-    ("an empty error beside choices", f.streams(data({"error": None, "choices": [{"delta": {"content": "a"}}]}), B, END), FINE),
+    (
+        "null delta",
+        f.streams(data({"choices": [{"delta": None}]}), A, B, END),
+        Ends(["", "a", "b", ""]),
+    ),
+    (
+        "role only",
+        f.streams(data({"choices": [{"delta": {"role": "assistant"}}]}), A, B, END),
+        Ends(["", "a", "b", ""]),
+    ),
+    (
+        "an empty error beside choices",
+        f.streams(data({"error": None, "choices": [{"delta": {"content": "a"}}]}), B, END),
+        FINE,
+    ),
     ("ends", f.streams(A, B), broken("the server closed", "a", "b")),
     ("is cut", f.streams(A, B, then="close"), broken("cut short|closed", "a", "b")),
     ("is reset", f.streams(A, B, then="reset"), broken("^network error: ", "a", "b")),
-    ("half an event", f.streams(A, B, b'data: {"choices"'), broken("in the middle of an event", "a", "b")),
-    ("half an event, then reset", f.streams(A, b'data: {"choices"', then="reset"), broken("before it was complete", "a")),
-    ("an event without its blank line", f.streams(A, text("b").rstrip()), broken("in the middle of an event", "a")),
+    (
+        "half an event",
+        f.streams(A, B, b'data: {"choices"'),
+        broken("in the middle of an event", "a", "b"),
+    ),
+    (
+        "half an event, then reset",
+        f.streams(A, b'data: {"choices"', then="reset"),
+        broken("before it was complete", "a"),
+    ),
+    (
+        "an event without its blank line",
+        f.streams(A, text("b").rstrip()),
+        broken("in the middle of an event", "a"),
+    ),
     ("an error as text", f.streams(A, error("slot lost")), failed("^api error: slot lost$", "a")),
-    ("an error as a code", f.streams(A, error("overloaded")), failed("overloaded", "a", code="overloaded")),
+    (
+        "an error as a code",
+        f.streams(A, error("overloaded")),
+        failed("overloaded", "a", code="overloaded"),
+    ),
     (
         "an error as OpenAI's",
         f.streams(A, error({"message": "slot lost", "type": "server_error", "code": "gone"})),
         failed("^api error: slot lost$", "a", code="gone"),
     ),
-    ("an error with a number", f.streams(A, error({"message": "slot lost", "code": 500})), failed("slot lost", "a", status=500)),
-    ("an error as a detail", f.streams(A, error({"detail": "slot lost"})), failed("slot lost", "a")),
+    (
+        "an error with a number",
+        f.streams(A, error({"message": "slot lost", "code": 500})),
+        failed("slot lost", "a", status=500),
+    ),
+    (
+        "an error as a detail",
+        f.streams(A, error({"detail": "slot lost"})),
+        failed("slot lost", "a"),
+    ),
     ("an error as true", f.streams(A, error(True)), failed("^api error: ", "a")),
     ("an error as nothing", f.streams(A, error({})), failed("without words|error", "a")),
-    ("an error as a list", f.streams(A, error([{"message": "slot lost"}])), failed("slot lost", "a")),
-    ("an error beside choices", f.streams(A, data({"error": "slot lost", "choices": []})), failed("slot lost", "a")),
-    ("event: error with JSON", f.streams(A, b"event: error\n" + data({"message": "slot lost"})), failed("slot lost", "a")),
-    ("event: error with text", f.streams(A, b"event: error\n" + data(b"slot lost")), failed("^api error: slot lost$", "a")),
-    ("event: error, then [DONE]", f.streams(A, b"event: error\n" + data(b"slot lost") + DONE), failed("slot lost", "a")),
+    (
+        "an error as a list",
+        f.streams(A, error([{"message": "slot lost"}])),
+        failed("slot lost", "a"),
+    ),
+    (
+        "an error beside choices",
+        f.streams(A, data({"error": "slot lost", "choices": []})),
+        failed("slot lost", "a"),
+    ),
+    (
+        "event: error with JSON",
+        f.streams(A, b"event: error\n" + data({"message": "slot lost"})),
+        failed("slot lost", "a"),
+    ),
+    (
+        "event: error with text",
+        f.streams(A, b"event: error\n" + data(b"slot lost")),
+        failed("^api error: slot lost$", "a"),
+    ),
+    (
+        "event: error, then [DONE]",
+        f.streams(A, b"event: error\n" + data(b"slot lost") + DONE),
+        failed("slot lost", "a"),
+    ),
     (
         "finish_reason error",
         f.streams(A, text("b", finish_reason="error"), DONE),
-        Ends(["a"], GenerationFailed, "gave up", "ab", "error"),
+        Ends(["a"], GenerationFailed, "stopped with an error", "ab", "error"),
     ),
-    ("finish_reason abort", f.streams(A, text(None, finish_reason="abort"), DONE), failed("gave up .*abort", "a", code="abort")),
-    ("undecodable", f.streams(A, B, data(b"{nope"), END), Ends(["a", "b"], ResponseFormatError, "not JSON .*nope")),
-    ("undecodable, in one piece", f.streams(A + B + data(b"{nope") + END), Ends(["a", "b"], ResponseFormatError, "not JSON")),
+    (
+        "finish_reason abort",
+        f.streams(A, text(None, finish_reason="abort"), DONE),
+        failed("stopped with an error .*abort", "a", code="abort"),
+    ),
+    (
+        "undecodable",
+        f.streams(A, B, data(b"{nope"), END),
+        Ends(["a", "b"], ResponseFormatError, "not JSON .*nope"),
+    ),
+    (
+        "undecodable, in one piece",
+        f.streams(A + B + data(b"{nope") + END),
+        Ends(["a", "b"], ResponseFormatError, "not JSON"),
+    ),
     (
         "invalid UTF-8",
         f.streams(A, data(b'{"choices": [{"delta": {"content": "\xff"}}]}')),
         Ends(["a"], ResponseFormatError, "not JSON"),
     ),
     ("a number", f.streams(A, data(5)), Ends(["a"], ResponseFormatError, "not a JSON object")),
-    ("choices that are none", f.streams(A, data({"choices": [5]})), Ends(["a"], ResponseFormatError, "choices")),
-    ("content that is none", f.streams(A, text(["b"])), Ends(["a"], ResponseFormatError, "not a string")),
+    (
+        "choices that are none",
+        f.streams(A, data({"choices": [5]})),
+        Ends(["a"], ResponseFormatError, "choices"),
+    ),
+    (
+        "content that is none",
+        f.streams(A, text(["b"])),
+        Ends(["a"], ResponseFormatError, "not a string"),
+    ),
     ("a megabyte", f.streams(MEGABYTE, END), Ends(["x" * 1_000_000, ""])),
     (
         "a megabyte in pieces",
         f.streams(*[MEGABYTE[i : i + 50_000] for i in range(0, len(MEGABYTE), 50_000)], END),
         Ends(["x" * 1_000_000, ""]),
     ),
-    ("17 MiB", f.streams(A, text("x" * (17 * 1024**2))), Ends(["a"], ResponseFormatError, "longer than 16777216 bytes")),
-    ("17 MiB of comment", f.streams(A, *[b":" * 1024**2] * 17), Ends(["a"], ResponseFormatError, "longer than 16777216 bytes")),
-]  # fmt: skip
+    (
+        "17 MiB",
+        f.streams(A, text("x" * (17 * 1024**2))),
+        Ends(["a"], ResponseFormatError, "longer than 16777216 bytes"),
+    ),
+    (
+        "17 MiB of comment",
+        f.streams(A, *[b":" * 1024**2] * 17),
+        Ends(["a"], ResponseFormatError, "longer than 16777216 bytes"),
+    ),
+]
 
 
 LOSES = {
-    "[DONE], then resets", "finish_reason, then closes", "finish_reason, then resets",
-    "is cut", "is reset", "half an event, then reset",
-}  # fmt: skip
-"""The rows in which a plain aiohttp reader may lose what had arrived: the connection fails before it is read."""
+    "[DONE], then resets",
+    "finish_reason, then closes",
+    "finish_reason, then resets",
+    "is cut",
+    "is reset",
+    "half an event, then reset",
+}
+"""Rows in which plain aiohttp classes may lose text, because the connection fails before a read."""
 
 
 async def read_async(
@@ -192,7 +300,7 @@ def read_sync(
 def read(
     way: str, url: str, pace: float = 0.0, **options: Any
 ) -> tuple[list[str], Any, Exception | None]:
-    """Return the texts that were delivered, the stream's result, and its error."""
+    """Return the texts that the caller got, the result of the stream, and its error."""
     items: list[Any] = []
     caught: Exception | None = None
     try:
@@ -232,7 +340,7 @@ def test_plain_cell(fault: f.Fault, ends: Ends, pace: str, plain: bool) -> None:
     [pytest.param(fault, ends, id=name) for name, fault, ends in TABLE if name in LOSES],
 )
 def test_plain_cell_that_may_lose_text(fault: f.Fault, ends: Ends, pace: str, plain: bool) -> None:
-    """What is delivered is the beginning of the text, and an end that was lost is an interruption."""
+    """The caller gets the beginning of the text; a lost end raises ``StreamInterrupted``."""
     with Lab(fault) as lab:
         texts, result, caught = read("async", lab.url, 0.02 if pace == "slow" else 0.0)
         assert texts == ends.texts[: len(texts)]
@@ -291,7 +399,7 @@ def test_silence_after_some_events(way: str) -> None:
 def test_a_long_stream_that_dies_loses_nothing_that_arrived(
     plain: bool, pace: str, how: str, way: str
 ) -> None:
-    """More than fits in a reader's buffer: the transport is paused while the connection fails."""
+    """More than the buffer of a reader: reading is paused while the connection fails."""
     many = [text(f"{number:05d}" + "x" * 995) for number in range(500)]
     with Lab(f.streams(*many, then=how)) as lab:
         texts, result, caught = read(way, lab.url, 0.001 if pace == "slow" else 0.0)
@@ -303,7 +411,7 @@ def test_a_long_stream_that_dies_loses_nothing_that_arrived(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_bare_end_can_be_accepted(way: str) -> None:
+def test_accepts_an_end_without_done(way: str) -> None:
     with Lab(f.streams(A, B)) as lab:
         texts, _, caught = read(way, lab.url, strict_end=False)
         assert (texts, caught) == (["a", "b"], None)
@@ -341,7 +449,7 @@ def test_a_gzipped_stream(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_stream_is_retried_before_it_opens_only(way: str) -> None:
+def test_a_stream_is_retried_only_before_it_opens(way: str) -> None:
     with Lab(f.refuses(503), times=2) as lab:
         texts, _, caught = read(way, lab.url, retry=RetryPolicy(base=0.001))
         assert (texts, caught) == (["Hola", ""], None)

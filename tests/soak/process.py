@@ -11,12 +11,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from aiohttp import ClientResponse
+from faults.load import open_files
 
 from inferencekey import AsyncTextStream, TextStream
 from inferencekey._core.data.chat_stream import ChatStream
@@ -113,22 +113,11 @@ def take_sample(calls: int) -> Sample:
         heap=_heap(),
         blocks=sys.getallocatedblocks(),
         objects=count,
-        descriptors=_descriptors(),
+        descriptors=open_files(),
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks()),
         alive=dict(alive),
     )
-
-
-def _descriptors() -> int:
-    # uvloop, which may run the sync clients, keeps /dev/null open after its first use of it.
-    if sys.platform != "linux":
-        return len(os.listdir("/dev/fd"))
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the descriptor of the directory itself
-            count += os.readlink(f"/proc/self/fd/{name}") != os.devnull
-    return count
 
 
 def _rss() -> int:

@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from faults import Connection, Request, chunk, head, json_answer, sse_head
+from faults import Connection, Request, chunk, head, json_response, sse_head
 from faults.server import _read_request
 
 from soak.plans import REFUSALS, Plan
@@ -166,9 +166,11 @@ class Responder:
                 after = rng.choice(
                     ({"Retry_After": "0"}, {"retry_after_ms": "40"}, {"Retry_After": "0.1"}, {})
                 )
-                await connection.send(json_answer({"error": {"message": "busy"}}, 503, **after))
+                await connection.send(json_response({"error": {"message": "busy"}}, 503, **after))
             case "limited" if fails:
-                await connection.send(json_answer({"error": "slow_down"}, 429, retry_after_ms="30"))
+                await connection.send(
+                    json_response({"error": "slow_down"}, 429, retry_after_ms="30")
+                )
             case "bad_gateway" if fails:
                 page = (
                     b"<html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
@@ -184,7 +186,7 @@ class Responder:
             case "refused":
                 status = plan.rng("refused").choice(list(REFUSALS))
                 await connection.send(
-                    json_answer({"error": {"message": "no", "code": "no"}}, status)
+                    json_response({"error": {"message": "no", "code": "no"}}, status)
                 )
             case "error_page":
                 await connection.send(
@@ -243,7 +245,7 @@ class StreamResponder(Responder):
             case "spare_response":
                 # Some proxies send an unrequested response before they close an idle connection.
                 whole = b"".join([sse_head(), *map(chunk, self.events()), chunk(b"")])
-                await connection.send(whole + json_answer({"error": "idle for too long"}, 408))
+                await connection.send(whole + json_response({"error": "idle for too long"}, 408))
                 connection.close()
             case "until_close":
                 await connection.send(
@@ -422,7 +424,7 @@ class StreamResponder(Responder):
     async def _json_response(self) -> None:
         self.mark_begun()
         await self.connection.send(
-            json_answer(self.rng.choice(({"choices": []}, {"error": {"message": "no"}})))
+            json_response(self.rng.choice(({"choices": []}, {"error": {"message": "no"}})))
         )
 
     async def _endless(self) -> None:
@@ -465,7 +467,7 @@ class UnaryResponder(Responder):
         body = json.dumps(value, ensure_ascii=False).encode()
         match self.plan.fault:
             case "dribble":
-                whole = json_answer(body)
+                whole = json_response(body)
                 step = max(1, len(whole) // 200)
                 for start in range(0, len(whole), step):
                     await connection.send(whole[start : start + step], pause=0.001)
@@ -475,10 +477,10 @@ class UnaryResponder(Responder):
                 )
                 connection.close()
             case "gzip":
-                await connection.send(json_answer(gzip.compress(body), content_encoding="gzip"))
+                await connection.send(json_response(gzip.compress(body), content_encoding="gzip"))
             case "spare_response":
                 await connection.send(
-                    json_answer(body) + json_answer({"error": "idle for too long"}, 408)
+                    json_response(body) + json_response({"error": "idle for too long"}, 408)
                 )
                 connection.close()
             case "half_close" | "reset" | "stall":
@@ -490,27 +492,27 @@ class UnaryResponder(Responder):
             case "bad_gzip":
                 packed = bytearray(gzip.compress(body))
                 packed[10:14] = b"\xff" * 4
-                await connection.send(json_answer(bytes(packed), content_encoding="gzip"))
+                await connection.send(json_response(bytes(packed), content_encoding="gzip"))
             case "truncated":
-                await connection.send(json_answer(body[: len(body) // 2]))
+                await connection.send(json_response(body[: len(body) // 2]))
             case "empty":
                 await connection.send(head(200, content_length="0"))
             case "wrong_shape":
                 wrong = self.rng.choice(
                     ({}, [], {"choices": [{}]}, {"choices": None}, {"data": [{}]}, 7, None)
                 )
-                await connection.send(json_answer(wrong))
+                await connection.send(json_response(wrong))
             case "bad_utf8":
-                await connection.send(json_answer(body[:-1] + b', "x": "\xff\xfe"}'))
+                await connection.send(json_response(body[:-1] + b', "x": "\xff\xfe"}'))
             case "in_band":
                 await connection.send(
-                    json_answer({"error": {"message": "out of memory", "code": 500}})
+                    json_response({"error": {"message": "out of memory", "code": 500}})
                 )
             case "abort":
                 value["choices"][0]["finish_reason"] = "abort"
-                await connection.send(json_answer(value))
+                await connection.send(json_response(value))
             case _:
-                await connection.send(json_answer(body))
+                await connection.send(json_response(body))
         await self.finish()
 
     async def _leave(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 
 import pytest
-from faults import Connection, FaultServer, Request, events, json_answer, sse_head
+from faults import Connection, FaultServer, Request, events, json_response, sse_head
 
 from inferencekey import AsyncDataClient, AsyncTextStream
 
@@ -47,7 +47,7 @@ async def test_dead_pooled_connections_raise_nothing(resets: bool) -> None:
             return
         await asyncio.sleep(0.2)
         message = {"message": {"content": "Hello"}, "finish_reason": "stop"}
-        await connection.send(json_answer({"model": "m", "choices": [message]}))
+        await connection.send(json_response({"model": "m", "choices": [message]}))
 
     with FaultServer(once) as server:
         async with AsyncDataClient(

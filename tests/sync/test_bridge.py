@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, chunk, events, json_answer, sse_head
+from faults import Connection, FaultServer, Request, chunk, events, json_response, sse_head
 from faults.programs import Program, run_program
 
 from inferencekey import (
@@ -37,7 +37,7 @@ def completion(text: str) -> dict[str, object]:
 
 
 async def echo(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer(completion(request.json["messages"][0]["content"])))
+    await connection.send(json_response(completion(request.json["messages"][0]["content"])))
 
 
 async def hang(connection: Connection, request: Request) -> None:

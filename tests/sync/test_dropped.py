@@ -6,7 +6,7 @@ import asyncio
 import gc
 
 import pytest
-from faults import Connection, FaultServer, Request, json_answer
+from faults import Connection, FaultServer, Request, json_response
 from faults.programs import run_program
 
 from inferencekey import AsyncDataClient, DataClient
@@ -15,7 +15,7 @@ COMPLETION = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}
 
 
 async def complete(connection: Connection, request: Request) -> None:
-    await connection.send(json_answer(COMPLETION))
+    await connection.send(json_response(COMPLETION))
 
 
 def test_a_dropped_sync_client_closes_its_connections() -> None:

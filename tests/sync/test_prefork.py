@@ -12,7 +12,7 @@ import pickle
 from typing import Any
 
 import pytest
-from faults import Connection, FaultServer, Request, chunk, events, json_answer, sse_head
+from faults import Connection, FaultServer, Request, chunk, events, json_response, sse_head
 from faults.calls import KEY, TOKEN
 from faults.programs import run_program
 
@@ -29,7 +29,7 @@ async def echo(connection: Connection, request: Request) -> None:
         )
     else:
         await connection.send(
-            json_answer({"choices": [{"message": {"content": prompt}, "finish_reason": "stop"}]})
+            json_response({"choices": [{"message": {"content": prompt}, "finish_reason": "stop"}]})
         )
 
 
@@ -269,16 +269,16 @@ def clients() -> list[Any]:
 
 @pytest.mark.parametrize("made", clients(), ids=lambda made: type(made).__name__)
 def test_a_client_cannot_be_pickled(made: Any) -> None:
-    with pytest.raises(TypeError, match="make .* where it is used"):
+    with pytest.raises(TypeError, match="create .* in the process that uses it"):
         pickle.dumps(made)
-    with pytest.raises(TypeError, match="make .* where it is used"):
+    with pytest.raises(TypeError, match="create .* in the process that uses it"):
         copy.deepcopy(made)
 
 
 def test_a_client_cannot_be_passed_to_a_spawned_process() -> None:
     data = DataClient(base_url="http://127.0.0.1:9", project="acme", api_key=KEY)
     process = multiprocessing.get_context("spawn").Process(target=print, args=(data,))
-    with pytest.raises(TypeError, match="make .* where it is used"):
+    with pytest.raises(TypeError, match="create .* in the process that uses it"):
         process.start()
 
 

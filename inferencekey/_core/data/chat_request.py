@@ -38,12 +38,17 @@ def chat_body(
             range, or *extra_body* is not a mapping.
     """
     body: dict[str, Any] = {"model": model, "messages": _messages(prompt, messages)}
-    _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
-    _put(body, "max_tokens", max_tokens, integer_problem(max_tokens, at_least=1))
-    _put(body, "top_p", top_p, number_problem(top_p, at_least=0))
+    # Most calls give none of these. An argument that is not given costs no function call.
+    if temperature is not None:
+        _put(body, "temperature", temperature, number_problem(temperature, at_least=0))
+    if max_tokens is not None:
+        _put(body, "max_tokens", max_tokens, integer_problem(max_tokens, at_least=1))
+    if top_p is not None:
+        _put(body, "top_p", top_p, number_problem(top_p, at_least=0))
     if stop is not None:
         body["stop"] = _stop(stop)
-    _put(body, "seed", seed, integer_problem(seed))
+    if seed is not None:
+        _put(body, "seed", seed, integer_problem(seed))
     if extra_body is not None:
         if not isinstance(cast("object", extra_body), Mapping):
             raise ValidationError.of("extra_body must be a mapping with further fields of the body")
@@ -109,9 +114,6 @@ def _is_blank_part(part: object) -> bool:
 
 
 def _put(body: dict[str, Any], name: str, value: object, problem: str | None) -> None:
-    """Put a setting into the body if it was given."""
-    if value is None:
-        return
     if problem is not None:
         raise ValidationError.of(f"{name} {problem}")
     body[name] = value

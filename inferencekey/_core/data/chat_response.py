@@ -37,11 +37,11 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
     first: Mapping[str, Any] | None = None
     others: dict[int, TextChoice] = {}
     choices: Any = response.get("choices")
-    if type(choices) is list and len(cast("list[Any]", choices)) == 1:
-        # Nearly all answers have this one choice.
-        only: Any = choices[0]
-        if type(only) is dict and not cast("dict[str, Any]", only).get("index"):
-            first, choices = cast("dict[str, Any]", only), None
+    if type(choices) is list:
+        # Nearly all answers have one choice.
+        only: list[Any] = cast("list[Any]", choices)
+        if len(only) == 1 and type(only[0]) is dict and not only[0].get("index"):
+            first, choices = only[0], None
     for index, choice in indexed_choices(choices) if choices else ():
         if index == 0:
             first = choice if first is None else first

@@ -1,1 +1,1 @@
-"""What the clients report to people: the log, and warnings."""
+"""What the clients report to people: log lines and warnings."""

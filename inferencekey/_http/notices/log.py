@@ -1,7 +1,8 @@
-"""The log: ``logging.getLogger("inferencekey")``, silent unless asked for.
+"""The log: ``logging.getLogger("inferencekey")``.
 
-``INFERENCEKEY_LOG=debug`` (or ``info``) sends it to stderr; otherwise the application's own logging decides. One line per
-attempt at ``DEBUG``, one per retry at ``INFO``. Never a credential, never a body.
+By default the application's own logging decides where the log goes. ``INFERENCEKEY_LOG=debug`` or
+``info`` sends it to stderr. There is one line for each attempt at ``DEBUG``, and one for each retry
+at ``INFO``. The log never contains a credential or a body.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ _set_up = False
 
 
 class Redacting(logging.Formatter):
-    """Scrubs whatever looks like a token from a finished line, its traceback included."""
+    """Redacts everything that looks like a token in a finished line, its traceback included."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 def set_up_logging() -> None:
-    """Do what ``INFERENCEKEY_LOG`` asks, once per process.
+    """Send the log to stderr if ``INFERENCEKEY_LOG`` asks for it; once for each process.
 
     Raises:
-        ConfigurationError: it is neither ``debug`` nor ``info`` (nor blank, nor ``off``).
+        ConfigurationError: the variable is not ``debug``, ``info``, ``off`` or blank.
     """
     global _set_up
     if _set_up:

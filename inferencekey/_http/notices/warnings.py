@@ -1,4 +1,4 @@
-"""Warnings that point at the user's own line, not into the package."""
+"""Warnings that point at a line of the user's code, not of this package."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 __all__ = ["warn_user"]
 
-# Frames of these folders are not the user's: ours, and the loop that runs us.
-_NOT_THE_USERS = (str(Path(__file__).parents[2]), str(Path(asyncio.__file__).parent))
+# Frames of these folders are skipped: this package, and the event loop that runs it.
+_SKIPPED = (str(Path(__file__).parents[2]), str(Path(asyncio.__file__).parent))
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Issue a warning as from the nearest frame outside the package."""
+    """Issue a warning from the nearest frame outside of the package."""
     level = 1
     frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_SKIPPED):
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)

@@ -1,4 +1,4 @@
-"""A proxy that stands between a client and a real server, and loses what it is told to lose."""
+"""A proxy between a client and a real server that loses chosen messages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from urllib.parse import urlsplit
 
 from faults.server import Connection, FaultServer, Request
 
-__all__ = ["Between", "Loss"]
+__all__ = ["Loss", "LossyProxy"]
 
 Loss = Literal["request", "answer", "late", "unavailable", "bad gateway after"]
-"""What happens to one changing request: it never arrives; its answer never comes back; it arrives after the connection
-was given up; it is refused with 503; it arrives, and the answer is a 502."""
+"""What happens to a request that changes something.
+
+``request``: it never arrives. ``answer``: its response is lost. ``late``: it arrives after the
+connection was closed. ``unavailable``: it gets a 503. ``bad gateway after``: it arrives, and the
+response is a 502."""
 
 LATE = 0.3
 
 
-class Between(FaultServer):
-    """Forwards to *upstream*; the next POST, PATCH and DELETE requests meet the queued losses, one each.
+class LossyProxy(FaultServer):
+    """Forwards to *upstream*. The next POST, PATCH and DELETE requests get one queued loss each.
 
     Args:
         upstream: ``http://host:port``.
@@ -36,11 +39,11 @@ class Between(FaultServer):
         self._quiet.set()
 
     def lose(self, *losses: Loss | None) -> None:
-        """Set what the next changing requests meet; ``None`` lets one pass."""
+        """Set the losses of the next requests that change something; ``None`` for no loss."""
         self._losses = deque(losses)
 
     def settle(self) -> None:
-        """Wait until nothing late is on its way any more."""
+        """Wait until the last late request has arrived."""
         assert self._quiet.wait(10)
 
     async def _pass(self, connection: Connection, request: Request) -> None:

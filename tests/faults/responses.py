@@ -1,4 +1,4 @@
-"""Bytes of answers."""
+"""The bytes of responses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def head(status: int = 200, **headers: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def json_answer(value: Any, status: int = 200, **headers: str) -> bytes:
-    """A whole JSON answer."""
+def json_response(value: Any, status: int = 200, **headers: str) -> bytes:
+    """A whole JSON response."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return (
         head(status, content_type="application/json", content_length=str(len(body)), **headers)
@@ -42,7 +42,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def events(*texts: str, finish: str | None = "stop", done: bool = True) -> list[bytes]:
-    """The data events of a chat stream, one HTTP chunk each, the end of the body not included."""
+    """The data events of a chat stream, one HTTP chunk each, without the end of the body."""
     found: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": {"content": text}}], "model": "m"} for text in texts
     ]
