@@ -70,7 +70,7 @@ def test_the_variables_are_the_contracts() -> None:
         (" http://127.0.0.1:4747/ ", None, "http://127.0.0.1:4747"),
         ("http://[::1]:4747", None, "http://[::1]:4747"),
         ("https://bücher.example/ñ/", None, "https://xn--bcher-kva.example/%C3%B1"),
-        ("HTTPS://BÜCHER.Example:8443", None, "https://xn--bcher-kva.example:8443"),
+        ("HTTPS://BÜCHER.Example:8443", None, "HTTPS://xn--bcher-kva.example:8443"),
         ("https://日本.example/a%20b%zz", None, "https://xn--wgv71a.example/a%20b%25zz"),
         ("https://ｅxample.com:80", None, "https://example.com:80"),
         ("https://a.example/x{y}|z", None, "https://a.example/x%7By%7D%7Cz"),

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 from faults import scripts as f
-from faults.answers import chunk, events, head, json_answer, sse_head
 from faults.calls import KEY, play
 from faults.lab import Lab
+from faults.responses import chunk, events, head, json_answer, sse_head
 from faults.server import Connection, FaultServer, Request
 
 from inferencekey import (

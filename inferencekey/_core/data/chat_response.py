@@ -39,9 +39,10 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
     choices: Any = response.get("choices")
     if type(choices) is list:
         # Nearly all answers have one choice.
-        only: list[Any] = cast("list[Any]", choices)
-        if len(only) == 1 and type(only[0]) is dict and not only[0].get("index"):
-            first, choices = only[0], None
+        found = cast("list[Any]", choices)
+        only = as_mapping(found[0]) if len(found) == 1 else None
+        if only is not None and not only.get("index"):
+            first, choices = only, None
     for index, choice in indexed_choices(choices) if choices else ():
         if index == 0:
             first = choice if first is None else first

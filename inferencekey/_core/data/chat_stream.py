@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
@@ -295,10 +296,8 @@ class ChatStream:
         unfinished: Event | None = None
         for event in events:
             if event.event == UNFRAMED:
-                try:
+                with suppress(_Skipped):
                     self._take_unframed(event.data)
-                except _Skipped:
-                    continue
                 continue
             unfinished = event
             try:

@@ -471,3 +471,23 @@ def test_no_cut_changes_what_is_read(body: bytes, at: int) -> None:
 
     assert outcome(body) == outcome(body[:at], body[at:])
     assert outcome(body) == outcome(*(body[i : i + 1] for i in range(len(body))))
+
+
+def test_junk_in_the_middle_that_is_nothing() -> None:
+    chunks, _ = stream(TEXT % b"a", b"data:  \n\n", b"42\n\n", b"null\n\n", TEXT % b"b", STOP)
+    assert [chunk.text for chunk in chunks] == ["a", "b", ""]
+    chat = ChatStream()
+    assert chat.take(Event(b"  ")) is None
+    assert not chat.done
+
+
+def test_json_lines_after_the_end_of_the_text_are_junk() -> None:
+    assert stream(TEXT % b"a", STOP, b'{"choices": []}')[1].result().text == "a"
+    assert stream(TEXT % b"a", STOP, b'{"choices": []}\n\n', DONE)[1].done
+
+
+def test_a_choice_that_is_no_object() -> None:
+    body = b'{"choices": [{"index": 0, "message": {"content": "a"}}, null, {"index": 5}]}'
+    assert text_result(body).choices == (TextChoice(5, "", None),)
+    with pytest.raises(StreamInterrupted, match="it said: 42"):
+        stream(TEXT % b"a", b"42\n\n")
