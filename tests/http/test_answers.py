@@ -10,7 +10,7 @@ import pytest
 from faults import scripts as f
 from faults.calls import KEY, play
 from faults.lab import Lab
-from faults.responses import chunk, events, head, json_answer, sse_head
+from faults.responses import chunk, events, head, json_response, sse_head
 from faults.server import Connection, FaultServer, Request
 
 from inferencekey import (
@@ -129,7 +129,7 @@ PASSWORD = "pa55word/with+all@of&it"
         b"SSH-2.0-x\r\n",
         b"",
         b"HTTP/1.1 999999 x\r\n\r\n",
-        json_answer({"error": f"who is {PASSWORD}?", "x": json.dumps(PASSWORD)}, 407),
+        json_response({"error": f"who is {PASSWORD}?", "x": json.dumps(PASSWORD)}, 407),
         head(502, content_length="0", x_request_id=PASSWORD),
         f"HTTP/1.1 407 {PASSWORD}\r\ncontent-length: 0\r\n\r\n".encode(),
     ],
@@ -175,7 +175,7 @@ def test_no_attribute_of_an_error_shows_the_key(
             )
             await connection.send(chunk(b""))
         else:
-            await connection.send(json_answer({"error": error}, status, x_request_id=echo))
+            await connection.send(json_response({"error": error}, status, x_request_id=echo))
 
     monkeypatch.setattr(faults.calls, "KEY", key)
     with Lab(script) as lab:
