@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+import re
+from typing import Final, SupportsIndex
 
 import attrs
 
@@ -11,6 +12,9 @@ from inferencekey.errors import InferenceKeyError
 from inferencekey.models import TextResult
 
 __all__ = ["Credential", "HiddenStr"]
+
+
+_ORDINARY_ID: Final = re.compile(r"(?:[a-z]{1,8}[_-])?[0-9a-fA-F-]{1,40}\Z").match
 
 
 class Credential:
@@ -55,6 +59,10 @@ class Credential:
             error.__dict__["result"] = attrs.evolve(
                 result, request_id=self.hidden(result.request_id)
             )
+
+    def is_in(self, request_id: str) -> bool:
+        """Whether the token may be in a request id, quickly: nearly all ids are a few hex digits."""
+        return _ORDINARY_ID(request_id) is None or self._token[:8] in request_id
 
     def hidden(self, text: str) -> str:
         """Return a text of a server without the token."""

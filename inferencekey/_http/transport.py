@@ -354,6 +354,11 @@ def _accept(request: Request, response: ResponseStream, began: float) -> None:
         )
         annotate(error, response)
         raise error
+    request_id = response.headers.get("x-request-id")
+    if request_id is not None and request.credential.is_in(request_id):
+        hidden = CIMultiDict(response.headers)
+        hidden["x-request-id"] = request.credential.hidden(request_id)
+        response.headers = hidden
     response.limit_silence(request.timeouts.read)
 
 

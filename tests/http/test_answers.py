@@ -287,3 +287,37 @@ def test_half_a_character_in_a_spec(call: str, field: str, value: Any) -> None:
             client.ensure(WorkloadSpec(**{**SPEC, field: HALF}))
         str(caught.value).encode()
         assert server.connections == []
+
+
+@pytest.mark.parametrize("call", [WHOLE, STREAM, "embed"])
+@pytest.mark.parametrize("key", [KEY, OTHER])
+@pytest.mark.parametrize("cut", [0, 3])
+@WAYS
+def test_a_request_id_that_echoes_the_key_is_hidden(
+    way: str, cut: int, key: str, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import faults.calls
+
+    async def script(connection: Connection, request: Request, body: bytes) -> None:
+        echo = request.headers["authorization"].removeprefix("Bearer ")[: -cut or None]
+        kind = "text/event-stream" if f.is_stream(request) else "application/json"
+        await connection.send(
+            head(content_type=kind, content_length=str(len(body)), x_request_id=echo), body
+        )
+
+    monkeypatch.setattr(faults.calls, "KEY", key)
+    with Lab(script) as lab:
+        played = play(way, lab.url, call, retry=None)[0]
+    assert played.error is None
+    result = played.value
+    if call == STREAM:
+        with (
+            Lab(script) as lab,
+            DataClient(base_url=lab.url, project="acme", api_key=key) as client,
+        ):
+            stream = client.endpoint("bot").generate_text_stream("x")
+            assert list(stream)
+            result = (stream.result, stream.request_id)
+    assert result is not None
+    assert "gateway" not in repr(result)
+    assert "e" * 8 not in repr(result)
