@@ -9,14 +9,16 @@ import threading
 import pytest
 from hypothesis import settings
 
-# Properties are bounded by their number of examples: a busy machine is no failure.
+# Properties are bounded by their number of examples: a slow machine is not a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-# What a developer happens to have installed does not serve the tests' workloads; tests of programs say otherwise.
+# Programs that are installed on this machine do not serve the tests' workloads. Tests of programs
+# set this variable themselves.
 os.environ.setdefault("INFERENCEKEY_LOCAL_PROGRAMS", "0")
 
-# A shell starts its background jobs with SIGINT ignored, and so are their children then: Ctrl-C would do nothing in any test.
+# A shell starts background jobs with SIGINT ignored, and their children inherit that. Ctrl-C would
+# then do nothing in any test.
 if (
     threading.current_thread() is threading.main_thread()
     and signal.getsignal(signal.SIGINT) is signal.SIG_IGN

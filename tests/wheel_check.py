@@ -1,4 +1,4 @@
-"""Run by ``nox -s wheel`` in an environment that has the built wheel and its core dependencies, nothing else."""
+"""Run by ``nox -s wheel`` in an environment with the built wheel and its core dependencies only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ loaded = {name.partition(".")[0] for name in sys.modules}
 for heavy in ("aiohttp", "anyio", "attrs", "attr", "cattrs", "orjson", "asyncio", "rich", "typer"):
     assert heavy not in loaded, f"import inferencekey loads {heavy}"
 for extra in ("typer", "rich", "xllamacpp", "gguf", "numpy", "psutil"):
-    assert importlib.util.find_spec(extra) is None, f"{extra} is no core dependency"
+    assert importlib.util.find_spec(extra) is None, f"{extra} is not a core dependency"
 
 for name in inferencekey.__all__:
     assert getattr(inferencekey, name) is not None

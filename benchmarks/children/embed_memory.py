@@ -1,8 +1,8 @@
 """``embed_memory TARGET STYLE URL [--trace]``: the peak memory of one ``embed``.
 
 Its response has 256 × 1024 floats. The process makes one small call before. With ``--trace`` the
-result is the peak of what Python allocated during the call, measured by ``tracemalloc``. Without it,
-it is the rise of the peak of the resident set.
+result is the peak of what Python allocated during the call, measured by ``tracemalloc``. Without
+it, it is the rise of the peak of the resident set.
 """
 
 from __future__ import annotations

@@ -135,8 +135,7 @@ class ResponseStream:
             raise self._failure
         if self._process != process.current() or self._loop is not asyncio.get_running_loop():
             raise ConfigurationError.of(
-                "a stream must be read in the event loop and the process that opened it; "
-                "open a new one here."
+                "this stream was opened in another event loop or process; open a new stream here."
             )
         try:
             return await self.content.readany()

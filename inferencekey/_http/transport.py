@@ -331,7 +331,9 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
         if any((c < " " and c != "\t") or c == "\x7f" for c in value):
             raise ValidationError.of(f"the header {name!r} must not contain control characters")
         if any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValidationError.of(f"the header {name!r} must not contain lone surrogates")
+            raise ValidationError.of(
+                f"the header {name!r} must not contain invalid Unicode (a lone surrogate)"
+            )
         if name.lower() in ("authorization", "host", "content-length", "transfer-encoding"):
             raise ConfigurationError.of(
                 f"headers= must not set {name}; pass credentials as sdk_token= or api_key="

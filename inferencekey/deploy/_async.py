@@ -210,8 +210,8 @@ class AsyncDeployment:
         self._check_platform(plan)
         if plan.removes_everything and not allow_empty:
             raise ConfigurationError.of(
-                f"{plan.manifest_path} declares no workload, so prune would remove everything that "
-                "it created before. If you want that, apply the plan of plan_destroy, or pass "
+                f"{plan.manifest_path} declares no workload, so prune would remove every workload "
+                "that was created from it. To do that, call apply(plan_destroy(manifest)), or pass "
                 "allow_empty=True. Nothing was changed."
             )
         resolved = plan.resolve_drift(mode)

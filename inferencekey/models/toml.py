@@ -75,7 +75,7 @@ class _Document:
 def _value(value: object, path: tuple[str, ...]) -> str:
     if isinstance(value, str):
         if _SURROGATE.search(value):
-            raise _refused(path, "an unpaired surrogate (half of a character)")
+            raise _refused(path, "it contains invalid Unicode (a lone surrogate)")
         return _text(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,4 +1,7 @@
-"""One platform for all end-to-end tests, started by the command itself; each test has workloads of its own."""
+"""One platform for all end-to-end tests, started by the command itself.
+
+Each test has workloads of its own.
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,10 @@ class App:
                 time.sleep(0.05)
 
     def stop(self) -> float:
-        """Terminate it as a service manager does; return the seconds it took. Its output has no error in it."""
+        """Terminate it as a service manager does; return the seconds it took.
+
+        Its output must not have an error in it.
+        """
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(30)

@@ -1,4 +1,4 @@
-"""The chat pages in front of a server that breaks in the middle: what had come is shown, and that it is not whole."""
+"""The chat pages in front of a server that breaks off: they show the text so far, and the error."""
 
 from __future__ import annotations
 

@@ -176,7 +176,10 @@ def test_lines_of_numbered_values_are_their_numbers(steps: list[int]) -> None:
         ({"a": [1, {"b": b"x"}]}, "a.1.b cannot be written as TOML: a bytes"),
         ({"a": [{1: 2}]}, "a.0.1 cannot be written as TOML: the key 1"),
         ({"a": {1: 2}}, "a.1 cannot be written as TOML: the key 1"),
-        ({"a": "\ud800"}, "a cannot be written as TOML: an unpaired surrogate"),
+        (
+            {"a": "\ud800"},
+            "a cannot be written as TOML: it contains invalid Unicode (a lone surrogate)",
+        ),
     ],
 )
 def test_rejects_values_that_toml_does_not_have(values: Any, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The quick check of speed: counts of operations, which no machine changes, against their bounds."""
+"""The quick check of speed: counts of operations, which no machine changes, and their bounds."""
 
 from __future__ import annotations
 

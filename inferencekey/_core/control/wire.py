@@ -169,7 +169,9 @@ def _slug(raw: Any) -> Any:
     except KeyError:
         return raw.get("workload_slug")
     except TypeError:
-        raise ResponseFormatError.of("a workload in the list is not a JSON object") from None
+        raise ResponseFormatError.of(
+            "the platform's list of workloads has an item that is not a JSON object"
+        ) from None
 
 
 def slugs_of(raws: list[Any]) -> Iterator[str]:

@@ -113,14 +113,17 @@ def prepare(path: Path) -> None:
 
 
 def _create(path: Path) -> None:
-    """Create the file for its owner only, before SQLite creates it with the permissions of the umask.
+    """Create the file for its owner only.
+
+    SQLite itself would create it with the permissions that the umask leaves.
 
     SQLite gives the files beside it, ``-wal`` and ``-shm``, the same permissions.
     """
     try:
-        # O_EXCL: a file that is there must not be opened. Closing it again would release the locks that another
-        # store of this process has on it, since POSIX locks belong to the process, and another process would then
-        # remove the write-ahead log that this one still uses (https://sqlite.org/howtocorrupt.html, section 2.2).
+        # O_EXCL: an existing file must not be opened. Closing it again would release the locks that
+        # another store of this process has on it, since POSIX locks belong to the process. Another
+        # process would then remove the write-ahead log that this one still uses
+        # (https://sqlite.org/howtocorrupt.html, section 2.2).
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         if path.is_dir():

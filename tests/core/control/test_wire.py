@@ -160,10 +160,9 @@ def test_finding_one_structures_only_that_one() -> None:
 
 @pytest.mark.parametrize("raw", [None, "bot", ["bot"]])
 def test_rejects_a_list_whose_items_are_not_workloads(raw: Any) -> None:
+    message = "the platform's list of workloads has an item that is not a JSON object"
     for find in (lambda: wire.find_workload([raw], "bot"), lambda: wire.workloads_by_slug([raw])):
-        with pytest.raises(
-            ResponseFormatError, match="a workload in the list is not a JSON object"
-        ):
+        with pytest.raises(ResponseFormatError, match=message):
             find()
 
 

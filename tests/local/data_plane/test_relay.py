@@ -219,7 +219,8 @@ async def test_a_body_that_stops_being_chunked_is_broken(plain: bool) -> None:
     async with through(engine, ends_with_done=False) as caller:
         await caller.ask()
         if plain:
-            # aiohttp does not tell the reader: the caller's stream stays open until the caller leaves.
+            # aiohttp does not end the reader, so the caller's stream stays open until the caller
+            # leaves.
             await caller.reader.readuntil(chunk(b"data: x\n\n"))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):

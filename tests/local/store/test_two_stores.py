@@ -23,7 +23,8 @@ def test_a_second_store_of_the_process_does_not_cut_off_the_first(tmp_path: Path
         assert first.tokens() == []
         with Store(path) as second:
             assert first.token(second.mint_sdk_token("acme").text) is not None
-        # The first process would remove the write-ahead log; what the next ones write would then not be seen.
+        # The first process would remove the write-ahead log. What the next ones write would then
+        # not be seen.
         for _ in range(3):
             done = subprocess.run(
                 [sys.executable, "-c", MINT, str(path)],
