@@ -27,7 +27,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def excluded_hosts(environ: Mapping[str, str]) -> str:
-    """Return what ``NO_PROXY`` and ``no_proxy`` say together: programs differ in which one counts."""
+    """Return the entries of ``NO_PROXY`` and ``no_proxy``: programs differ in which one counts."""
     return ",".join(environ.get(name, "") for name in ("no_proxy", "NO_PROXY"))
 
 

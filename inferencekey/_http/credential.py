@@ -61,7 +61,7 @@ class Credential:
             )
 
     def is_in(self, request_id: str) -> bool:
-        """Whether the token may be in a request id, quickly: nearly all ids are a few hex digits."""
+        """Whether the token may be in a request id. Nearly all ids are a few hex digits."""
         return _ORDINARY_ID(request_id) is None or self._token[:8] in request_id
 
     def hidden(self, text: str) -> str:

@@ -1,7 +1,7 @@
 """Halves of characters in what a caller gives: lone surrogates, which no UTF-8 can hold.
 
-Python makes them of ``"\\ud83d"``, of file names and arguments that are not UTF-8, and of texts that
-were cut in UTF-16. They are refused where they are given, with the name of the field.
+Python makes them of ``"\\ud83d"``, of file names and arguments that are not UTF-8, and of texts
+that were cut in UTF-16. They are refused where they are given, with the name of the field.
 """
 
 from __future__ import annotations

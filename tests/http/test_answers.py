@@ -55,24 +55,58 @@ def answers(body: bytes, kind: str, *, stays: bool = False) -> f.Fault:
 
 EVENTS = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 CASES: list[tuple[str, str, bytes, bool, type[InferenceKeyError], str]] = [
-    (STREAM, "text/event-stream", EVENTS + b'error: {"message":"no memory"}\n\ndata: [DONE]\n\n',
-     False, GenerationFailed, "no memory"),
-    (STREAM, "text/event-stream", EVENTS + b'{"error":"no memory"}', False, GenerationFailed, "no memory"),
+    (
+        STREAM,
+        "text/event-stream",
+        EVENTS + b'error: {"message":"no memory"}\n\ndata: [DONE]\n\n',
+        False,
+        GenerationFailed,
+        "no memory",
+    ),
+    (
+        STREAM,
+        "text/event-stream",
+        EVENTS + b'{"error":"no memory"}',
+        False,
+        GenerationFailed,
+        "no memory",
+    ),
     (STREAM, "text/event-stream", b"no memory", False, StreamInterrupted, "no memory"),
     (STREAM, "text/plain", b"no memory", False, StreamInterrupted, "no memory"),
     (STREAM, "application/json", b"no memory", False, ResponseFormatError, "no memory"),
-    (STREAM, "application/json", b'{"object":"error","message":"no memory"}', False, GenerationFailed, "no memory"),
+    (
+        STREAM,
+        "application/json",
+        b'{"object":"error","message":"no memory"}',
+        False,
+        GenerationFailed,
+        "no memory",
+    ),
     (STREAM, "application/json", b'{"detail":"no memory"}', False, GenerationFailed, "no memory"),
     (STREAM, "application/json", EVENTS, True, ResponseFormatError, "labelled application/json"),
-    (STREAM, "application/x-ndjson", b'{"response":"a"}\n', True, ResponseFormatError, "JSON lines"),
+    (
+        STREAM,
+        "application/x-ndjson",
+        b'{"response":"a"}\n',
+        True,
+        ResponseFormatError,
+        "JSON lines",
+    ),
     (WHOLE, "text/event-stream", EVENTS, True, ResponseFormatError, "generate_text_stream"),
     (WHOLE, "application/json", EVENTS, True, ResponseFormatError, "generate_text_stream"),
-    (WHOLE, "text/event-stream", b'data: {"error":"no memory"}\n\n', True, GenerationFailed, "no memory"),
+    (
+        WHOLE,
+        "text/event-stream",
+        b'data: {"error":"no memory"}\n\n',
+        True,
+        GenerationFailed,
+        "no memory",
+    ),
     (WHOLE, "application/json", b'{"detail":"no memory"}', False, GenerationFailed, "no memory"),
     ("embed", "application/json", b'{"message":"no memory"}', False, GenerationFailed, "no memory"),
     ("rerank", "application/json", b'{"detail":"no memory"}', False, GenerationFailed, "no memory"),
     ("embed", "text/event-stream", EVENTS, True, ResponseFormatError, "event stream"),
-]  # fmt: skip
+]
 
 
 @WAYS
@@ -196,10 +230,20 @@ HALF = "half\ud83d"
     [
         ("prompt", lambda ep: ep.generate_text(HALF)),
         ("prompt", lambda ep: ep.generate_text_stream(HALF)),
-        ("messages[0].content", lambda ep: ep.generate_text(messages=[{"role": "user", "content": HALF}])),
-        ("messages[0].role", lambda ep: ep.generate_text(messages=[{"role": HALF, "content": "a"}])),
-        ("messages[0].content[0].text", lambda ep: ep.generate_text_stream(
-            messages=[{"role": "user", "content": [{"type": "text", "text": HALF}]}])),
+        (
+            "messages[0].content",
+            lambda ep: ep.generate_text(messages=[{"role": "user", "content": HALF}]),
+        ),
+        (
+            "messages[0].role",
+            lambda ep: ep.generate_text(messages=[{"role": HALF, "content": "a"}]),
+        ),
+        (
+            "messages[0].content[0].text",
+            lambda ep: ep.generate_text_stream(
+                messages=[{"role": "user", "content": [{"type": "text", "text": HALF}]}]
+            ),
+        ),
         ("stop[1]", lambda ep: ep.generate_text("a", stop=["b", HALF])),
         ("x[0].y", lambda ep: ep.generate_text("a", extra_body={"x": [{"y": HALF}]})),
         (r"the key half\ud83d", lambda ep: ep.generate_text("a", extra_body={HALF: 1})),
@@ -208,7 +252,7 @@ HALF = "half\ud83d"
         ("query", lambda ep: ep.rerank(HALF, ["a"])),
         ("documents[1]", lambda ep: ep.rerank("a", ["b", HALF])),
     ],
-)  # fmt: skip
+)
 def test_half_a_character_is_refused_by_field(field: str, call: Any) -> None:
     with FaultServer() as server:
         client = DataClient(base_url=server.url, project="acme", api_key=KEY)

@@ -176,7 +176,7 @@ class SSEDecoder:
         return next(iter(self.rest()), None)
 
     def rest(self) -> list[Event]:
-        """Return the same as ``finish``; the loose way may find lines that are no fields as well."""
+        """Return the same as ``finish``; the loose way may find stray lines as well."""
         rest = bytes(self._pending)
         self._pending.clear()
         self._scanned = 0
