@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from inferencekey.credentials import (
     TokenKind,
@@ -251,20 +253,54 @@ def uses_uvloop() -> bool:
 
 
 def base_url(argument: str | None, environ: Mapping[str, str] | None = None) -> str:
-    """Return the base URL without trailing slashes.
+    """Return the base URL without trailing slashes, in ASCII.
+
+    A host of other characters becomes punycode, and a path of others is percent-encoded.
 
     Raises:
-        ConfigurationError: it is not an absolute http or https URL, or it has credentials, a query
-            or a fragment.
+        ConfigurationError: it is not an absolute http or https URL, it has credentials, a query or
+            a fragment, or it is the URL of an endpoint.
     """
-    url = (setting(argument, BASE_URL.name, environ) or BASE_URL.default).rstrip("/")
-    return checked_url(
-        url,
-        "base_url",
-        examples="https://host or http://127.0.0.1:4747",
-        hint=f"Pass base_url= or set {BASE_URL.name}.",
-        refused="@?#",
-    )
+    given = (setting(argument, BASE_URL.name, environ) or BASE_URL.default).rstrip("/")
+    hint = f"Pass base_url= or set {BASE_URL.name}."
+    examples = "https://host or http://127.0.0.1:4747"
+    url = checked_url(given, "base_url", examples=examples, hint=hint, refused="@?#")
+    parts = urlsplit(url)
+    steps = parts.path.lower().split("/")
+    if steps[-1] == "v1" or "endpoint" in steps:
+        # Other SDKs are given the URL of an endpoint. Here its path is added for each call.
+        raise ConfigurationError.of(
+            "base_url must be the address of the platform, without /endpoint/… and without /v1: "
+            "the client adds /endpoint/<project>/<workload>/v1 to it; "
+            f"got {redact_userinfo(url)!r}. {hint}"
+        )
+    try:
+        return _in_ascii(url)
+    except ValueError:
+        raise ConfigurationError.of(
+            f"base_url has a host that is no host name; got {redact_userinfo(url)!r}. {hint}"
+        ) from None
+
+
+def _in_ascii(url: str) -> str:
+    """Return a URL with its host in punycode and its path percent-encoded.
+
+    Raises:
+        ValueError: the host is no host name.
+    """
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    if not netloc.isascii():
+        # Loaded for such hosts only: every client has a base URL, and few need it.
+        from yarl import URL
+
+        port = "" if parts.port is None else f":{parts.port}"
+        netloc = f"{URL(f'http://{parts.hostname}').raw_host}{port}"
+    path = quote(_STRAY_PERCENT.sub("%25", parts.path), safe="/%:@!$&'()*+,;=~")
+    return f"{url.partition('://')[0]}://{netloc}{path}"
+
+
+_STRAY_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def checked_url(url: str, argument: str, *, examples: str, hint: str, refused: str = "") -> str:
@@ -299,7 +335,8 @@ def is_http_url(url: str) -> bool:
         )
     except ValueError:
         return False
-    return usable and not any(ord(c) <= 32 or ord(c) == 127 for c in url)
+    # White space, control characters and lone surrogates are in no URL.
+    return usable and not any(c.isspace() or unicodedata.category(c) in ("Cc", "Cs") for c in url)
 
 
 def is_loopback(host: str) -> bool:

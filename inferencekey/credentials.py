@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
+from inferencekey.echoes import spans_of
+
 __all__ = [
     "TokenKind",
     "TokenParts",
@@ -65,9 +67,6 @@ _ANY_IN_TEXT: Final = re.compile(
 )
 # The same, and what is redacted already as well: for texts that show no part of any token.
 _EVERY_IN_TEXT: Final = re.compile(r"ik_(?:live|sdk)_[A-Za-z0-9_\-+/=.~%]+")
-
-# Shorter values are likely to be ordinary words, and replacing them would spoil the text.
-_SHORTEST_SECRET: Final = 4
 
 # Credentials of other services. Each pattern is long enough that a mention such as `hf_xxx` does
 # not match, and begins with what only tokens of that service begin with.
@@ -156,10 +155,16 @@ def redacted_token(kind: str, id: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return *text* with every token in it redacted, and every one of *secrets*, of any form."""
+    """Return *text* with every token in it redacted, and every one of *secrets*, of any form.
+
+    A secret is found as :mod:`inferencekey.echoes` describes it: cut, escaped or encoded as well.
+    """
     for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, redact_token(secret))
+        parts = _FOUR_PARTS.match(secret)
+        public = 0 if parts is None else parts.start(3)
+        shown = redact_token(secret)
+        for begin, end in reversed(spans_of(secret, text, public)):
+            text = text[:begin] + shown + text[end:]
     return _ANY_IN_TEXT.sub(lambda match: redact_token(match[0]), text)
 
 

@@ -37,7 +37,6 @@ _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 INVALID_UNICODE: Final = "invalid Unicode (a lone surrogate)"
 """What is wrong with a text in which :func:`surrogate_in` finds one."""
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # ECMA-48: control sequences, such as colours; strings, such as titles and links; the other
 # functions of two bytes. Each may also begin with a C1 character in the place of ESC and a letter.
 _ESCAPE_SEQUENCE: Final = re.compile(
@@ -102,7 +101,14 @@ def surrogate_in(text: str) -> bool:
     JSON's and YAML's escapes can make one, and so does Python for a byte of the environment or the
     command line that is not UTF-8.
     """
-    return _SURROGATE.search(text) is not None
+    # Faster than a search, on prompts of megabytes too.
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def surrogate_paths(

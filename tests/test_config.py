@@ -69,6 +69,13 @@ def test_the_variables_are_the_contracts() -> None:
         ("https://a.example/prefix/", None, "https://a.example/prefix"),
         (" http://127.0.0.1:4747/ ", None, "http://127.0.0.1:4747"),
         ("http://[::1]:4747", None, "http://[::1]:4747"),
+        ("https://bücher.example/ñ/", None, "https://xn--bcher-kva.example/%C3%B1"),
+        ("HTTPS://BÜCHER.Example:8443", None, "HTTPS://xn--bcher-kva.example:8443"),
+        ("https://日本.example/a%20b%zz", None, "https://xn--wgv71a.example/a%20b%25zz"),
+        ("https://ｅxample.com:80", None, "https://example.com:80"),
+        ("https://a.example/x{y}|z", None, "https://a.example/x%7By%7D%7Cz"),
+        ("https://a.example/v1beta", None, "https://a.example/v1beta"),
+        ("https://v1/endpoints", None, "https://v1/endpoints"),
         ("HTTPS://A.example", None, "HTTPS://A.example"),
     ],
 )
@@ -101,6 +108,11 @@ def test_base_url(argument: str | None, variable: str | None, url: str) -> None:
         "http://host#",
         "http://host#x",
         "http://@host",
+        "http://host:８０",
+        "http://host/\ud800",
+        "http://\udc80",
+        "http://ho\u2028st",
+        "http://ho\x85st",
         "http://me@host",
     ],
 )
@@ -284,3 +296,32 @@ def test_a_url_with_a_password_may_be_allowed_and_is_not_shown_otherwise() -> No
     assert str(caught.value) == (
         "configuration error: proxy= must be like http://proxy:3128; got 'socks5://…@proxy'. Go."
     )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/v1",
+        "https://host/v1/",
+        "https://host/V1",
+        "https://host/base/v1",
+        "https://host/endpoint/acme/bot",
+        "https://host/endpoint/acme/bot/v1",
+        "https://host/endpoint",
+        "https://host/Endpoint/acme/bot/v1/chat/completions",
+    ],
+)
+def test_the_url_of_an_endpoint_gets_the_sentence_that_helps(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        config.base_url(url, {})
+    assert str(caught.value) == (
+        "configuration error: base_url must be the address of the platform, without /endpoint/… "
+        "and without /v1: the client adds /endpoint/<project>/<workload>/v1 to it; "
+        f"got {url.rstrip('/')!r}. Pass base_url= or set INFERENCEKEY_BASE_URL."
+    )
+
+
+@pytest.mark.parametrize("url", ["http://xn--\u00e9", "http://-\u00e9..a", "http://" + "é" * 300])
+def test_a_host_that_is_no_host_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url"):
+        config.base_url(url, {})

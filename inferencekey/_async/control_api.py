@@ -148,7 +148,7 @@ class ControlApi:
         timeouts = for_stream(None, self._transport.timeout)
 
         async def connect() -> ResponseStream:
-            request = Request("GET", path, self._credential, timeouts)
+            request = Request("GET", path, self._credential, timeouts, streamed=True)
             return await self._transport.stream(request, retry=False)
 
         return AsyncReadinessStream(connect, self._credential.scrub)

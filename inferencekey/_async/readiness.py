@@ -9,6 +9,7 @@ import anyio
 from inferencekey._async.streams import AsyncStream
 from inferencekey._core.control.readiness import DROPS, is_final, reconnect_wait
 from inferencekey._core.control.wire import readiness_event
+from inferencekey._core.data.sse import UNFRAMED
 from inferencekey._http.responses import EventReader, ResponseStream
 from inferencekey.errors import ApiError, InferenceKeyError, ResponseFormatError, TransportError
 from inferencekey.models import ReadinessEvent
@@ -79,6 +80,8 @@ class AsyncReadinessStream(AsyncStream[ReadinessEvent]):
                 self._events = None
                 self._drops += 1
             for event in events:
+                if event.event == UNFRAMED:
+                    continue  # a field of a later version, or junk
                 batch.append(readiness_event(event.data))
                 self._drops = 0
                 if is_final(batch[-1]):

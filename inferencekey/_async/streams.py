@@ -9,16 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Final, Generic, NoReturn, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
 
 from inferencekey._core.data.chat_stream import ChatStream
-from inferencekey._core.http_errors import in_band_error
-from inferencekey._core.json import as_mapping, loads, preview
+from inferencekey._core.data.documents import document_error, is_document
 from inferencekey._http.responses import EventReader, ResponseStream, annotate
 from inferencekey.errors import (
     InferenceKeyError,
     RequestTimeout,
-    ResponseFormatError,
     TransportError,
 )
 from inferencekey.models import TextChunk, TextResult
@@ -26,9 +24,6 @@ from inferencekey.models import TextChunk, TextResult
 __all__ = ["AsyncStream", "AsyncTextStream"]
 
 T = TypeVar("T")
-
-DOCUMENT_LIMIT: Final = 64 * 1024
-"""How many bytes are read of a document that came instead of a stream, for the error's message."""
 
 
 class AsyncStream(ABC, Generic[T]):
@@ -196,7 +191,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
         self._connect = None
         response = await connect()
         del connect
-        if response.content_type in ("application/json", "application/problem+json", "text/html"):
+        if is_document(response.content_type):
             try:
                 await _refuse_document(response)
             except InferenceKeyError as error:
@@ -225,7 +220,7 @@ class AsyncTextStream(AsyncStream[TextChunk]):
                     raise _with_text(error, chat) from None
                 raise chat.interrupted(error.detail) from None
             if not events:
-                chat.end(reader.unfinished())
+                chat.end(chat.take_rest(reader.unfinished()))
                 self._ended = True
                 return
             if chat.take_all(events, batch):
@@ -253,25 +248,14 @@ def _with_text(error: RequestTimeout, chat: ChatStream) -> RequestTimeout:
 
 
 async def _refuse_document(response: ResponseStream) -> NoReturn:
-    """Raise the error for a response that is one document instead of a stream."""
+    """Raise the error for a response that is a document instead of a stream."""
     whole = b""
+    error: InferenceKeyError | None = None
     try:
-        while len(whole) < DOCUMENT_LIMIT:
+        while error is None:
             part = await response.read()
-            if not part:
-                break
             whole += part
+            error = document_error(response.content_type, whole, ended=not part)
     finally:
         response.close()
-    if response.content_type == "text/html":
-        raise ResponseFormatError.of(
-            f"a stream was requested, but the response is a web page: {preview(whole)}"
-        )
-    raw = loads(whole, "the response to a streaming request")
-    document = as_mapping(raw)
-    if document is not None and document.get("error"):
-        raise in_band_error(raw)
-    raise ResponseFormatError.of(
-        "a stream was requested, but the response is one JSON document; check that this workload's "
-        "engine supports streaming"
-    )
+    raise error

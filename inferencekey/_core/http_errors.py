@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 
 import orjson
 
-from inferencekey._core.json import as_integer, as_mapping, as_string
+from inferencekey._core.half_characters import without_halves
+from inferencekey._core.json import as_integer, as_mapping, as_string, loads_loosely
 from inferencekey.credentials import redact
 from inferencekey.errors import (
     ApiError,
@@ -42,6 +43,7 @@ DENIALS: Final = frozenset(
     {"wrong_credential_type", "project_scope_mismatch", "scope_insufficient"}
 )
 
+_MESSAGES: Final = ("message", "msg", "error_message", "error_msg")
 _INVISIBLE = re.compile(r"(?is)<(script|style|head)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 _TAG = re.compile(r"<[a-zA-Z/!?][^>]*>")
@@ -74,8 +76,9 @@ def error_for(
     fields: dict[str, Any] = {
         "status": status,
         "code": code,
-        "request_id": request_id,
-        "body": redact(body.decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
+        "request_id": None if request_id is None else redact(request_id, secrets),
+        # A credential that the limit cuts is found as a whole.
+        "body": redact(body[: BODY_LIMIT + 512].decode("utf-8", "replace"), secrets)[:BODY_LIMIT],
         "retry_after": retry_after,
         "attempts": attempts,
     }
@@ -132,6 +135,7 @@ def in_band_error(
     result: TextResult | None = None,
 ) -> GenerationFailed:
     """Return the error for an ``{"error": …}`` in a response with status 200, or in a stream."""
+    raw = without_halves(raw)
     text, code = _from_json(raw) if not isinstance(raw, str) else (raw, None)
     text = _bounded(redact(text)) or "the engine reported an error without a message"
     status = None
@@ -155,8 +159,12 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
     """Return the server's message, cut and without credentials, and its code if it has one."""
     body = body[:BODY_LIMIT]
     try:
-        text, code = _from_json(orjson.loads(body))
-    except orjson.JSONDecodeError:
+        try:
+            raw = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raw = without_halves(loads_loosely(body))
+        text, code = _from_json(raw)
+    except (ValueError, RecursionError):
         text, code = _from_text(body.decode("utf-8", "replace")), None
     if code is not None:
         code = _bounded(redact(code, secrets), 100)
@@ -178,7 +186,8 @@ def _from_json(raw: Any) -> tuple[str, str | None]:
         is_code = re.fullmatch(r"[a-z][a-z0-9_]*", error) is not None
         code = _code(body, "code") or (error if is_code else None) or _code(body)
         return as_string(body.get("message")) or error, code
-    text = as_string(body.get("message")) or _detail(body.get("detail"))
+    text = next((found for key in _MESSAGES if (found := as_string(body.get(key)))), "")
+    text = text or _detail(body.get("detail")) or _detail(body.get("errors"))
     if not text and error and error is not True:
         text = _json(error)
     text = text or as_string(body.get("title")) or _code(body, "code")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, cast
 
 import orjson
 
+from inferencekey._core.half_characters import without_halves
 from inferencekey.credentials import redact
 from inferencekey.errors import ResponseFormatError, ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER, half_character
 
 __all__ = [
     "as_integer",
@@ -17,6 +20,7 @@ __all__ = [
     "as_string",
     "dumps",
     "loads",
+    "loads_loosely",
     "not_finite",
     "plain",
     "preview",
@@ -35,10 +39,27 @@ def loads(data: bytes, what: str, request_id: str | None = None) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise ResponseFormatError.of(
-            f"{what} is not JSON ({error}): {preview(data)}",
-            request_id=request_id,
-        ) from None
+        try:
+            return without_halves(loads_loosely(data))
+        except (ValueError, RecursionError):
+            raise ResponseFormatError.of(
+                f"{what} is not JSON ({error}): {preview(data)}",
+                request_id=request_id,
+            ) from None
+
+
+def loads_loosely(data: bytes) -> Any:
+    """Decode what engines write where they should write JSON.
+
+    That is: NaN and the infinities, halves of characters (see :mod:`_core.half_characters`), and a
+    byte order mark. The halves are still in the strings.
+
+    Raises:
+        ValueError: it is not even that.
+        RecursionError: it is nested too deeply.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    return json.loads(text.removeprefix("\ufeff"))
 
 
 def dumps(value: Any, what: str = "the body") -> bytes:
@@ -52,6 +73,12 @@ def dumps(value: Any, what: str = "the body") -> bytes:
             value, default=_opened, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
         )
     except (TypeError, ValueError, RecursionError) as error:
+        # A name such as "config" is the beginning of the path; "the spec" is not a name.
+        where = None
+        if "surrogates" in str(error):
+            where = half_character(value, "" if " " in what else what)
+        if where is not None:
+            raise ValidationError.of(f"{where or what} {HALF_CHARACTER}") from None
         raise ValidationError.of(f"{what} cannot be sent as JSON: {error}") from None
 
 
@@ -120,5 +147,6 @@ def as_integer(value: Any) -> int | None:
 
 def preview(data: bytes, limit: int = 120) -> str:
     """Return the beginning of *data*, for a message."""
-    text = data[:limit].decode("utf-8", "replace")
-    return repr(redact(text)) + ("…" if len(data) > limit else "")
+    # An echoed credential is recognised as a whole, so it is hidden before the text is cut.
+    text = redact(data[: limit + 200].decode("utf-8", "replace"))[:limit]
+    return repr(text) + ("…" if len(data) > limit else "")

@@ -11,6 +11,8 @@ import re
 
 from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER
+from inferencekey.printable import surrogate_in
 
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]
 
@@ -61,3 +63,5 @@ def checked_project(project: str) -> str:
 def _check_text(value: object, argument: str) -> None:
     if not isinstance(value, str):
         raise ValidationError.of(f"{argument} must be a string; got {type(value).__name__}")
+    if surrogate_in(value):
+        raise ValidationError.of(f"{argument} {HALF_CHARACTER}")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+import re
+from typing import Final, SupportsIndex
+
+import attrs
 
 from inferencekey.config import redact
 from inferencekey.errors import InferenceKeyError
+from inferencekey.models import TextResult
 
 __all__ = ["Credential", "HiddenStr"]
+
+
+_ORDINARY_ID: Final = re.compile(r"(?:[a-z]{1,8}[_-])?[0-9a-fA-F-]{1,40}\Z").match
 
 
 class Credential:
@@ -40,14 +47,26 @@ class Credential:
 
         The patterns of ``redact`` do not find the keys of other gateways. This one is known.
         """
-        secrets = (self._token,)
         error.args = tuple(
-            redact(part, secrets) if isinstance(part, str) else part for part in error.args
+            self.hidden(part) if isinstance(part, str) else part for part in error.args
         )
-        if error.body is not None:
-            error.body = redact(error.body, secrets)
-        if error.code is not None:
-            error.code = redact(error.code, secrets)
+        for name in ("body", "code", "request_id"):
+            text = getattr(error, name)
+            if text is not None:
+                setattr(error, name, self.hidden(text))
+        result: object = getattr(error, "result", None)
+        if isinstance(result, TextResult) and result.request_id is not None:
+            error.__dict__["result"] = attrs.evolve(
+                result, request_id=self.hidden(result.request_id)
+            )
+
+    def is_in(self, request_id: str) -> bool:
+        """Whether the token may be in a request id. Nearly all ids are a few hex digits."""
+        return _ORDINARY_ID(request_id) is None or self._token[:8] in request_id
+
+    def hidden(self, text: str) -> str:
+        """Return a text of a server without the token."""
+        return redact(text, (self._token,))
 
     @property
     def bearer(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Final
 
 import aiohttp
@@ -21,6 +22,8 @@ __all__ = ["BrokenFraming", "translate"]
 
 Translation = tuple[InferenceKeyError, Failure | None]
 
+# A password may have any character that does not end the URL, unquoted ones included.
+_USERINFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s'\"<>]*@")
 _WHERE: Final = "Is the platform running there, and is base_url (INFERENCEKEY_BASE_URL) right?"
 
 
@@ -28,14 +31,18 @@ class BrokenFraming(aiohttp.ClientPayloadError):
     """The chunked coding of a response body is malformed, by a bad chunk size for example."""
 
 
-def translate(error: BaseException, *, reused: bool = False) -> Translation:
+def translate(
+    error: BaseException, *, reused: bool = False, secrets: tuple[str, ...] = ()
+) -> Translation:
     """Return the typed error, and the kind of failure if a retry may help.
 
     Args:
         error: what aiohttp raised.
         reused: whether the connection had served a request before.
+        secrets: passwords of a proxy, to be removed from what it has echoed.
     """
-    text = redact(str(error)) or type(error).__name__
+    # The URL of a proxy, with its password, is in some of aiohttp's texts.
+    text = redact(_USERINFO.sub(r"\1…@", str(error)), secrets) or type(error).__name__
     match error:
         case aiohttp.ConnectionTimeoutError():
             # No request was sent, so even one that must not run twice may be sent again.
@@ -53,7 +60,7 @@ def translate(error: BaseException, *, reused: bool = False) -> Translation:
         case aiohttp.InvalidURL():
             return ConfigurationError.of(f"the URL is not valid: {text}"), None
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
-            return _bad_response(error, text), None
+            return _bad_response(error, text, secrets), None
         case aiohttp.ServerDisconnectedError():
             failed = TransportError.of("the server closed the connection without a response")
             return failed, "stale" if reused else "dropped"
@@ -77,11 +84,13 @@ def _cannot_connect(error: aiohttp.ClientConnectorError, text: str) -> Translati
 
 
 def _bad_response(
-    error: aiohttp.ClientPayloadError | aiohttp.ClientResponseError, text: str
+    error: aiohttp.ClientPayloadError | aiohttp.ClientResponseError,
+    text: str,
+    secrets: tuple[str, ...],
 ) -> InferenceKeyError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         # The text of the error is not used: it contains the proxy's URL, and so its password.
-        reason = f"{error.status} {_one_line(error.message)}"
+        reason = f"{error.status} {_one_line(redact(error.message, secrets))}"
         return TransportError.of(f"the proxy refused the request: {reason}")
     # aiohttp has no class for this; its parser puts the name of the header into the text.
     if "content-encoding" in text:

@@ -118,6 +118,10 @@ class FastPath:
             if name.lower() not in varying
         ]
         self._common_lines = "".join(lines)
+        self._streamed_lines = self._common_lines
+        if not any(name.lower() == "accept-encoding" for name in headers):
+            kept = [line for line in lines if not line.lower().startswith("accept-encoding:")]
+            self._streamed_lines = "".join([*kept, "Accept-Encoding: identity\r\n"])
         self._idempotency_key = self._address.headers.get("Idempotency-Key")
 
     async def send(self, request: Request, remaining: float | None) -> FastResponse:
@@ -178,9 +182,10 @@ class FastPath:
         # A small request has no other body. A check would cost time for every request.
         body: bytes = request.body  # type: ignore[assignment] # pyright: ignore
         key = request.idempotency_key or self._idempotency_key
+        lines = self._streamed_lines if request.streamed else self._common_lines
         key_line = "" if key is None else f"Idempotency-Key: {key}\r\n"
         return (
-            f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n{self._common_lines}"
+            f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n{lines}"
             f"Authorization: {request.credential.bearer}\r\n"
             f"Content-Type: {request.content_type}\r\n{key_line}"
             f"Content-Length: {len(body)}\r\n\r\n"

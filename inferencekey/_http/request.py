@@ -49,6 +49,8 @@ class Request:
         content_type: the media type of the body.
         body: the bytes, or the source that they are read from.
         idempotency_key: the ``Idempotency-Key`` of the call, the same for every attempt.
+        streamed: the response is read as it comes, so it must not be compressed: what compresses
+            (a proxy, for example) would hold the first bytes until it has enough of them.
         non_idempotent: the server must not process the request twice; see ``_core.retry``.
     """
 
@@ -63,6 +65,7 @@ class Request:
         "non_idempotent",
         "path",
         "query",
+        "streamed",
         "target",
         "timeouts",
     )
@@ -79,6 +82,7 @@ class Request:
         content_type: str = "application/json",
         body: bytes | BodySource | None = None,
         idempotency_key: str | None = None,
+        streamed: bool = False,
         non_idempotent: bool = False,
     ) -> None:
         self.method = method
@@ -94,6 +98,7 @@ class Request:
         self.is_small = isinstance(body, bytes) and len(body) <= SMALL_BODY and headers is None
         """Whether the fast path can send it: one write, without an aiohttp session."""
         self.idempotency_key = idempotency_key
+        self.streamed = streamed
         self.non_idempotent = non_idempotent
 
     def __repr__(self) -> str:

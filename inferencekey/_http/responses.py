@@ -313,7 +313,7 @@ class EventReader:
 
     def __init__(self, response: ResponseStream, *, keepalive: float | None) -> None:
         self.response = response
-        self._decoder = SSEDecoder()
+        self._decoder = SSEDecoder(loose=True)
         self._keepalive = keepalive
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
@@ -355,6 +355,6 @@ class EventReader:
                 )
         return []
 
-    def unfinished(self) -> Event | None:
-        """Return the incomplete event after the end of the stream, if there is one."""
-        return self._decoder.finish()
+    def unfinished(self) -> list[Event]:
+        """Return what is left after the end of the stream: an incomplete event, or stray lines."""
+        return self._decoder.rest()

@@ -17,13 +17,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from inferencekey import __version__
+from inferencekey._core.data.sse import looks_like_events
 from inferencekey._core.http_errors import BODY_LIMIT, error_for
 from inferencekey._core.retry import Budget, Outcome, decide, retry_after
 from inferencekey._http.attempt import needs_fresh_connection, reused_connection
 from inferencekey._http.errors import translate
 from inferencekey._http.notices.log import logger, set_up_logging
 from inferencekey._http.notices.warnings import warn_user
-from inferencekey._http.proxy import proxy_for
+from inferencekey._http.proxy import proxy_for, secrets_of
 from inferencekey._http.request import Request, Upload
 from inferencekey._http.responses import (
     PlainResponse,
@@ -89,6 +90,7 @@ class Transport:
         self._budget = Budget(self._policy)
         self._headers = _checked(headers)
         self._proxy = proxy_for(base_url, proxy)
+        self._proxy_secrets = secrets_of(self._proxy)
         # Only values are passed on. A bound method would create a reference cycle, and delay the
         # collection of a client that was not closed.
         self._sessions = Sessions(
@@ -171,10 +173,14 @@ class Transport:
             failed: Exception
             outcome: Outcome | None
             if response is not None:
-                failed, outcome = await _refusal(request, response, began)
+                failed, outcome = await _refusal(
+                    request, response, began, self.base_url, self._proxy_secrets
+                )
             else:
                 assert caught is not None
-                failed, outcome = _failure(session, request, upload, caught, attempt, began)
+                failed, outcome = _failure(
+                    session, request, upload, caught, attempt, began, self._proxy_secrets
+                )
                 # The error is raised outside of the except block, so that it has no reference to
                 # aiohttp's frames: their local variables contain the credential.
                 caught = None
@@ -254,6 +260,8 @@ class Transport:
     def _headers_of(self, request: Request, upload: Upload | None) -> CIMultiDict[str]:
         headers = CIMultiDict(self._headers)
         headers["Authorization"] = request.credential.bearer
+        if request.streamed:
+            headers.setdefault("Accept-Encoding", "identity")
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         if request.idempotency_key is not None:
@@ -348,6 +356,11 @@ def _accept(request: Request, response: ResponseStream, began: float) -> None:
         )
         annotate(error, response)
         raise error
+    request_id = response.headers.get("x-request-id")
+    if request_id is not None and request.credential.is_in(request_id):
+        hidden = CIMultiDict(response.headers)
+        hidden["x-request-id"] = request.credential.hidden(request_id)
+        response.headers = hidden
     response.limit_silence(request.timeouts.read)
 
 
@@ -356,6 +369,10 @@ async def _read_whole(response: ResponseStream) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := await content.readany():
+        # A stream may go on for minutes, so that it is one is said at once.
+        if not parts and part[:1] != b"{" and looks_like_events(part):
+            response.close()
+            return part
         size += len(part)
         if size > MAX_RESPONSE:
             raise ResponseFormatError.of(
@@ -366,7 +383,11 @@ async def _read_whole(response: ResponseStream) -> bytes:
 
 
 async def _refusal(
-    request: Request, response: ResponseStream, began: float
+    request: Request,
+    response: ResponseStream,
+    began: float,
+    base_url: str,
+    secrets: tuple[str, ...],
 ) -> tuple[InferenceKeyError, Outcome]:
     """Return the error of a non-2xx response, and the outcome for the retry decision.
 
@@ -392,11 +413,11 @@ async def _refusal(
         retry_after=retry_after(response.headers, time.time()),
         attempts=response.attempts,
         location=response.headers.get("Location"),
-        secrets=(request.credential.reveal(),),
+        secrets=(request.credential.reveal(), *secrets),
     )
     # For these two the reason is often a wrong project, workload or base URL: show the request.
     if response.status in (403, 404):
-        failed.args = (f"{failed} ({request.method} {request.target})",)
+        failed.args = (f"{failed} ({request.method} {base_url}{request.target})",)
     if logger.isEnabledFor(logging.DEBUG):
         _log_response(request, response, began)
     return failed, Outcome(status=response.status, retry_after=failed.retry_after)
@@ -409,6 +430,7 @@ def _failure(
     caught: Exception,
     attempt: int,
     began: float,
+    secrets: tuple[str, ...],
 ) -> tuple[Exception, Outcome | None]:
     """Return the error of an attempt without a response, and the outcome for the retry decision.
 
@@ -416,7 +438,7 @@ def _failure(
     """
     if upload is not None and upload.failure is not None:
         return upload.failure, None
-    failed, failure = translate(caught, reused=reused_connection.get())
+    failed, failure = translate(caught, reused=reused_connection.get(), secrets=secrets)
     failed.attempts = attempt
     logger.debug(
         "%s %s failed, attempt %d, %.1f ms: %s",

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, cast
 import attrs
 
 from inferencekey.errors import ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER, half_character
 from inferencekey.models.plan_text import PlanLine, change_lines, clean_text
-from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["FieldDiff", "Plan"]
 
@@ -128,8 +128,8 @@ def _plan(given: object) -> Plan:
     if not isinstance(given, Mapping):
         raise _invalid(f"it must be a mapping; got {type(given).__name__}")
     mapping = cast("Mapping[str, Any]", given)
-    for path in surrogate_paths(mapping):
-        raise _invalid(f"{printable('.'.join(map(str, path)))} contains {INVALID_UNICODE}")
+    if (place := half_character(mapping)) is not None:
+        raise _invalid(f"{place} {HALF_CHARACTER}")
     unknown = sorted(str(key) for key in mapping if key not in (*_STRINGS, "changes"))
     if unknown:
         raise _invalid(f"unknown fields: {', '.join(unknown)}")
@@ -139,6 +139,8 @@ def _plan(given: object) -> Plan:
             raise _invalid(f"{key} must be a string")
     if mapping["action"] not in ACTIONS:
         raise _invalid(f"action must be one of {', '.join(ACTIONS)}; got {mapping['action']!r}")
+    if (place := half_character(mapping)) is not None:
+        raise _invalid(f"{place} {HALF_CHARACTER}")
     plan = Plan(
         mapping["action"],
         _changes(mapping.get("changes")),

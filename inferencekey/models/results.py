@@ -8,7 +8,15 @@ from typing import Any
 import attrs
 import orjson
 
-__all__ = ["EmbeddingResult", "RerankItem", "RerankResult", "TextChunk", "TextResult", "Usage"]
+__all__ = [
+    "EmbeddingResult",
+    "RerankItem",
+    "RerankResult",
+    "TextChoice",
+    "TextChunk",
+    "TextResult",
+    "Usage",
+]
 
 
 def _shape(vectors: list[list[float]]) -> str:
@@ -25,16 +33,32 @@ class Usage:
 
 
 @attrs.frozen
+class TextChoice:
+    """One more text of a request that asked for several (``n`` above 1).
+
+    Args:
+        index: the choice's index, at least 1.
+        text: its text.
+        finish_reason: ``"stop"``, ``"length"``, …; ``None`` if the engine has not sent it.
+    """
+
+    index: int
+    text: str
+    finish_reason: str | None = None
+
+
+@attrs.frozen
 class TextResult:
     """A generated text.
 
     Args:
-        text: ``choices[0].message.content``, or the joined chunks of a stream.
+        text: the content of the choice with index 0, or its joined chunks of a stream.
         model: the model that served the request, as the engine names it.
         finish_reason: ``"stop"``, ``"length"``, …; ``None`` while a stream is not complete.
         usage: the counts of tokens, if the engine has sent them.
         raw: the unchanged body; for a stream, its last event.
         request_id: the response's ``x-request-id``.
+        choices: the other texts of a request that asked for several, by their index.
     """
 
     text: str
@@ -43,6 +67,7 @@ class TextResult:
     usage: Usage | None = None
     raw: Any = attrs.field(default=None, repr=False)
     request_id: str | None = None
+    choices: tuple[TextChoice, ...] = ()
 
 
 class _ParsedLater:
@@ -64,8 +89,8 @@ class TextChunk(_ParsedLater):
     """One event of a stream.
 
     Args:
-        text: ``choices[0].delta.content`` or ``""``.
-        finish_reason: set on the last chunk that carries one.
+        text: the text of the choice with index 0, or ``""``.
+        finish_reason: why that choice has ended; ``None`` on every other chunk.
         raw: the event's unchanged JSON.
     """
 

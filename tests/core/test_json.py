@@ -36,12 +36,15 @@ def test_loads() -> None:
     assert loads(b' {"a": [1, null]} ', "x") == {"a": [1, None]}
 
 
-@pytest.mark.parametrize("sent", [b"", b"{", b"NaN", b"\xff", b"<html>", b"{'a': 1}"])
+@pytest.mark.parametrize(
+    "sent", [b"", b"{", b"NaNa", b"\xff", b"[" * 100_000, b"<html>", b"{'a': 1}"]
+)
 def test_rejects_bytes_that_are_not_json_and_shows_their_beginning(sent: bytes) -> None:
     with pytest.raises(ResponseFormatError) as caught:
         loads(sent, "the answer", "r-1")
     assert str(caught.value).startswith("unexpected response: the answer is not JSON (")
-    assert str(caught.value).endswith(repr(sent.decode("utf-8", "replace")))
+    shown = repr(sent.decode("utf-8", "replace")[:120]) + ("…" if len(sent) > 120 else "")
+    assert str(caught.value).endswith(shown)
     assert caught.value.request_id == "r-1"
 
 
@@ -78,7 +81,6 @@ def endless() -> list[Any]:
         endless,
         lambda: memoryview(b"a"),
         lambda: 2**70,
-        lambda: "\ud800",
     ],
 )
 def test_dumps_rejects_what_json_does_not_have(make: Callable[[], Any]) -> None:
@@ -181,3 +183,22 @@ def test_preview_has_a_limit_and_shows_no_token() -> None:
     assert preview(b"x" * 121) == repr("x" * 120) + "…"
     assert preview(b"\xff\n", 5) == repr("�\n")
     assert preview(b"key ik_live_proj1234_" + b"5ec2e7" * 99) == "'key ik_live_proj1234…'…"
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "where"),
+    [
+        ({"messages": [{"content": "a\ud83d"}]}, "the body", "messages[0].content"),
+        ({"a": ("x", ["\udc80"])}, "the spec", "a[1][0]"),
+        ({"env": {"A\ud800": 1}}, "config", r"a key of config.env (A\ud800)"),
+        ({"\udfff": 1}, "the body", r"the key \udfff"),
+        ("\ud800", "description", "description"),
+        ("\ud800", "the body", "the body"),
+    ],
+)
+def test_half_a_character_is_refused_by_its_path(value: Any, what: str, where: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        dumps(value, what)
+    assert str(caught.value) == (
+        f"validation error: {where} must not contain invalid Unicode (a lone surrogate)"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,3 +121,9 @@ def test_a_token_given_as_the_project_is_not_shown() -> None:
         caught.value
     )
     assert "5ec2e7" not in str(caught.value)
+
+
+@pytest.mark.parametrize("check", [checked_slug, checked_project])
+def test_half_a_character_is_refused(check: Callable[[str], str]) -> None:
+    with pytest.raises(ValidationError, match="must not contain invalid Unicode"):
+        check("a\ud83d")

@@ -91,6 +91,7 @@ class BaseEndpoint:
             timeouts,
             body=dumps(body),
             idempotency_key=idempotency_key(),
+            streamed=True,
         )
         return partial(self._transport.stream, request)
 

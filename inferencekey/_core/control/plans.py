@@ -20,6 +20,7 @@ from inferencekey._core.json import plain
 from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.errors import DriftError, ResponseFormatError, ValidationError
 from inferencekey.models import FieldDiff, Plan, Workload, WorkloadSpec
+from inferencekey.models.half_characters import HALF_CHARACTER, half_character
 from inferencekey.models.plan_text import same
 from inferencekey.models.workload_fields import (
     CONFIG_FIELDS,
@@ -265,6 +266,10 @@ def check_plan(plan: Plan) -> None:
 
 def _plan_problem(plan: Plan) -> str | None:
     fields = [change.field for change in plan.changes]
+    content = {"project_slug": plan.project_slug, "state": plan.state, "id": plan.workload_id}
+    changes = [{change.field: [change.before, change.after]} for change in plan.changes]
+    if (place := half_character({**content, "changes": changes})) is not None:
+        return f"{place} {HALF_CHARACTER}"
     if not plan.workload_slug or canonical_slug(plan.workload_slug) != plan.workload_slug:
         return f"{plan.workload_slug!r} is not a slug in canonical form"
     if plan.action == "create":

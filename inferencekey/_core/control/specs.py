@@ -20,9 +20,11 @@ from inferencekey._core.slugs import canonical_slug, checked_project
 from inferencekey.credentials import contains_token, contains_token_start, is_secret, redact
 from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.models import Backend, ExecutionPolicy, WorkloadSpec, member
+from inferencekey.models.half_characters import HALF_CHARACTER
 from inferencekey.models.nearest import did_you_mean
 from inferencekey.models.spec import SPEC_FIELDS
 from inferencekey.models.workload_fields import CONFIG_FIELDS, WorkloadField
+from inferencekey.printable import surrogate_in
 
 __all__ = [
     "SECRET",
@@ -118,6 +120,8 @@ def _string_problem(field: WorkloadField, value: object) -> Iterator[SpecProblem
         yield SpecProblem(name, f"{name} must be a string; got {type(value).__name__}")
     elif contains_token(value) or (name == "command" and any(map(is_secret, _WORD.split(value)))):
         yield _secret(name)
+    elif surrogate_in(value):
+        yield SpecProblem(name, f"{name} {HALF_CHARACTER}")
     elif field.required_in_spec and not value.strip():
         yield SpecProblem(name, f"{name} must not be empty")
     elif name == "slug" and not canonical_slug(value):

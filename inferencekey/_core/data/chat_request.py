@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from inferencekey.errors import ValidationError
+from inferencekey.models.half_characters import HALF_CHARACTER
 from inferencekey.models.numbers import integer_problem, number_problem
+from inferencekey.printable import surrogate_in
 
 __all__ = ["chat_body"]
 
@@ -64,6 +66,9 @@ def _messages(prompt: str | None, messages: Sequence[Message] | None) -> list[di
     if prompt is not None:
         if not isinstance(cast("object", prompt), str) or not prompt.strip():
             raise ValidationError.of("prompt must be a string that is not blank")
+        if surrogate_in(prompt):
+            # In the body it is messages[0].content, which is not what the caller has given.
+            raise ValidationError.of(f"prompt {HALF_CHARACTER}")
         return [{"role": "user", "content": prompt}]
     given: object = messages
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence):

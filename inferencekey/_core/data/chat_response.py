@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
+from inferencekey._core.data.choices import FAILED, content_text, indexed_choices, reports_error
+from inferencekey._core.data.documents import check_whole
 from inferencekey._core.data.usage import usage_of
 from inferencekey._core.http_errors import in_band_error
 from inferencekey._core.json import as_mapping, as_string, loads
 from inferencekey.errors import GenerationFailed, ResponseFormatError
-from inferencekey.models import TextResult
+from inferencekey.models import TextChoice, TextResult
 
-__all__ = ["FAILED", "engine_failure", "has_error", "text_result"]
-
-FAILED: Final = frozenset({"error", "abort"})
-"""The ``finish_reason`` values of an engine that stopped with an error."""
+__all__ = ["engine_failure", "text_result"]
 
 
 def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
@@ -25,44 +24,85 @@ def text_result(body: bytes, *, request_id: str | None = None) -> TextResult:
             ``"abort"``, or an error in a response with status 200).
         ResponseFormatError: a field that the contract requires is missing; the message names it.
     """
+    if body[:1] != b"{":
+        check_whole(body, request_id, "read it with generate_text_stream")
     raw = loads(body, "the chat completion", request_id)
     response = as_mapping(raw)
     if response is None:
         raise ResponseFormatError.of(
             "the chat completion is not a JSON object", request_id=request_id
         )
-    if has_error(response):
+    if reports_error(response):
         raise in_band_error(raw, request_id=request_id)
-    choice = _first(response.get("choices"))
-    if choice is None:
-        raise ResponseFormatError.of("the chat completion has no choices[0]", request_id=request_id)
+    first: Mapping[str, Any] | None = None
+    others: dict[int, TextChoice] = {}
+    choices: Any = response.get("choices")
+    if type(choices) is list:
+        # Nearly all answers have one choice.
+        found = cast("list[Any]", choices)
+        only = as_mapping(found[0]) if len(found) == 1 else None
+        if only is not None and not only.get("index"):
+            first, choices = only, None
+    for index, choice in indexed_choices(choices) if choices else ():
+        if index == 0:
+            first = choice if first is None else first
+        elif choice is not None:
+            message = as_mapping(choice.get("message")) or {}
+            text = content_text(message.get("content")) or ""
+            reason = as_string(choice.get("finish_reason"))
+            others.setdefault(index, TextChoice(index, text, reason))
+    if first is None:
+        why = "has no choice with index 0" if others else "has no choices[0]"
+        raise ResponseFormatError.of(f"the chat completion {why}", request_id=request_id)
+    result = TextResult(
+        _text(first, request_id),
+        as_string(response.get("model")),
+        as_string(first.get("finish_reason")),
+        usage_of(response.get("usage")),
+        raw,
+        request_id,
+        tuple(others[index] for index in sorted(others)) if others else (),
+    )
+    if result.finish_reason in FAILED:
+        raise engine_failure(result, first)
+    return result
+
+
+def _text(choice: Mapping[str, Any], request_id: str | None) -> str:
     message = as_mapping(choice.get("message"))
-    # A message that only calls tools may leave its content out.
+    failed = choice.get("finish_reason") in FAILED
+    # A message that only calls tools may leave its content out, and so may one that failed.
     if message is None or ("content" not in message and not message.get("tool_calls")):
+        if failed:
+            return ""
         raise ResponseFormatError.of(
             "the chat completion has no choices[0].message.content",
             request_id=request_id,
         )
     content = message.get("content")
-    if content is not None and not isinstance(content, str):
+    text = content if type(content) is str else content_text(content)
+    if text is None:
         raise ResponseFormatError.of(
-            "choices[0].message.content is not a string", request_id=request_id
+            "choices[0].message.content is neither a string nor a list of parts",
+            request_id=request_id,
         )
-    result = TextResult(
-        content or "",
-        as_string(response.get("model")),
-        as_string(choice.get("finish_reason")),
-        usage_of(response.get("usage")),
-        raw,
-        request_id,
-    )
-    if result.finish_reason in FAILED:
-        raise engine_failure(result)
-    return result
+    return text
 
 
-def engine_failure(result: TextResult) -> GenerationFailed:
-    """Return the error of a result whose ``finish_reason`` is one of :data:`FAILED`."""
+def engine_failure(result: TextResult, choice: Mapping[str, Any]) -> GenerationFailed:
+    """Return the error of a result whose ``finish_reason`` is one of :data:`FAILED`.
+
+    Args:
+        result: what had arrived.
+        choice: the choice; some engines put the reason into its ``error``.
+    """
+    if choice.get("error"):
+        return in_band_error(
+            {"error": choice["error"]},
+            request_id=result.request_id,
+            partial_text=result.text,
+            result=result,
+        )
     return GenerationFailed.of(
         f"the engine stopped with an error (finish_reason {result.finish_reason!r}); "
         f"{len(result.text)} characters had arrived, see .partial_text",
@@ -71,16 +111,3 @@ def engine_failure(result: TextResult) -> GenerationFailed:
         code=result.finish_reason,
         request_id=result.request_id,
     )
-
-
-def has_error(response: Mapping[str, Any]) -> bool:
-    """Whether a response or a chunk reports an error under the key ``error``."""
-    error = response.get("error")
-    # Some engines put an empty "error" into every chunk. Only one with nothing else is an error.
-    return bool(error) or (error is not None and error is not False and not response.get("choices"))
-
-
-def _first(choices: Any) -> Mapping[str, Any] | None:
-    if isinstance(choices, list) and choices:
-        return as_mapping(cast("list[Any]", choices)[0])
-    return None

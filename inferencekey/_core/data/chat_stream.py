@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
 
-from inferencekey._core.data.chat_response import FAILED, engine_failure, has_error
+from inferencekey._core.data.chat_response import engine_failure
+from inferencekey._core.data.choices import FAILED, content_text, indexed_choices, reports_error
 from inferencekey._core.data.fast_chunks import UNKNOWN, ChunkPattern, not_plain
-from inferencekey._core.data.sse import Event
+from inferencekey._core.data.sse import UNFRAMED, Event
 from inferencekey._core.data.usage import usage_of
-from inferencekey._core.http_errors import in_band_error
-from inferencekey._core.json import as_string, preview
+from inferencekey._core.half_characters import joined, without_halves
+from inferencekey._core.http_errors import in_band_error, words
+from inferencekey._core.json import as_mapping, as_string, loads_loosely, preview
 from inferencekey.errors import GenerationFailed, ResponseFormatError, StreamInterrupted
-from inferencekey.models import TextChunk, TextResult
+from inferencekey.models import TextChoice, TextChunk, TextResult
 from inferencekey.models.results import text_chunk
 
 __all__ = ["ChatStream"]
 
 
+class _Skipped(Exception):
+    """The event is nothing: a keep-alive, or junk after the end of the text."""
+
+
+class _Other:
+    """What has arrived of a choice whose index is not 0."""
+
+    __slots__ = ("finish_reason", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.finish_reason: str | None = None
+
+
 class ChatStream:
     """Builds the result of a stream from its events, and knows whether the stream is complete.
 
-    A stream is complete after ``[DONE]`` or a ``finish_reason``. Any other end is an interruption.
+    A stream is complete after ``[DONE]`` or a ``finish_reason`` of the choice with index 0. Any
+    other end is an interruption. Junk that comes after the ``finish_reason`` is passed over; an
+    error that the server reports is raised even then.
 
     Args:
         request_id: the response's ``x-request-id``.
@@ -33,12 +52,16 @@ class ChatStream:
     __slots__ = (
         "_allow_bare_end",
         "_finish_reason",
+        "_held",
+        "_loose",
         "_misses",
         "_model",
+        "_others",
         "_pattern",
         "_raw",
         "_request_id",
         "_texts",
+        "_unframed",
         "_usage",
         "done",
     )
@@ -53,6 +76,10 @@ class ChatStream:
         self._raw: Any = None  # the last chunk: parsed, or still its bytes
         self._pattern = UNKNOWN
         self._misses = 0
+        self._held = ""  # half a character, which may find its other half in the next chunk
+        self._loose: Any = None  # an event that is not quite JSON, with its halves of characters
+        self._others: dict[int, _Other] = {}
+        self._unframed = ""  # what the server said outside of events
         self.done = False
         """``[DONE]`` has arrived, so nothing more will come."""
 
@@ -95,11 +122,20 @@ class ChatStream:
             else:
                 kind = event.event
                 event = event.data
-            raw = self._parsed(event, kind)
+            try:
+                raw = self._parsed(event, kind)
+            except _Skipped:
+                continue
             if raw is None:
+                if self._held:
+                    chunks.append(self._half_at_the_end())
                 return True
-            if (found := _text_only(raw)) is None:
-                chunks.append(self._chunk(event, raw))
+            if self._held or self._loose is not None or (found := _text_only(raw)) is None:
+                try:
+                    chunks.append(self._chunk(event, raw))
+                except _Skipped:
+                    continue
+                head, tail, start, end, size = UNKNOWN if self._held else self._pattern
                 continue
             # Only the bytes are kept: hundreds of parsed chunks that are alive at the same time
             # would make the garbage collector run often.
@@ -119,74 +155,159 @@ class ChatStream:
         return False
 
     def take(self, event: Event) -> TextChunk | None:
-        """Return the event's chunk, or ``None`` for ``[DONE]``.
+        """Return the event's chunk, or ``None`` for ``[DONE]`` and for an event that is nothing.
 
         Raises:
             GenerationFailed: an error of any shape came in the stream, or the engine gave up.
             ResponseFormatError: the event is not a chunk.
         """
-        raw = self._parsed(event.data, event.event)
-        return None if raw is None else self._chunk(event.data, raw)
+        try:
+            raw = self._parsed(event.data, event.event)
+            return None if raw is None else self._chunk(event.data, raw)
+        except _Skipped:
+            return None
 
     def _parsed(self, data: bytes, kind: str) -> dict[str, Any] | None:
-        """Return the JSON object of an event, or ``None`` for ``[DONE]``."""
+        """Return the JSON object of an event, or ``None`` for ``[DONE]``.
+
+        Raises:
+            _Skipped: the event is nothing.
+        """
+        self._loose = None
         try:
             raw = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            if data.strip() == b"[DONE]":
+            stripped = data.strip()
+            if kind == UNFRAMED:
+                self._take_unframed(data)
+                raise _Skipped from None
+            if stripped == b"[DONE]":
+                self._check_done()
                 self.done = True
                 return None
-            if kind == "error":
-                raise self._failed(data.decode("utf-8", "replace")) from None
-            raise ResponseFormatError.of(
-                f"an event of the stream is not JSON ({error}): {preview(data)}",
-                request_id=self._request_id,
-            ) from None
-        if kind == "error":
+            is_error = kind.strip().lower() == "error"
+            if not stripped and not is_error:
+                raise _Skipped from None
+            try:
+                self._loose = loads_loosely(data)
+            except (ValueError, RecursionError):
+                if is_error:
+                    raise self._failed(data.decode("utf-8", "replace")) from None
+                raise self._wrong(f"an event of the stream is not JSON ({error})", data) from None
+            raw = without_halves(self._loose)
+        if kind == UNFRAMED:
+            self._take_unframed(data)
+            raise _Skipped
+        if kind.strip().lower() == "error":
             raise self._failed(raw)
         if not isinstance(raw, dict):
-            raise ResponseFormatError.of(
-                f"an event of the stream is not a JSON object: {preview(data)}",
-                request_id=self._request_id,
-            )
+            raise self._wrong("an event of the stream is not a JSON object", data)
         return cast("dict[str, Any]", raw)
 
+    def _wrong(self, why: str, data: bytes) -> ResponseFormatError | _Skipped:
+        """Return the error for an event that is no chunk. After the text's end it is nothing."""
+        if self._finish_reason is not None:
+            return _Skipped()
+        return ResponseFormatError.of(f"{why}: {preview(data)}", request_id=self._request_id)
+
     def _chunk(self, data: bytes, chunk: dict[str, Any]) -> TextChunk:
-        if "error" in chunk and has_error(chunk):
+        if reports_error(chunk):
             raise self._failed(chunk)
+        # Of an event that is not quite JSON, the text still has its halves of characters.
+        source = chunk if self._loose is None else self._loose
+        choices = source.get("choices")
+        if choices and (
+            not isinstance(choices, list) or not _are_choices(cast("list[Any]", choices))
+        ):
+            raise self._wrong(
+                "the choices of an event are not those of a chat completion chunk", data
+            )
+        text = ""
+        reason: str | None = None
+        failed: Mapping[str, Any] = {}
+        for index, choice in indexed_choices(choices):
+            assert choice is not None
+            delta: dict[str, Any] = choice.get("delta") or {}
+            content, ended = content_text(delta.get("content")), choice.get("finish_reason") or None
+            if content is None or not (ended is None or isinstance(ended, str)):
+                raise self._wrong(
+                    f"choices[{index}].delta.content is not a text, or finish_reason is not a "
+                    "string",
+                    data,
+                )
+            if index == 0:
+                text += content
+                reason = ended or reason
+                failed = choice
+            else:
+                other = self._others.setdefault(index, _Other())
+                other.texts.append(content)
+                other.finish_reason = ended or other.finish_reason
         self._raw = chunk
         if self._model is None:
             self._model = as_string(chunk.get("model"))
         if chunk.get("usage"):
             self._usage = chunk["usage"]
-        choices = chunk.get("choices")
-        if not choices:
-            if "choices" not in chunk and _is_bare_error(chunk):
-                raise self._failed(chunk)
-            return TextChunk("", None, chunk)
-        try:
-            choice = choices[0]
-            delta = choice.get("delta")
-            text = (delta.get("content") if delta else None) or ""
-            reason = choice.get("finish_reason")
-        except (AttributeError, KeyError, TypeError, IndexError):
-            raise ResponseFormatError.of(
-                "the choices of an event are not those of a chat completion chunk: "
-                f"{preview(data)}",
-                request_id=self._request_id,
-            ) from None
-        if not isinstance(text, str) or not (reason is None or isinstance(reason, str)):
-            raise ResponseFormatError.of(
-                f"choices[0].delta.content or finish_reason is not a string: {preview(data)}",
-                request_id=self._request_id,
-            )
+        if text or reason:
+            text, self._held = joined(self._held + text, final=reason is not None)
         if text:
             self._texts.append(text)
         if reason:
             self._finish_reason = reason
             if reason in FAILED:
-                raise engine_failure(self.result())
-        return TextChunk(text, reason or None, chunk)
+                raise engine_failure(self.result(), failed)
+        return TextChunk(text, reason, chunk)
+
+    def _half_at_the_end(self) -> TextChunk:
+        """Return a last chunk for half a character whose other half has never come."""
+        text, self._held = joined(self._held)[0], ""
+        self._texts.append(text)
+        return TextChunk(text, None, self.result().raw)
+
+    def _take_unframed(self, data: bytes) -> None:
+        """Take lines that are no fields: an error is raised, other words are kept for the end."""
+        are_chunks = False
+        for part in (data, *data.split(b"\n")):
+            try:
+                raw = as_mapping(loads_loosely(part))
+            except (ValueError, RecursionError):
+                continue
+            if raw is None:
+                continue
+            if reports_error(raw):
+                raise self._failed(raw)
+            are_chunks = are_chunks or "choices" in raw
+        if are_chunks:
+            raise self._wrong("the response is JSON lines, no stream of server-sent events", data)
+        if not self._unframed:
+            self._unframed = words(data)[0]
+
+    def _check_done(self) -> None:
+        # An engine that fails may write its error between the events, and [DONE] after it.
+        if self._unframed and self._finish_reason is None:
+            raise self.interrupted("the server reported no end of the text")
+
+    def take_rest(self, events: Iterable[Event]) -> Event | None:
+        """Take what was left when the bytes ended, and return the unfinished event for ``end``.
+
+        Raises:
+            GenerationFailed: an error was left, with no blank line after it.
+        """
+        unfinished: Event | None = None
+        for event in events:
+            if event.event == UNFRAMED:
+                with suppress(_Skipped):
+                    self._take_unframed(event.data)
+                continue
+            unfinished = event
+            try:
+                raw = as_mapping(loads_loosely(event.data))
+            except (ValueError, RecursionError):
+                raw = None
+            is_error = event.event.strip().lower() == "error" and event.data.strip() != b"[DONE]"
+            if is_error or (raw is not None and reports_error(raw)):
+                raise self._failed(raw or event.data.decode("utf-8", "replace"))
+        return unfinished
 
     def end(
         self, unfinished: Event | None, cause: str = "the server closed the connection"
@@ -201,7 +322,10 @@ class ChatStream:
             StreamInterrupted: neither ``[DONE]`` nor a ``finish_reason`` has arrived.
         """
         if unfinished is not None and unfinished.data.strip() == b"[DONE]":
+            self._check_done()
             self.done = True
+        if self._held:
+            self._half_at_the_end()
         if self.complete or (self._allow_bare_end and unfinished is None):
             return
         if unfinished is not None:
@@ -211,6 +335,8 @@ class ChatStream:
     def interrupted(self, cause: str) -> StreamInterrupted:
         """Return the error of a stream that has ended too early."""
         result = self.result()
+        if self._unframed:
+            cause += f", and outside of the stream's events it said: {self._unframed}"
         return StreamInterrupted.of(
             f"the stream ended before it was complete ({cause}); "
             f"{len(result.text)} characters had arrived, see .partial_text",
@@ -228,6 +354,10 @@ class ChatStream:
             usage_of(self._usage),
             orjson.loads(self._raw) if isinstance(self._raw, bytes) else self._raw,
             self._request_id,
+            tuple(
+                TextChoice(index, joined("".join(other.texts))[0], other.finish_reason)
+                for index, other in sorted(self._others.items())
+            ),
         )
 
     def _failed(self, raw: Any) -> GenerationFailed:
@@ -240,11 +370,14 @@ class ChatStream:
 def _text_only(chunk: dict[str, Any]) -> str | None:
     """Return the text of a chunk that has nothing else in it; ``None`` for any other chunk."""
     try:
-        choice = chunk["choices"][0]
+        choices = chunk["choices"]
+        choice = choices[0]
         text = choice["delta"]["content"]
         if (
             text
             and type(text) is str
+            and len(choices) == 1
+            and not choice.get("index")
             and not choice.get("finish_reason")
             and not chunk.get("usage")
         ):
@@ -254,10 +387,9 @@ def _text_only(chunk: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_bare_error(event: Mapping[str, Any]) -> bool:
-    """Whether an event is an error without the key ``error`` around it, as some engines send."""
-    return (
-        event.get("object") == "error"
-        or bool(event.get("detail"))
-        or isinstance(event.get("message"), str)
+def _are_choices(choices: list[Any]) -> bool:
+    return all(
+        isinstance(choice, dict)
+        and isinstance(cast("dict[str, Any]", choice).get("delta") or {}, dict)
+        for choice in choices
     )

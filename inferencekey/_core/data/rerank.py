@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, cast
 
+from inferencekey._core.data.choices import reports_error
+from inferencekey._core.data.documents import check_whole
 from inferencekey._core.data.texts import checked_texts
 from inferencekey._core.data.usage import usage_of
 from inferencekey._core.http_errors import in_band_error
@@ -53,14 +56,17 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
     def wrong(why: str) -> ResponseFormatError:
         return ResponseFormatError.of(f"the rerank response {why}", request_id=request_id)
 
+    if body[:1] != b"{":
+        check_whole(body, request_id, "check that base_url is the URL of the platform")
     raw = loads(body, "the rerank response", request_id)
     response = as_mapping(raw)
-    if response is not None and response.get("error"):
+    if response is not None and reports_error(response, "results"):
         raise in_band_error(raw, request_id=request_id)
     found = None if response is None else response.get("results")
     if response is None or not isinstance(found, list):
         raise wrong("has no list named results")
     items: list[RerankItem] = []
+    used: set[int] = set()
     for position, item in enumerate(cast("list[Any]", found)):
         entry = as_mapping(item) or {}
         index = as_integer(entry.get("index"))
@@ -69,8 +75,13 @@ def rerank_result(body: bytes, count: int, *, request_id: str | None = None) -> 
             score = entry.get("score")
         if index is None or not 0 <= index < count:
             raise wrong(f"has no valid index in results[{position}]")
+        if index in used:
+            raise wrong(f"has a results[{position}].index of {index}, which is used twice")
+        used.add(index)
         if not is_number(score):
             raise wrong(f"has no relevance_score in results[{position}]")
+        if not isfinite(score):
+            raise wrong(f"has a results[{position}].relevance_score that is not finite: {score}")
         items.append(RerankItem(index, float(score)))
     return RerankResult(
         tuple(items),

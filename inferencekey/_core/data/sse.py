@@ -8,17 +8,46 @@ fields are ignored; ``retry`` must be all digits, and ``id`` must not contain NU
 blank line after them are not an event.
 
 The data of an event stays bytes, because JSON decoders take bytes.
+
+Engines and what stands in front of them write more than the standard knows. For them there is the
+loose way of reading, which differs in three points:
+
+* A field ``error`` is an event of the type ``error`` (llama-server wrote errors so until 2025).
+* Lines that are no fields are kept, as an event of the type :data:`UNFRAMED`: the words of a server
+  that has failed may be in them.
+* Events that only keep the connection alive are left out: those with empty data, and pings.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-__all__ = ["MAX_EVENT_SIZE", "Event", "EventTooLarge", "SSEDecoder"]
+__all__ = [
+    "MAX_EVENT_SIZE",
+    "UNFRAMED",
+    "Event",
+    "EventTooLarge",
+    "SSEDecoder",
+    "looks_like_events",
+]
 
 MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
 
+UNFRAMED: Final = "\n"
+"""The type of an event whose data are lines that are no fields. No stream can give this type."""
+
 _BOM: Final = b"\xef\xbb\xbf"
+_FIELDS: Final = (b"data", b"event", b"id", b"retry", b"error")
+# A later version of a protocol may add a field. Its name is one lower-case word.
+_NEW_FIELD: Final = re.compile(rb"[a-z][a-z0-9_-]*:")
+_KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
+_EVENTS: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry):)")
+
+
+def looks_like_events(data: bytes) -> bool:
+    """Whether these first bytes of a body begin an event stream."""
+    return _EVENTS.match(data) is not None
 
 
 class EventTooLarge(ValueError):
@@ -55,11 +84,13 @@ class SSEDecoder:
 
     Args:
         max_event_size: the longest event in bytes, with the comments between two blank lines.
+        loose: read in the loose way.
     """
 
     __slots__ = (
         "_at_start",
         "_id",
+        "_loose",
         "_max",
         "_pending",
         "_scanned",
@@ -68,8 +99,9 @@ class SSEDecoder:
         "retry",
     )
 
-    def __init__(self, max_event_size: int = MAX_EVENT_SIZE) -> None:
+    def __init__(self, max_event_size: int = MAX_EVENT_SIZE, *, loose: bool = False) -> None:
         self._max = max_event_size
+        self._loose = loose
         self._pending = bytearray()  # an unfinished event, line ends already LF
         self._scanned = 0  # the length of _pending that is known to contain no blank line
         self._skip_lf = False  # the last byte was CR, so a LF that follows belongs to it
@@ -141,10 +173,19 @@ class SSEDecoder:
         To the standard it is not an event. A caller that recognises it as the last one (``[DONE]``)
         may accept it; for any other caller it means that the stream was cut.
         """
+        return next(iter(self.rest()), None)
+
+    def rest(self) -> list[Event]:
+        """Return the same as ``finish``; the loose way may find stray lines as well."""
         rest = bytes(self._pending)
         self._pending.clear()
         self._scanned = 0
-        return self._event(rest)
+        if self._loose:
+            # The last line was cut, and the beginning of a field's name is not the server's words.
+            before, _, last = rest.rpartition(b"\n")
+            if any(name.startswith(last) for name in _FIELDS):
+                rest = before
+        return self._events(rest)
 
     def _without_bom(self, data: bytes) -> bytes:
         head = bytes(self._pending) + data
@@ -168,7 +209,7 @@ class SSEDecoder:
         # the only line ends are the blank lines between the events, and one split separates them.
         if whole.startswith(b"data: ") and not self._id and len(whole) <= self._max:
             plain = whole[6:].split(b"\n\ndata: ")
-            if whole.count(b"\n") == 2 * len(plain) - 2:
+            if whole.count(b"\n") == 2 * len(plain) - 2 and not (self._loose and b"" in plain):
                 return plain
         events: list[bytes | Event] = []
         for block in whole.split(b"\n\n"):
@@ -176,12 +217,14 @@ class SSEDecoder:
                 self._too_large = True
                 self._pending[:] = block  # so that finish() returns an unfinished event
                 break
-            if (event := self._event(block)) is not None:
-                events.append(event)
+            events += self._events(block)
         return events
 
-    def _event(self, block: bytes) -> Event | None:
+    def _events(self, block: bytes) -> list[Event]:
+        """Return the event of the lines between two blank lines; the loose way may find more."""
         data: list[bytes] = []
+        errors: list[bytes] = []
+        unframed: list[bytes] = []
         kind = "message"
         for line in block.split(b"\n"):
             name, _, value = line.partition(b":")
@@ -193,6 +236,29 @@ class SSEDecoder:
             elif name == b"id":
                 if b"\0" not in value:
                     self._id = value.decode("utf-8", "replace")
-            elif name == b"retry" and value.isdigit() and value.isascii():
-                self.retry = int(value[:9])
-        return Event(b"\n".join(data), kind, self._id) if data else None
+            elif name == b"retry":
+                if value.isdigit() and value.isascii():
+                    self.retry = int(value[:9])
+            elif name.lower() == b"error":
+                errors.append(value)
+            elif line.strip() and name and not _NEW_FIELD.match(line):
+                unframed.append(line)
+        joined = b"\n".join(data)
+        if not self._loose:
+            return [Event(joined, kind, self._id)] if data else []
+        events: list[Event] = []
+        if unframed:
+            events.append(Event(b"\n".join(unframed), UNFRAMED, self._id))
+        if errors:
+            events.append(Event(b"\n".join(errors), "error", self._id))
+        if kind.strip().lower() == "error":
+            events.append(Event(joined, "error", self._id))
+        elif joined.strip() and not _keeps_alive(kind, joined):
+            events.append(Event(joined, kind, self._id))
+        return events
+
+
+def _keeps_alive(kind: str, data: bytes) -> bool:
+    if kind.strip().lower() not in _KEEP_ALIVES:
+        return False
+    return b'"error"' not in data and b'"choices"' not in data

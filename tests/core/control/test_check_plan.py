@@ -101,3 +101,12 @@ def test_rejects_a_plan_of_another_type_or_project() -> None:
     for project in ("", "../other"):
         with pytest.raises(ValidationError, match="project must"):
             check_plan(attrs.evolve(CREATE, project_slug=project))
+
+
+def test_half_a_character_in_a_plan() -> None:
+    changes = (FieldDiff("config", {}, {"a": ["half\ud83d"]}),)
+    plan = Plan("update", changes, "acme", "bot", "w-1", "0" * 8)
+    with pytest.raises(
+        ValidationError, match=r"changes\[0\]\.config\[1\]\.a\[0\] must not contain"
+    ):
+        check_plan(plan)

@@ -497,3 +497,10 @@ def test_a_warning_shows_no_secret() -> None:
     assert SECRET not in "".join(
         spec_warnings(spec(command=f"python -m vllm.{KEY}", backend="sglang"))
     )
+
+
+@pytest.mark.parametrize("field", ["name", "slug", "model", "description", "command", "worker_id"])
+def test_half_a_character_is_refused_by_field(field: str) -> None:
+    given: dict[str, Any] = {"name": "b", "slug": "b", "model": "m", "backend": "vllm"}
+    with pytest.raises(ValidationError, match=f"error: {field} must not contain invalid Unicode"):
+        check_spec(WorkloadSpec(**{**given, field: "half\ud83d"}))

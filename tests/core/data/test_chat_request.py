@@ -191,3 +191,8 @@ def test_wrong_arguments(given: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         body(**prompt, **given)
     assert str(caught.value) == text
+
+
+def test_half_a_character_in_a_prompt() -> None:
+    with pytest.raises(ValidationError, match="^validation error: prompt must not contain half a"):
+        chat_body(model="m", prompt="a\ud83d", messages=None)

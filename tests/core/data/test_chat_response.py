@@ -96,8 +96,14 @@ def test_a_field_that_the_server_leaves_out_is_none() -> None:
         ),
         (answer({"role": "assistant"}), "the chat completion has no choices[0].message.content"),
         (answer({"tool_calls": []}), "the chat completion has no choices[0].message.content"),
-        (answer({"content": 5}), "choices[0].message.content is not a string"),
-        (answer({"content": [{"type": "text"}]}), "choices[0].message.content is not a string"),
+        (
+            answer({"content": 5}),
+            "choices[0].message.content is neither a string nor a list of parts",
+        ),
+        (
+            answer({"content": [{"type": "text"}]}),
+            "choices[0].message.content is neither a string nor a list of parts",
+        ),
     ],
 )
 def test_rejects_a_response_without_a_required_field_by_name(sent: bytes, text: str) -> None:

@@ -248,7 +248,6 @@ def test_an_engine_that_stops_with_an_error(reason: str) -> None:
     "data",
     [
         b'{"choices": [',
-        b"",
         b"not JSON",
         b"\xff",
         b"[]",

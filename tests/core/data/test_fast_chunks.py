@@ -33,8 +33,10 @@ def one_by_one(events: list[bytes]) -> tuple[list[Any], Any, str | None]:
     try:
         for event in events:
             taken = stream.take(Event(event))
-            if taken is None:
+            if stream.done:
                 break
+            if taken is None:
+                continue  # junk after the end of the text
             chunks.append((taken.text, taken.finish_reason, taken.raw))
     except InferenceKeyError as error:
         return chunks, stream.result(), f"{type(error).__name__}: {error}"
@@ -232,7 +234,7 @@ def test_the_pattern_of_a_stream_that_begins_with_line_ends(learnt: list[str]) -
 @pytest.mark.parametrize(
     ("last", "error"),
     [
-        (orjson.dumps(chunk("ab")).replace(b"ab", b"\xff"), ResponseFormatError),
+        (orjson.dumps(chunk("ab")).replace(b'"ab"', b"\xff"), ResponseFormatError),
         (b'{"error":"no"}', GenerationFailed),
     ],
 )

@@ -121,3 +121,26 @@ def test_rejects_a_rerank_response_without_a_required_field(sent: bytes, text: s
         rerank_result(sent, 2, request_id="r-1")
     assert str(caught.value).startswith(f"unexpected response: {text}")
     assert caught.value.request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b'{"results": [{"index": 0, "score": NaN}]}', "results[0].relevance_score"),
+        (
+            b'{"results": [{"index": 0, "score": 1}, {"index": 0, "score": 1}]}',
+            "results[1].index of 0, which is used twice",
+        ),
+        (b'data: {"results": []}', "this is an event stream"),
+    ],
+)
+def test_results_that_are_refused_by_name(sent: bytes, words: str) -> None:
+    with pytest.raises(ResponseFormatError) as caught:
+        rerank_result(sent, 2)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("sent", [b'{"detail": "no memory"}', b'{"error": "no memory"}'])
+def test_an_error_in_any_form(sent: bytes) -> None:
+    with pytest.raises(GenerationFailed, match="no memory"):
+        rerank_result(sent, 1)
