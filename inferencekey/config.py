@@ -178,7 +178,7 @@ API_KEY: Final = Variable[str | None](
 )
 LOG: Final = Variable[LogLevel | None](
     "INFERENCEKEY_LOG",
-    "`debug` or `info` writes the log to stderr; `off` does not.",
+    "With `debug` or `info`, the log is written to stderr. With `off`, it is not.",
     None,
     _log_level,
     shown_default="`off`",

@@ -95,7 +95,7 @@ def test_lock_files_and_starters(tmp_path: Path) -> None:
         with pytest.raises(ValidationError, match="invalid Unicode"):
             Lock(tmp_path / "a.lock").record(**entry).write()
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValidationError, match="project must be a slug"):
+    with pytest.raises(ValidationError, match="project must not contain invalid Unicode"):
         starter_manifest(HALF)
     with pytest.raises(ValidationError, match="invalid Unicode"):
         toml_text({"a": [{HALF: 1}]})
