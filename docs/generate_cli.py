@@ -39,6 +39,17 @@ The extras `cli` and `local` bring the command ([installing](installing.md)).
 - Colours and live views are for terminals. A pipe gets plain lines.
 - An error is one line that begins with `error:`. Each mistake in a manifest has a line of its own.
 - With `--json`, an error is also an object on stdout: `{"error": {"type": …, "message": …}}`.
+- Everything with `--json` is ASCII, on any stream. \
+A manifest that `export` writes in another way is UTF-8.
+- Any stdout and stderr will do. What its encoding does not have is shown as a similar character \
+or an escape such as `\\u65e5`.
+- If stdout cannot be written, for example because the disk is full, the exit code is 1. \
+A stream that is closed from the start (`>&-`) counts as `/dev/null`.
+- A reader that stops early, such as `head`, is not an error: the command does its work, and its \
+exit code says how that went. `logs --follow` ends.
+- Texts of others (names, messages, logs) are one line each: line breaks and control characters in \
+them are escaped.
+- Every argument but the name of a file or directory must be UTF-8 text.
 - Only the commands that mint tokens, and `env`, print credentials.
 - The [exit codes](local/operations.md#exit-codes) are 0 for success, 1 for any error or wrong \
 usage, 2 for changes under `plan --detailed-exitcode`, and 130 after Ctrl-C.

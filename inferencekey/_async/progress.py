@@ -1,10 +1,13 @@
 """The display of ``wait_until_ready`` and ``wait_all``, on stderr.
 
-On a terminal each workload has a live line. Elsewhere each change is printed as a line.
+On a terminal each workload has a live line. Elsewhere each change is printed as a line. A stream
+that cannot take it ends the display, never the wait.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,6 +15,7 @@ from typing import Final, TextIO
 
 from inferencekey._core.control.readiness import describe, is_final
 from inferencekey.models import Phase, ReadinessEvent
+from inferencekey.printable import one_line, printable
 
 __all__ = ["ReadinessBoard"]
 
@@ -32,17 +36,22 @@ class _Row:
         self.phase: str | None = None
         self.final = False
 
-    def line(self, elapsed: float, columns: int) -> str:
+    def line(self, elapsed: float, columns: int, cut: str) -> str:
         """Return the line, cut to the width of the terminal.
 
         A line that wraps could not be drawn over.
+
+        Args:
+            elapsed: the seconds since the wait began.
+            columns: the width of the terminal.
+            cut: what shows that a line was cut.
         """
         seconds = self.at if self.final else elapsed
         end = f" ({seconds:.1f} s)"
         room = columns - len(end) - 1
         line = f"{self.slug}: {self.text or 'waiting'}"
         if len(line) > room:
-            line = line[: max(room - 1, 0)] + "…"
+            line = line[: max(room - len(cut), 0)] + cut
         return line + end
 
 
@@ -54,13 +63,15 @@ class ReadinessBoard:
 
     Args:
         slugs: the workloads, in the order of the lines.
-        out: where it writes; ``sys.stderr`` by default.
+        out: where it writes; ``sys.stderr`` by default, which is ``None`` in a process that was
+            started without one.
     """
 
     def __init__(self, slugs: Sequence[str], out: TextIO | None = None) -> None:
-        self._rows = {slug: _Row(slug) for slug in slugs}
-        self._out = sys.stderr if out is None else out
-        self._live = self._out.isatty()
+        self._out: TextIO | None = sys.stderr if out is None else out
+        self._live = _is_terminal(self._out)
+        self._cut = "…" if self._as_encodable("…") == "…" else "..."
+        self._rows = {slug: _Row(self._as_encodable(printable(slug))) for slug in slugs}
         self._drawn = 0  # how many live lines are on the screen; the cursor is after the last one
         self._drawn_at = -DRAW_INTERVAL
 
@@ -97,7 +108,7 @@ class ReadinessBoard:
 
     def _update(self, row: _Row, text: str, elapsed: float) -> None:
         # A control character of the server's could move the cursor or clear the screen.
-        text = "".join(c if c.isprintable() else " " for c in text)
+        text = self._as_encodable(one_line(text))
         changed = text != row.text
         row.text = text
         row.at = elapsed
@@ -125,20 +136,61 @@ class ReadinessBoard:
         rows = list(self._rows.values())
         room = max(size.lines - 1, 1)
         if len(rows) <= room:
-            return [row.line(elapsed, size.columns) for row in rows]
+            return [row.line(elapsed, size.columns, self._cut) for row in rows]
         shown = [row for row in rows if not row.final][: room - 1]
         rest = [row for row in rows if row not in shown]
-        lines = [row.line(elapsed, size.columns) for row in shown]
+        lines = [row.line(elapsed, size.columns, self._cut) for row in shown]
         return [*lines, _summary(rest)[: size.columns - 1]]
 
-    def _write(self, text: str) -> None:
+    def _as_encodable(self, text: str) -> str:
+        """Return *text* with escapes for what the stream's encoding does not have."""
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
         try:
-            self._out.write(text)
-            self._out.flush()
+            return text.encode(encoding, "backslashreplace").decode(encoding)
+        except (LookupError, UnicodeError):
+            return text.encode("ascii", "backslashreplace").decode()
+
+    def _write(self, text: str) -> None:
+        if self._out is None:
+            return
+        try:
+            _write_through(self._out, text)
         except (OSError, ValueError):
-            # The other end of the pipe or terminal is closed: the wait goes on without a display.
+            # The stream is closed, full or without a reader: the wait goes on without a display.
+            self._out = None
             self._live = False
             self._drawn = 0
+
+
+def _is_terminal(out: TextIO | None) -> bool:
+    try:
+        return out is not None and out.isatty()
+    except (AttributeError, OSError, ValueError):  # closed, or less than a whole stream
+        return False
+
+
+def _write_through(out: TextIO, text: str) -> None:
+    """Write *text* past the buffer of the stream, if it has one.
+
+    What a stream could not write stays in its buffer, is tried again when the process ends, and
+    makes the exit code 120.
+
+    Raises:
+        OSError: the stream cannot take it.
+        ValueError: it is closed.
+    """
+    raw = getattr(getattr(out, "buffer", None), "raw", None)
+    if not isinstance(raw, io.RawIOBase):
+        out.write(text)
+        out.flush()
+        return
+    out.flush()
+    data = memoryview(text.replace("\n", os.linesep).encode(out.encoding, "backslashreplace"))
+    while data:
+        written = raw.write(data)
+        if not written:
+            return  # a non-blocking pipe that is full: this part is not shown
+        data = data[written:]
 
 
 def _summary(rows: Sequence[_Row]) -> str:

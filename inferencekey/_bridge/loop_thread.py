@@ -103,11 +103,25 @@ class LoopThread:
 
 def _new_loop() -> tuple[asyncio.AbstractEventLoop, Callable[[], None]]:
     """Return a loop, and the function that detaches a forked child's copy from the parent's."""
-    if _uvloop is not None:
+    if _uvloop is not None and _standard_streams_are_open():
         loop = _uvloop.new_event_loop()
         return loop, lambda: _replace_epoll(loop._get_backend_id())
     selector = selectors.DefaultSelector()
     return asyncio.SelectorEventLoop(selector), selector.close
+
+
+def _standard_streams_are_open() -> bool:
+    """Return whether none of the descriptors 0 to 2 could be given to a socket of the loop.
+
+    libuv ends the whole process (``abort``) when it closes such a descriptor. Daemons close the
+    three, and a program may be started without them (``2>&-``).
+    """
+    try:
+        for descriptor in (0, 1, 2):
+            os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _replace_epoll(descriptor: int) -> None:

@@ -29,6 +29,7 @@ from inferencekey.errors import (
     ValidationError,
 )
 from inferencekey.models import TextResult
+from inferencekey.printable import one_line
 
 __all__ = ["BODY_LIMIT", "MESSAGE_LIMIT", "error_for", "in_band_error", "words"]
 
@@ -93,7 +94,11 @@ def error_for(
     if status == 404:
         return NotFoundError.of(text or "the server does not have it", **fields)
     if 300 <= status < 400:
-        target = redact(location, secrets)[:MESSAGE_LIMIT] if location else "an unknown location"
+        target = (
+            one_line(redact(location, secrets))[:MESSAGE_LIMIT]
+            if location
+            else "an unknown location"
+        )
         text = (
             f"redirected to {target}; "
             "redirects are not followed, because the request carries a credential"
@@ -243,5 +248,5 @@ def _from_text(text: str) -> str:
 
 
 def _bounded(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = one_line(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -16,7 +16,7 @@ from inferencekey.models.half_characters import HALF_CHARACTER, has_half_charact
 __all__ = ["canonical_slug", "checked_project", "checked_slug"]
 
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
-_UNSAFE = re.compile(r"[/\\%?#\s\x00-\x1f\x7f]|\.\.")
+_UNSAFE = re.compile(r"[/\\%?#\s\x00-\x1f\x7f\ud800-\udfff]|\.\.")
 
 
 def canonical_slug(text: str) -> str:
@@ -46,7 +46,7 @@ def checked_project(project: str) -> str:
 
     Raises:
         ValidationError: it is blank, or contains ``/``, ``\\``, ``..``, ``%``, ``?``, ``#``, white
-            space or control characters.
+            space, control characters or half a character (a lone surrogate).
     """
     _check_text(project, "project")
     if not project.strip():

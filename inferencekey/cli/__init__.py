@@ -12,6 +12,9 @@ def main() -> int:
 
     ``inferencekey.cli.app.CODES`` lists the exit codes.
     """
+    from inferencekey.cli.printing.streams import prepare_streams
+
+    prepare_streams()
     try:
         from inferencekey.cli.app import run
     except ModuleNotFoundError as error:

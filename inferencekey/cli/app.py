@@ -6,8 +6,6 @@ The file of a command has its options. It imports everything else when the comma
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -31,8 +29,10 @@ from inferencekey.cli.commands.schema import schema
 from inferencekey.cli.commands.status import status
 from inferencekey.cli.commands.up import up
 from inferencekey.cli.commands.wait import wait
+from inferencekey.cli.options import only_text
 from inferencekey.cli.printing.failures import CommandError, fail
 from inferencekey.cli.printing.output import warning
+from inferencekey.cli.printing.streams import flush_results
 from inferencekey.errors import InferenceKeyError
 
 __all__ = ["app", "run"]
@@ -74,7 +74,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "status": status,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name)(only_text(command))
 app.add_typer(token.app, name="token")
 
 
@@ -105,6 +105,12 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     json = "--json" in arguments
+    code = _run(arguments, json=json)
+    unwritten = flush_results()
+    return code if unwritten is None else fail(unwritten, json=json)
+
+
+def _run(arguments: Sequence[str], *, json: bool) -> int:
     # Python's own format names a file and a line of this package, which does not help the user
     # of a command.
     warnings.showwarning = _show_warning
@@ -114,11 +120,6 @@ def run(arguments: Sequence[str]) -> int:
         return fail(error, json=json)
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # The reader of a help text, such as `head`, has closed the pipe: this is not an error.
-        # For the results of commands, output.py does the same.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return 0
     except OSError as error:
         return fail(error, json=json)
     except ModuleNotFoundError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from inferencekey.cli.printing.failures import CommandError
+from inferencekey.printable import shown
 
 __all__ = ["confirm"]
 
@@ -32,7 +33,7 @@ def confirm(question: str, *, yes: bool, json: bool) -> None:
             "Nothing was changed."
         )
     sys.stdout.flush()
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{shown(question)} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError("not confirmed; nothing was changed")

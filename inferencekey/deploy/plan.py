@@ -18,6 +18,8 @@ import orjson
 from inferencekey.errors import DriftError, ValidationError
 from inferencekey.manifest import LockEntry
 from inferencekey.models import OnDrift, Plan, PlanLine, member
+from inferencekey.models.plan_text import clean_text
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["LeftAlone", "ManifestPlan", "Removal", "plan_name"]
 
@@ -166,15 +168,25 @@ class ManifestPlan:
         """Return the plan line by line, each with its sign (for colours)."""
         found = [line for plan in self.plans for line in plan.lines()]
         if self.prune:
-            found += (PlanLine("-", f"{removal.name}: remove") for removal in self.removals)
-        found += (PlanLine(" ", f"{one.name}: left alone: {one.reason}") for one in self.left_alone)
+            found += (
+                PlanLine("-", f"{clean_text(removal.name)}: remove") for removal in self.removals
+            )
+        found += (
+            PlanLine(" ", clean_text(f"{one.name}: left alone: {one.reason}"))
+            for one in self.left_alone
+        )
         return tuple(found)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.lines()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what an apply needs as JSON-able values, with a digest over all of it."""
+        """Return what an apply needs as JSON-able values, with a digest over all of it.
+
+        Raises:
+            ValidationError: a value, such as the path of the manifest, has half a character, which
+                JSON in UTF-8 does not have; the message names it.
+        """
         content: dict[str, Any] = {
             "format": FORMAT,
             "base_url": self.base_url,
@@ -192,6 +204,7 @@ class ManifestPlan:
         }
         if self.destroy:
             content["destroy"] = True
+        _check_characters(content)
         return {**content, "digest": _digest(content)}
 
     @classmethod
@@ -212,7 +225,13 @@ def plan_name(plan: Plan) -> str:
 
 def drift_text(plan: Plan) -> str:
     """Return the workload's name and the fields in which it differs."""
-    return f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})"
+    return clean_text(f"{plan_name(plan)} ({', '.join(change.field for change in plan.changes)})")
+
+
+def _check_characters(content: Mapping[str, Any]) -> None:
+    for path in surrogate_paths(content):
+        field = printable(".".join(map(str, path)))
+        raise ValidationError.of(f"the plan's {field} contains {INVALID_UNICODE}")
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -224,6 +243,7 @@ def _from_dict(given: object) -> ManifestPlan:
         raise ValidationError.of(f"a saved plan must be an object; got {type(given).__name__}")
     document = dict(cast("Mapping[str, Any]", given))
     digest = document.pop("digest", None)
+    _check_characters(document)
     try:
         if document["format"] != FORMAT or digest != _digest(document):
             raise _changed()

@@ -9,7 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from inferencekey.printable import shown
 
 __all__ = ["open_platform_log"]
 
@@ -23,7 +25,7 @@ def open_platform_log(path: Path) -> Generator[logging.Logger]:
     handler = _PrivateFileHandler(
         path, maxBytes=LOG_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
     )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     # `logging.getLogger` would give two platforms in one process the same logger.
     logger = logging.Logger("inferencekey.local", logging.INFO)
     logger.addHandler(handler)
@@ -32,6 +34,18 @@ def open_platform_log(path: Path) -> Generator[logging.Logger]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _OneLine(logging.Formatter):
+    """Makes of each message one line, whatever a caller or an engine has put into it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name in logging)
+        return shown(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (the name in logging)
+        # Indented, so that no line of an exception's message looks like a line of the log.
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {shown(line)}" for line in lines)
 
 
 class _PrivateFileHandler(logging.handlers.RotatingFileHandler):

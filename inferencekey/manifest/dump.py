@@ -16,6 +16,7 @@ from inferencekey.models import ExecutionPolicy, Workload, WorkloadSpec
 from inferencekey.models.spec import SPEC_FIELDS
 from inferencekey.models.toml import escaped_controls, toml_text
 from inferencekey.models.workload_fields import CONFIG_FIELDS
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["FORMATS", "Format", "dump_manifest", "spec_of"]
 
@@ -41,6 +42,8 @@ def dump_manifest(
     """
     if format not in FORMATS:
         raise ValidationError.of(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
+    if project is not None:
+        _check_characters({"project": project}, "the manifest")
     workloads = [_entry(spec, project) for spec in specs]
     values: dict[str, Any] = {} if project is None else {"project": escaped(project)}
     values["workloads"] = workloads
@@ -102,7 +105,14 @@ def _check(spec: WorkloadSpec) -> None:
         raise ValidationError.of(message)
 
 
+def _check_characters(value: object, what: str) -> None:
+    for path in surrogate_paths(value):
+        field = printable(".".join(map(str, path)))
+        raise ValidationError.of(f"{what}: {field} contains {INVALID_UNICODE}")
+
+
 def _entry(spec: WorkloadSpec, project: str | None) -> dict[str, Any]:
+    _check_characters(spec.to_dict(), f"the workload {spec.slug!r}")
     _check(spec)
     values = cast("dict[str, Any]", plain(spec.to_dict(), "the spec"))
     if values.get("project") == project:

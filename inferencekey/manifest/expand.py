@@ -11,6 +11,7 @@ import attrs
 from inferencekey.manifest.problems import ManifestProblem
 from inferencekey.manifest.source import Keys, Source
 from inferencekey.manifest.variables import expanded
+from inferencekey.printable import INVALID_UNICODE, surrogate_in
 
 __all__ = ["expanded_source"]
 
@@ -39,10 +40,21 @@ class _Expansion:
     def value(self, value: Any, keys: Keys) -> Any:
         if isinstance(value, dict):
             values = cast("dict[str, Any]", value)
-            return {key: self.value(inner, (*keys, key)) for key, inner in values.items()}
+            for key in filter(surrogate_in, values):
+                message = f"the key {_field((*keys, key))} contains {INVALID_UNICODE}"
+                self.add_problem((*keys, key), message)
+            # A wrong key is left out, so that it is not a second mistake of the mapping.
+            return {
+                key: self.value(inner, (*keys, key))
+                for key, inner in values.items()
+                if not surrogate_in(key)
+            }
         if isinstance(value, list):
             items = enumerate(cast("list[Any]", value))
             return [self.value(inner, (*keys, index)) for index, inner in items]
+        if isinstance(value, str) and surrogate_in(value):
+            self.add_problem(keys, f"{_field(keys)} contains {INVALID_UNICODE}")
+            return value.encode("utf-8", "replace").decode()  # or the mapping is wrong as well
         if isinstance(value, str) and keys != ("$schema",):
             return self.string(value, keys)
         if isinstance(value, float) and not math.isfinite(value):

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from inferencekey.credentials import redact
 from inferencekey.errors import ValidationError
+from inferencekey.printable import printable, shown
 
 __all__ = ["ManifestError", "ManifestProblem"]
 
@@ -26,10 +26,11 @@ class ManifestProblem:
 
     path: Path
     line: int | None
-    message: str = attrs.field(converter=redact)
+    message: str = attrs.field(converter=shown)
 
     def __str__(self) -> str:
-        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        path = printable(str(self.path))
+        place = path if self.line is None else f"{path}:{self.line}"
         return f"{place}: {self.message}"
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from inferencekey._core.control.specs import SECRET
 from inferencekey.credentials import contains_token_start
+from inferencekey.printable import surrogate_in
 
 __all__ = ["escaped", "expanded"]
 
@@ -64,6 +65,8 @@ def _value(
         return default[2:], None
     if value is None:
         return None, f"the variable {name} is not set; {_way_out(name, command)}"
+    if surrogate_in(value):
+        return None, f"the variable {name} has bytes that are not UTF-8; set it to text in UTF-8"
     if contains_token_start(value):
         return None, f"the variable {name} contains a token; {SECRET}"
     return value, None

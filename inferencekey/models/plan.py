@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, cast
 import attrs
 
 from inferencekey.errors import ValidationError
-from inferencekey.models.half_characters import HALF_CHARACTER, half_character
-from inferencekey.models.plan_text import PlanLine, change_lines
+from inferencekey.models.plan_text import PlanLine, change_lines, clean_text
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_paths
 
 __all__ = ["FieldDiff", "Plan"]
 
@@ -74,14 +74,14 @@ class Plan:
 
     def lines(self) -> tuple[PlanLine, ...]:
         """Return the lines of the printed plan, each with its sign, which may select a colour."""
-        where = f"{self.project_slug}/{self.workload_slug}"
+        where = clean_text(f"{self.project_slug}/{self.workload_slug}")
         if self.action == "none":
             return (PlanLine("=", f"{where}: no change"),)
         head = PlanLine("+" if self.action == "create" else "~", f"{where}: {self.action}")
         body = (
             line
             for change in self.changes
-            for line in change_lines(change.field, change.before, change.after)
+            for line in change_lines(clean_text(change.field), change.before, change.after)
         )
         return (head, *body)
 
@@ -128,8 +128,8 @@ def _plan(given: object) -> Plan:
     if not isinstance(given, Mapping):
         raise _invalid(f"it must be a mapping; got {type(given).__name__}")
     mapping = cast("Mapping[str, Any]", given)
-    if (place := half_character(mapping)) is not None:
-        raise _invalid(f"{place} {HALF_CHARACTER}")
+    for path in surrogate_paths(mapping):
+        raise _invalid(f"{printable('.'.join(map(str, path)))} contains {INVALID_UNICODE}")
     unknown = sorted(str(key) for key in mapping if key not in (*_STRINGS, "changes"))
     if unknown:
         raise _invalid(f"unknown fields: {', '.join(unknown)}")

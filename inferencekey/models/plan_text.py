@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, cast
 import attrs
 
 from inferencekey.credentials import hide_tokens
+from inferencekey.printable import printable
 
-__all__ = ["PlanLine", "change_lines", "same"]
+__all__ = ["PlanLine", "change_lines", "clean_text", "same"]
 
 Sign = Literal["+", "-", "~", "=", " "]
 
@@ -74,9 +75,9 @@ def _mapping(
     changed = [key for key, value in new.items() if key not in old or not same(old[key], value)]
     gone = [key for key in old if key not in new]
     for key in changed:
-        yield from change_lines(f"{path}.{_clean(key)}", old.get(key), new[key], indent)
+        yield from change_lines(f"{path}.{clean_text(key)}", old.get(key), new[key], indent)
     for key in gone:
-        yield PlanLine("-", f"{indent}{path}.{_clean(key)}: {_shown(old[key])}")
+        yield PlanLine("-", f"{indent}{path}.{clean_text(key)}: {_shown(old[key])}")
     if not changed and not gone:
         yield PlanLine(" ", f"{indent}{path}: {_shown(new)} (unchanged, sent again)")
 
@@ -85,7 +86,7 @@ def _new(path: str, after: Any, indent: str) -> Iterator[PlanLine]:
     if isinstance(after, str) and "\n" in after:
         yield PlanLine("+", f"{indent}{path}:")
         for line in after.splitlines():
-            yield PlanLine("+", f"{indent}{INDENT}{_clean(line)}")
+            yield PlanLine("+", f"{indent}{INDENT}{clean_text(line)}")
     else:
         yield PlanLine("+", f"{indent}{path}: {_shown(after)}")
 
@@ -103,10 +104,10 @@ def _text(before: Any, after: Any, indent: str) -> Iterator[PlanLine]:
             yield PlanLine(" ", indent + "…")
         for kind, a, b, c, d in group:
             if kind == "equal":
-                yield from (PlanLine(" ", indent + _clean(part)) for part in old[a:b])
+                yield from (PlanLine(" ", indent + clean_text(part)) for part in old[a:b])
             else:
-                yield from (PlanLine("-", indent + _clean(part)) for part in old[a:b])
-                yield from (PlanLine("+", indent + _clean(part)) for part in new[c:d])
+                yield from (PlanLine("-", indent + clean_text(part)) for part in old[a:b])
+                yield from (PlanLine("+", indent + clean_text(part)) for part in new[c:d])
         end = group[-1][2]
     if end < len(old):
         yield PlanLine(" ", indent + "…")
@@ -132,7 +133,7 @@ def _shown(value: Any) -> str:
     return hide_tokens(repr(value))
 
 
-def _clean(text: str) -> str:
-    """Return a line without control characters, which would move the cursor of a terminal."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return hide_tokens(shown)
+def clean_text(text: str) -> str:
+    """Return a part of a plan as it may be printed: one line, and no part of a token."""
+    # Hidden before and after: a character that is escaped could cut a token in two.
+    return hide_tokens(printable(hide_tokens(text)))

@@ -14,12 +14,12 @@ from datetime import date, time
 from typing import Any, Final, cast
 
 from inferencekey.errors import ValidationError
+from inferencekey.printable import INVALID_UNICODE, printable, surrogate_in
 
 __all__ = ["escaped_controls", "toml_key", "toml_text"]
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NOT_AS_IS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def toml_text(values: Mapping[str, Any], tables: Iterable[str] = ()) -> str:
@@ -37,7 +37,13 @@ def toml_text(values: Mapping[str, Any], tables: Iterable[str] = ()) -> str:
 
 
 def toml_key(key: str) -> str:
-    """Return a key, with quotes if it needs them."""
+    """Return a key, with quotes if it needs them.
+
+    Raises:
+        ValidationError: it has half a character.
+    """
+    if surrogate_in(key):
+        raise _refused((key,), f"the key contains {INVALID_UNICODE}")
     return key if _BARE.fullmatch(key) else _basic(key)
 
 
@@ -74,8 +80,8 @@ class _Document:
 
 def _value(value: object, path: tuple[str, ...]) -> str:
     if isinstance(value, str):
-        if _SURROGATE.search(value):
-            raise _refused(path, "it contains invalid Unicode (a lone surrogate)")
+        if surrogate_in(value):
+            raise _refused(path, f"it contains {INVALID_UNICODE}")
         return _text(str(value))
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -126,4 +132,4 @@ def escaped_controls(text: str) -> str:
 
 
 def _refused(path: tuple[str, ...], what: str) -> ValidationError:
-    return ValidationError.of(f"{'.'.join(path)} cannot be written as TOML: {what}")
+    return ValidationError.of(f"{printable('.'.join(path))} cannot be written as TOML: {what}")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
+from faults.calls import TOKEN
+from faults.plane import Plane, ready
 
 from inferencekey._async.progress import ReadinessBoard
 from inferencekey.models import Phase, ReadinessEvent
@@ -142,7 +146,7 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     shown.show("a", event("ready"), 3)
     assert (
         out.getvalue()
-        == "a: bootstrapping load [2Jing  (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
+        == "a: bootstrapping loading (1.0 s)\nb: not found (2.0 s)\na: ready (3.0 s)\n"
     )
 
 
@@ -157,3 +161,69 @@ def test_a_closed_terminal_ends_only_the_display() -> None:
     shown.show("a", event("ready"), 4)
     shown.show("b", event("ready"), 4)
     shown.end()
+
+
+SCRIPT = f"""
+from inferencekey import ManagementClient
+with ManagementClient(base_url=BASE, project="acme", sdk_token={TOKEN!r}) as mgmt:
+    print(mgmt.wait_until_ready("one").phase)
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "shown"),
+    [
+        ("", "one: scheduling ünï…"),
+        ("2>&-", None),
+        (">/dev/null 2>&- <&-", None),
+        ("2>/dev/full", None),
+        ("2> >(true)", None),
+        ("PYTHONIOENCODING=ascii", r"one: scheduling \xfcn\xef\u2026"),
+        ("PYTHONIOENCODING=ascii:strict", r"one: scheduling \xfcn\xef\u2026"),
+        ("PYTHONIOENCODING=latin-1:strict", r"one: scheduling ünï\u2026"),
+    ],
+)
+def test_no_stream_ends_the_wait(redirection: str, shown: str | None) -> None:
+    with Plane() as plane:
+        events = [{"phase": "scheduling", "message": "ünï…\r\nFORGED\x1b[2J\u202e"}, *ready()]
+        plane.readiness = {"one": events}
+        script = SCRIPT.replace("BASE", repr(plane.url))
+        before, after = ("", redirection) if ">" in redirection else (redirection, "")
+        done = subprocess.run(
+            ["bash", "-c", f'{before} "$@" {after}', "-", sys.executable, "-c", script],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (b"" if ">/dev/null" in redirection else b"ready\n")
+    encoding = "latin-1" if "latin" in redirection else "utf-8"
+    lines = done.stderr.decode(encoding).splitlines()
+    if shown is None:
+        assert lines == []
+    else:
+        assert len(lines) == 2
+        assert lines[0].startswith(f"{shown} FORGED")
+        assert lines[0].isprintable()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_stream_that_is_closed_or_less_than_a_stream(closed: bool) -> None:
+    class Little:
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+        def flush(self) -> None:
+            pass
+
+    out = io.StringIO() if closed else Little()
+    if isinstance(out, io.StringIO):
+        out.close()
+    shown = ReadinessBoard(["a"], out)  # type: ignore[arg-type]
+    shown.show("a", event("bootstrapping", "x"), 1)
+    shown.show("a", event("ready"), 2)
+    if isinstance(out, Little):
+        assert out.text == "a: bootstrapping x (1.0 s)\na: ready (2.0 s)\n"

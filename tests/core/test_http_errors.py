@@ -29,6 +29,7 @@ from inferencekey.errors import (
     ServerError,
     ValidationError,
 )
+from inferencekey.printable import printable
 
 CAPTURES = Path(__file__).parents[1] / "data" / "captures"
 RECORDED = sorted(f"{path.parent.name}/{path.stem}" for path in CAPTURES.glob("*/*.http"))
@@ -239,9 +240,7 @@ SHAPES = [
     pytest.param(
         "expected <int>, got 3", "expected <int>, got 3", None, id="text with a type in angles"
     ),
-    pytest.param(
-        "one\r\n\ttwo\x00\x1b[31mthree", "one two [31mthree", None, id="control characters"
-    ),
+    pytest.param("one\r\n\ttwo\x00\x1b[31mthree", "one two three", None, id="control characters"),
     pytest.param("ñandú 日本", "ñandú 日本", None, id="not ASCII"),
     pytest.param('{"error": {"message": "cut', '{"error": {"message": "cut', None, id="cut JSON"),
     pytest.param(
@@ -392,7 +391,7 @@ def test_json_nested_deeper_than_can_be_written_is_still_a_typed_error(
 def test_any_bytes_make_a_typed_one_line_error(status: int, body: bytes) -> None:
     error = error_for(status, body)
     assert isinstance(error, InferenceKeyError)
-    assert str(error).isprintable()
+    assert str(error) == printable(str(error))
 
 
 JSON = st.recursive(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 from faults.plane import Plane
 
 from deploy.deployments import call, lock, workload, write
-from inferencekey import ConfigurationError, ValidationError
-from inferencekey.deploy import read_plan, write_plan
+from inferencekey import ConfigurationError, Plan, ValidationError
+from inferencekey.deploy import ManifestPlan, read_plan, write_plan
+from inferencekey.models import FieldDiff
 
 
 def test_a_plan_that_was_saved_is_applied_later(plane: Plane, tmp_path: Path) -> None:
@@ -62,3 +64,30 @@ def test_a_plan_is_read_where_its_manifest_is(plane: Plane, tmp_path: Path) -> N
     path.unlink()
     with pytest.raises(ValidationError, match="which does not exist here"):
         read_plan(tmp_path / "change.plan")
+
+
+def test_half_a_character_is_refused_by_field(tmp_path: Path) -> None:
+    half = "a\ud800b"
+    one = Plan("create", (FieldDiff("config", None, {"a": [half]}),), "acme", "one")
+    plan = ManifestPlan(
+        base_url="http://x",
+        manifest_path=tmp_path / "m.toml",
+        lock_path=tmp_path / "m.lock",
+        plans=(one,),
+    )
+    with pytest.raises(
+        ValidationError, match=r"plans\.0\.changes\.0\.after\.a\.0 contains invalid Unicode"
+    ):
+        write_plan(plan, tmp_path / "saved")
+    with pytest.raises(ValidationError, match=r"changes\.0\.after\.a\.0 contains invalid Unicode"):
+        Plan.from_dict(one.to_dict())
+    named = attrs.evolve(plan, plans=(), manifest_path=tmp_path / half)
+    with pytest.raises(ValidationError, match="the plan's manifest contains invalid Unicode"):
+        write_plan(named, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    path = tmp_path / "saved"
+    path.write_text('{"format": 1, "base_url": "\\ud800"}')
+    with pytest.raises(ValidationError, match="is not a saved plan"):
+        read_plan(path)
+    with pytest.raises(ValidationError, match="the plan's base_url contains invalid Unicode"):
+        ManifestPlan.from_dict({"format": 1, "base_url": half})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferencekey.errors import ConfigurationError
+from inferencekey.errors import ConfigurationError, ValidationError
 from inferencekey.manifest import Lock, LockEntry
 from inferencekey.models import Workload
 
@@ -164,7 +164,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "inferencekey.lock"
     Lock(path).record(HOSTED, "acme", "a", "1").write()
     before = path.read_text()
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(ValidationError, match="invalid Unicode"):
         Lock(path).record(HOSTED, "acme", "a", "1").record(HOSTED, "zzz", "b", "2").record(
             "\udcff", "a", "b", "2"
         ).write()

@@ -12,6 +12,7 @@ from typing import Final
 from inferencekey.errors import LOG_HEADING, ReadinessError, ReadinessTimeout, ValidationError
 from inferencekey.models import Phase, ReadinessEvent
 from inferencekey.models.numbers import checked_integer, integer_problem
+from inferencekey.printable import one_line, printable, without_escape_sequences
 
 __all__ = [
     "DROPS",
@@ -57,12 +58,12 @@ def describe(event: ReadinessEvent) -> str:
         parts.append(f"[{event.step}]")
     if event.message:
         parts.append(event.message)
-    return " ".join(parts)
+    return one_line(" ".join(parts))
 
 
 def not_ready(slug: str, events: Sequence[ReadinessEvent], log: Sequence[str]) -> ReadinessError:
     """Return the error of a workload whose last event has the phase ``error``."""
-    message = f"workload {slug!r} failed to become ready: {events[-1].message}"
+    message = f"workload {slug!r} failed to become ready: {one_line(events[-1].message)}"
     return ReadinessError.of(message + _log(log), events=events, log=log)
 
 
@@ -83,7 +84,7 @@ def not_in_time(
         log: the last lines of its engine's log.
     """
     state = (
-        f"it is {events[-1].phase}: {events[-1].message}"
+        one_line(f"it is {events[-1].phase}: {events[-1].message}")
         if events
         else "the platform has sent no event"
     )
@@ -102,7 +103,7 @@ def _log(lines: Sequence[str]) -> str:
 
 def _shown(line: str) -> str:
     # Engines colour their output: escape sequences would move the cursor of a terminal.
-    line = "".join(c if c.isprintable() else " " for c in line).rstrip()
+    line = printable(without_escape_sequences(line).expandtabs().rstrip())
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
 

@@ -8,9 +8,11 @@ at ``INFO``. The log never contains a credential or a body.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from inferencekey.config import LOG
 from inferencekey.credentials import redact
+from inferencekey.printable import shown
 
 __all__ = ["logger", "set_up_logging"]
 
@@ -20,8 +22,27 @@ logger.addHandler(logging.NullHandler())
 _set_up = False
 
 
+class OneLine(logging.Filter):
+    """Makes each message one line without credentials, whichever handler writes it.
+
+    A message may have the words of a server, which must not look like a line of the log.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = shown(record.getMessage()), ()
+        return True
+
+
+logger.addFilter(OneLine())
+
+
 class Redacting(logging.Formatter):
     """Redacts everything that looks like a token in a finished line, its traceback included."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (the name in logging)
+        # Indented, so that no line of an exception's message looks like a line of the log.
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {shown(line)}" for line in lines)
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

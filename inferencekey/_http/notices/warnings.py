@@ -7,6 +7,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from inferencekey.printable import one_line
+
 __all__ = ["warn_user"]
 
 # Frames of these folders are skipped: this package, and the event loop that runs it.
@@ -20,4 +22,4 @@ def warn_user(message: str, category: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_SKIPPED):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(one_line(message), category, stacklevel=level)

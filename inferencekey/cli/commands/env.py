@@ -9,7 +9,7 @@ import typer
 
 from inferencekey.cli.options import DataDir, Json
 from inferencekey.cli.platform.shells import Shell
-from inferencekey.cli.printing.output import note, print_json, print_text
+from inferencekey.cli.printing.output import note, print_json, print_lines
 
 __all__ = ["env"]
 
@@ -57,7 +57,7 @@ def env(
         print_json(exports.to_dict(), secret=True)
         return
     shell = shell or calling_shell()
-    print_text(exports.lines(shell), secret=True)
+    print_lines(exports.lines(shell), secret=True)
     if sys.stdout.isatty():
         note(
             "This has only printed the variables. To set them in your shell, run: "

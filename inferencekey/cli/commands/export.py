@@ -43,13 +43,13 @@ def export(
     """Write the live workloads of a project as a manifest; its plan has no changes.
 
     The manifest does not own them: --prune and `destroy` leave them alone. --json is the same as
-    --format json; with -o it also prints which file was written. The name of FILE, --format and
-    --json must name the same format.
+    --format json, in ASCII; with -o it also prints which file was written. The name of FILE,
+    --format and --json must name the same format.
     """
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.printing.output import note, print_bytes, print_json
+    from inferencekey.cli.printing.output import ascii_json, note, print_bytes, print_json
     from inferencekey.manifest import dump_manifest, spec_of
 
     kind = _format(format, output, json)
@@ -70,11 +70,11 @@ def export(
             "a live workload contains a credential, which must not go into a manifest; "
             "nothing was written"
         )
-    data = text.encode()
     if output is None:
-        print_bytes(data)
+        # A manifest is UTF-8 whatever the stream's encoding is, or it could not be read back.
+        print_bytes((ascii_json(text) if json else text).encode())
         return
-    output.write_bytes(data)
+    output.write_bytes(text.encode())
     if json:
         print_json({"written": str(output), "format": kind.value, "workloads": count})
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferencekey.cli.options import BaseUrl, Json, Project, Slug
-from inferencekey.cli.printing.output import print_json, print_text
+from inferencekey.cli.printing.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from inferencekey.models import Workload
@@ -28,4 +28,4 @@ def get(slug: Slug, project: Project = None, base_url: BaseUrl = None, json: Jso
     if json:
         print_json(workload_dict(found))
     else:
-        print_text("\n".join(workload_lines(found)))
+        print_lines(workload_lines(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferencekey.cli.options import BaseUrl, Json, Project
-from inferencekey.cli.printing.output import console, note, plain_text, print_json, print_text
+from inferencekey.cli.printing.output import console, note, print_columns, print_json, sentence
 
 if TYPE_CHECKING:
     from inferencekey.models import Workload
@@ -40,8 +40,7 @@ def list_workloads(project: Project = None, base_url: BaseUrl = None, json: Json
     rows = [_row(workload) for workload in found]
     out = console()
     if not out.is_terminal:
-        for row in rows:
-            print_text("\t".join(row))
+        print_columns(rows)
         return
     from rich.table import Table
     from rich.text import Text
@@ -63,4 +62,4 @@ def _row(workload: Workload) -> tuple[str, ...]:
         workload.execution_policy or "",
     )
     # A line break or a tab in a name would make more lines or columns of it.
-    return tuple(plain_text(" ".join(str(cell).split())) for cell in cells)
+    return tuple(sentence(str(cell)) for cell in cells)

@@ -34,8 +34,10 @@ def logs(
     import anyio
 
     from inferencekey.cli.connect import connect, project_of
-    from inferencekey.cli.printing.output import note, print_json, print_text
+    from inferencekey.cli.printing.output import note, print_json, print_lines
+    from inferencekey.cli.printing.streams import is_read as stdout_is_read
     from inferencekey.models import EngineLog
+    from inferencekey.printable import without_escape_sequences
 
     def show(log: EngineLog) -> bool:
         """Print a part of the log; say whether the reader of stdout is still there."""
@@ -43,7 +45,7 @@ def logs(
             return print_json({"lines": list(log.lines), "next": log.next, "engine": log.engine})
         if not log.lines:
             return True
-        return print_text("\n".join(log.lines))
+        return print_lines(without_escape_sequences(line).expandtabs() for line in log.lines)
 
     async def read() -> None:
         async with connect(base_url, project) as mgmt:
@@ -55,8 +57,7 @@ def logs(
             while follow and is_read:
                 await anyio.sleep(POLL_SECONDS)
                 log = await mgmt.logs(slug, project=project_name, lines=1000, after=log.next)
-                if log.lines:
-                    is_read = show(log)
+                is_read = show(log) if log.lines else stdout_is_read()
 
     try:
         anyio.run(read)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from inferencekey.cli.options import BaseUrl, Json, ManifestPath, Project, Prune
+from inferencekey.cli.printing.failures import CommandError
 
 __all__ = ["plan"]
 
@@ -45,8 +46,14 @@ def plan(
     from inferencekey.cli.printing.plan_view import show_plan
     from inferencekey.deploy import AsyncDeployment, ManifestPlan, write_plan
     from inferencekey.manifest import load_manifest
+    from inferencekey.printable import surrogate_in
 
     manifest = load_manifest(file)
+    if (json or out is not None) and surrogate_in(f"{manifest.path}{manifest.lock_path}"):
+        raise CommandError(
+            f"the name of the manifest, {manifest.path}, is not UTF-8 text, so its plan cannot be "
+            "written as JSON; rename it"
+        )
 
     async def make_plan() -> ManifestPlan:
         async with connect(base_url) as mgmt:

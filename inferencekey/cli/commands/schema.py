@@ -9,9 +9,11 @@ __all__ = ["schema"]
 
 def schema(json: Json = False) -> None:
     """Print the JSON Schema of a manifest, for editors; with --json on one line."""
-    import orjson
+    import json as standard
 
     from inferencekey.cli.printing.output import print_bytes
     from inferencekey.manifest import manifest_schema
 
-    print_bytes(orjson.dumps(manifest_schema(), option=0 if json else orjson.OPT_INDENT_2) + b"\n")
+    indent, separators = (None, (",", ":")) if json else (2, (",", ": "))
+    text = standard.dumps(manifest_schema(), indent=indent, separators=separators)
+    print_bytes(text.encode() + b"\n")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inferencekey.cli.options import DataDir, Json
-from inferencekey.cli.printing.output import console, note, plain_text, print_json
+from inferencekey.cli.printing.output import (
+    console,
+    note,
+    print_json,
+    print_lines,
+    print_text,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,20 +45,19 @@ def status(data: DataDir = None, json: Json = False) -> None:
         headline = f"running at {found.base_url} (pid {found.pid}), data in {found.data_dir}"
     else:
         headline = f"not running; data in {found.data_dir}. `inferencekey up` starts it."
-    out.print(headline, markup=False)
+    print_text(headline)
     if not found.workloads:
         note("no workloads")
     elif out.is_terminal:
         _print_table(found.workloads, out)
     else:
-        for item in found.workloads:
-            out.print(_line(item), markup=False)
+        print_lines(map(_line, found.workloads))
 
 
 def _line(item: WorkloadStatus) -> str:
     return (
         f"{item.project}/{item.slug}  {item.line}  asked for {item.model_name}, "
-        f"served by {item.served_by or 'no model yet'}  {item.message}"
+        f"served by {item.served_by or 'no model yet'}  {sentence(item.message)}"
     )
 
 
@@ -79,8 +85,7 @@ def _print_table(workloads: tuple[WorkloadStatus, ...], out: Console) -> None:
 def _cell(text: str, style: str = "") -> Text:
     from rich.text import Text
 
-    one_line = plain_text(" ".join(text.split()))
-    return Text(one_line, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(sentence(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _to_dict(found: PlatformStatus) -> dict[str, Any]:

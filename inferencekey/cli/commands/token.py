@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferencekey.cli.options import DataDir, Json
+from inferencekey.cli.options import DataDir, Json, only_text
 from inferencekey.cli.printing.failures import CommandError
-from inferencekey.cli.printing.output import console, note, print_json
+from inferencekey.cli.printing.output import note, print_json, print_text
 from inferencekey.credentials import redacted_token, token_id
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ def _show(token: str, data: Path | None, json: bool) -> None:
     if json:
         print_json({"token": token}, secret=True)
     else:
-        console().print(token, markup=False)
+        print_text(token, secret=True)
         note("This token is not shown again.")
         note(f"It is valid for the platform whose data is in {data or default_data_dir()}.")
 
 
 @app.command("sdk")
+@only_text
 def sdk(
     project: Annotated[
         str, typer.Argument(metavar="PROJECT", help="The project that the token gives access to.")
@@ -64,6 +65,7 @@ def sdk(
 
 
 @app.command("live")
+@only_text
 def live(
     grants: Annotated[
         list[str],
@@ -85,6 +87,7 @@ def live(
 
 
 @app.command("list")
+@only_text
 def list_tokens(data: DataDir = None, json: Json = False) -> None:
     """List the tokens, without their secrets."""
     from inferencekey.local.store import open_store
@@ -94,12 +97,11 @@ def list_tokens(data: DataDir = None, json: Json = False) -> None:
     if json:
         print_json([_row(token) for token in tokens])
         return
-    out = console()
     for token in tokens:
         row = _row(token)
         state = "revoked" if token.revoked_at else "valid"
         shown = redacted_token(token.kind, token.id)
-        out.print(f"{shown}  {state:<7}  {row['created_at']}  {_access(token)}", markup=False)
+        print_text(f"{shown}  {state:<7}  {row['created_at']}  {_access(token)}")
     if not tokens:
         note(
             "no tokens yet; mint one with: inferencekey token sdk PROJECT, "
@@ -127,6 +129,7 @@ def _row(token: Token) -> dict[str, object]:
 
 
 @app.command("revoke")
+@only_text
 def revoke(
     token: Annotated[
         str,

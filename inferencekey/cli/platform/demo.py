@@ -24,10 +24,11 @@ from inferencekey import (
     WorkloadSpec,
 )
 from inferencekey.cli.platform.env_exports import Exports
-from inferencekey.cli.printing.output import console, note, print_json, print_text
+from inferencekey.cli.printing.output import console, note, print_json, print_lines
 from inferencekey.cli.signals import stop_event
 from inferencekey.local import LocalPlatform
 from inferencekey.local.token_pair import token_pair
+from inferencekey.printable import printable_lines, shown
 
 __all__ = ["Demo"]
 
@@ -184,7 +185,7 @@ class Demo:
         self.out.print(f"[bold green]done[/bold green] in {took} s: {done}")
         if self.keep:
             note("The platform runs until Ctrl-C. Paste these lines in the shell where you work:")
-            print_text(exports.lines(), secret=True)
+            print_lines(exports.lines(), secret=True)
         else:
             note(
                 f"For your own code, run: inferencekey up --detach --project {PROJECT}. "
@@ -194,17 +195,17 @@ class Demo:
     def print_step(self, text: str, began: float | None = None) -> None:
         if not self.json:
             took = "" if began is None else f" [dim]({_ms(began)} ms)[/dim]"
-            self.out.print(f"[bold cyan]•[/bold cyan] {escape(text)}{took}")
+            self.out.print(f"[bold cyan]•[/bold cyan] {escape(shown(text))}{took}")
 
     def print_lines(self, text: str) -> None:
         if not self.json:
             self.out.print(
-                escape("\n".join(f"  {line}" for line in text.splitlines())), style="dim"
+                escape("\n".join(f"  {shown(line)}" for line in text.splitlines())), style="dim"
             )
 
     def print_token(self, text: str) -> None:
         if not self.json:
-            sys.stdout.write(text)
+            sys.stdout.write(printable_lines(text))
             sys.stdout.flush()
 
 

@@ -34,7 +34,7 @@ class Exports:
         """Return the variables for an address and a pair of tokens."""
         return cls(base_url, pair.project, pair.sdk_token, pair.api_key)
 
-    def lines(self, shell: Shell = Shell.SH) -> str:
+    def lines(self, shell: Shell = Shell.SH) -> list[str]:
         """Return the lines that set the variables in a shell."""
         values = {
             BASE_URL_VARIABLE: self.base_url,
@@ -42,7 +42,7 @@ class Exports:
             SDK_TOKEN_VARIABLE: self.sdk_token,
             API_KEY_VARIABLE: self.api_key,
         }
-        return "\n".join(assignment(shell, name, value) for name, value in values.items())
+        return [assignment(shell, name, value) for name, value in values.items()]
 
     def to_dict(self) -> dict[str, str]:
         """Return the same for ``--json``."""

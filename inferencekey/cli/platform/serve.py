@@ -12,7 +12,7 @@ from pathlib import Path
 from inferencekey.cli.platform.detach import start_in_background
 from inferencekey.cli.platform.env_exports import Exports
 from inferencekey.cli.platform.shells import calling_shell, eval_line
-from inferencekey.cli.printing.output import note, print_json, print_text, warning
+from inferencekey.cli.printing.output import note, print_json, print_lines, warning
 from inferencekey.cli.signals import stop_event
 from inferencekey.config import is_loopback
 from inferencekey.local import LocalPlatform
@@ -71,7 +71,7 @@ def detach(host: str, port: int, data: Path | None, project: str | None, json: b
 def _print_exports(exports: Exports, data: Path | None) -> None:
     run = eval_line(calling_shell(), _command("env", data))
     note(f"In the shell where you work, paste these lines, or run: {run}")
-    print_text(exports.lines(), secret=True)
+    print_lines(exports.lines(), secret=True)
 
 
 def _warn_if_exposed(host: str) -> None:

@@ -6,18 +6,14 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from inferencekey.cli.printing.output import (
-    ignore_closed_stderr,
-    plain_text,
-    print_json,
-    progress_console,
-)
+from inferencekey.cli.printing.output import print_json, progress_console, sentence
 from inferencekey.errors import (
     DriftError,
     InferenceKeyError,
     ReadinessError,
     ReadinessTimeout,
 )
+from inferencekey.printable import shown, without_escape_sequences
 
 __all__ = ["SHOWN", "CommandError", "SeveralErrors", "error_dict", "fail"]
 
@@ -58,13 +54,12 @@ def fail(error: BaseException, *, json: bool) -> int:
         report = getattr(error, "report", None)
         content: dict[str, Any] = {} if report is None else report.to_dict()
         print_json({**content, "error": error_dict(error)})
-    with ignore_closed_stderr():
-        out = progress_console()
-        first, *others = _lines(error)
-        out.print("error:", style="bold red", end=" ")
-        out.print(plain_text(first), markup=False)
-        for line in others:
-            out.print(plain_text(line), markup=False)
+    out = progress_console()
+    first, *others = _lines(error)
+    out.print("error:", style="bold red", end=" ")
+    out.print(first, markup=False)
+    for line in others:
+        out.print(line, markup=False)
     return error.exit_code if isinstance(error, CommandError) else 1
 
 
@@ -75,7 +70,7 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
         error: the error.
         log: include the lines of the engine's log.
     """
-    found: dict[str, Any] = {"type": type(error).__name__, "message": plain_text(_text(error))}
+    found: dict[str, Any] = {"type": type(error).__name__, "message": _message(_text(error))}
     for name in ("status", "code", "request_id", "retry_after"):
         value = getattr(error, name, None)
         if value is not None:
@@ -84,14 +79,14 @@ def error_dict(error: BaseException, *, log: bool = True) -> dict[str, Any]:
     if problems:
         found["problems"] = [
             {
-                "path": str(problem.path),
+                "path": shown(str(problem.path)),
                 "line": problem.line,
-                "message": plain_text(problem.message),
+                "message": sentence(problem.message),
             }
             for problem in problems
         ]
     if log and isinstance(error, ReadinessError | ReadinessTimeout) and error.log:
-        found["log"] = [plain_text(line) for line in error.log]
+        found["log"] = [shown(line) for line in error.log]
     # The dictionary of a report has the errors already.
     if isinstance(error, SeveralErrors) and error.report is None:
         found["errors"] = {name: error_dict(inner) for name, inner in error.errors.items()}
@@ -104,6 +99,11 @@ def _problems(error: BaseException) -> tuple[Any, ...]:
     """Return the problems of a ``ManifestError``, without loading that class."""
     problems: Iterable[Any] = getattr(error, "problems", ())
     return tuple(problems)
+
+
+def _message(text: str) -> str:
+    """Return a message whose own lines, such as a list of problems, stay lines."""
+    return "\n".join(map(shown, without_escape_sequences(text).split("\n")))
 
 
 def _text(error: BaseException) -> str:
@@ -120,18 +120,18 @@ def _lines(error: BaseException) -> list[str]:
 
     Each problem of a manifest, error of a group and line of an engine's log is a line of its own.
     """
-    problems = [" ".join(str(problem).split()) for problem in _problems(error)]
+    problems = [sentence(str(problem)) for problem in _problems(error)]
     if len(problems) > 1:
         return [f"the manifest has {len(problems)} mistakes", *problems]
     if problems:
         return problems
-    lines = [" ".join(_text(error).split()) or type(error).__name__]
+    lines = [sentence(_text(error)) or type(error).__name__]
     if isinstance(error, ReadinessError | ReadinessTimeout):
-        lines.extend(f"    {line}" for line in error.log)
+        lines.extend(f"    {shown(without_escape_sequences(line))}" for line in error.log)
     if isinstance(error, SeveralErrors):
         for name, inner in islice(error.errors.items(), SHOWN):
             first, *others = _lines(inner)
-            lines.append(f"  {name}: {first}")
+            lines.append(f"  {shown(name)}: {first}")
             lines.extend(f"  {line}" for line in others)
         if len(error.errors) > SHOWN:
             lines.append(f"  … and {len(error.errors) - SHOWN} more; --json has all")

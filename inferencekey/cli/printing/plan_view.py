@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from inferencekey.cli.printing.output import plain_text
 from inferencekey.deploy import ManifestPlan
+from inferencekey.printable import shown
 
 __all__ = ["counts", "show_plan", "show_removals"]
 
@@ -47,4 +47,4 @@ def counts(plan: ManifestPlan) -> str:
 
 
 def _print(out: Console, text: str, style: str) -> None:
-    out.print(Text(plain_text(text), style=style))
+    out.print(Text(shown(text), style=style))

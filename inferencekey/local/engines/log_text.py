@@ -11,6 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from inferencekey.credentials import redact, redact_hub_tokens
+from inferencekey.printable import shown, without_escape_sequences
 
 __all__ = ["READ_BYTES", "LogPart", "LogPlace", "clean_line", "read_after", "read_tail"]
 
@@ -19,8 +20,7 @@ READ_BYTES: Final = 256 * 1024
 
 LINE_CHARACTERS: Final = 4000
 
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @frozen
@@ -125,10 +125,10 @@ def clean_line(line: str, secrets: Iterable[str] = ()) -> str:
 
     A progress bar prints ``\\r`` and then writes over the line: only the last version is left.
     """
-    line = _ESCAPES.sub("", line.rstrip("\r\n")).rpartition("\r")[2]
+    line = without_escape_sequences(line.rstrip("\r\n")).rpartition("\r")[2].expandtabs()
     # Redacted last: an escape sequence inside a token would hide the token from the patterns.
     line = _CONTROL.sub("", line)[:LINE_CHARACTERS]
-    return redact_hub_tokens(redact(line, secrets))
+    return redact_hub_tokens(shown(redact(line, secrets)))
 
 
 def _cleaned(found: Iterable[bytes], secrets: Iterable[str]) -> list[str]:

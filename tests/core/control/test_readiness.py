@@ -59,7 +59,7 @@ def test_a_readiness_error_has_the_reason_and_the_end_of_the_log() -> None:
     error = not_ready("bot", SEEN, ["a", "", "\x1b[31mred\tx\x1b[0m  "])
     assert str(error) == (
         "api error: workload 'bot' failed to become ready: no memory\n"
-        "The end of its engine's log:\n  | a\n  | \n  |  [31mred x [0m"
+        "The end of its engine's log:\n  | a\n  | \n  | red     x"
     )
     assert error.log == ("a", "", "\x1b[31mred\tx\x1b[0m  ")
 
