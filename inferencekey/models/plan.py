@@ -139,8 +139,6 @@ def _plan(given: object) -> Plan:
             raise _invalid(f"{key} must be a string")
     if mapping["action"] not in ACTIONS:
         raise _invalid(f"action must be one of {', '.join(ACTIONS)}; got {mapping['action']!r}")
-    if (place := half_character(mapping)) is not None:
-        raise _invalid(f"{place} {HALF_CHARACTER}")
     plan = Plan(
         mapping["action"],
         _changes(mapping.get("changes")),
