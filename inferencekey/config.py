@@ -185,14 +185,15 @@ LOG: Final = Variable[LogLevel | None](
 )
 UVLOOP: Final = Variable(
     "INFERENCEKEY_UVLOOP",
-    "`0` does not use uvloop, even if it is installed.",
+    "With `0`, uvloop is not used, even if it is installed.",
     True,
     _switch,
-    shown_default="used if it is installed",
+    shown_default="uvloop is used if it is installed",
 )
 PLAIN_AIOHTTP: Final = Variable(
     "INFERENCEKEY_PLAIN_AIOHTTP",
-    "`1` uses aiohttp's own classes only, as with a version of aiohttp that is not tested.",
+    "With `1`, only aiohttp's own classes are used, as with a version of aiohttp that was not "
+    "tested.",
     False,
     _switch,
     shown_default="`0`",
@@ -214,7 +215,7 @@ ENGINE_ENV: Final = Variable[frozenset[str]](
 )
 LOCAL_PROGRAMS: Final = Variable[bool | None](
     "INFERENCEKEY_LOCAL_PROGRAMS",
-    "`1` lets the local platform run the commands of workloads, `0` does not.",
+    "With `1`, the local platform runs the commands of workloads; with `0`, it does not.",
     None,
     _switch,
     shown_default="`1` if only this computer can connect to it, else `0`",

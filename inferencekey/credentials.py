@@ -54,6 +54,10 @@ _PREFIXES: Final[dict[str, TokenKind]] = {"ik_sdk_": "sdk", "ik_live_": "live"}
 
 # Exactly what `format_token` makes of random hex digits.
 _MINTED: Final = re.compile(r"ik_(sdk|live)_([0-9a-f]{8})_[0-9a-f]{64}\Z")
+# The same, anywhere in a text.
+_MINTED_IN_TEXT: Final = re.compile(
+    r"ik_(?:sdk|live)_[0-9a-f]{8}_[0-9a-f]{64}(?![A-Za-z0-9_\-+/=.~%])"
+)
 # All four parts. Any kind, so that the token of a later version is redacted in the same form.
 _FOUR_PARTS: Final = re.compile(r"ik_([a-z]+)_([A-Za-z0-9]+)_([A-Za-z0-9]+)\Z")
 # Four parts with a long secret, anywhere in a text: no mention of a token looks like that.
@@ -159,6 +163,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
     A secret is found as :mod:`inferencekey.echoes` describes it: cut, escaped or encoded as well.
     """
+    # Whole tokens first. A piece of one that equals a piece of a secret would be hidden alone, and
+    # what is left would not look like a token.
+    text = _MINTED_IN_TEXT.sub(lambda match: redact_token(match[0]), text)
     for secret in secrets:
         parts = _FOUR_PARTS.match(secret)
         public = 0 if parts is None else parts.start(3)

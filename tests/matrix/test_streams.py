@@ -225,8 +225,8 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
     ),
     (
         "invalid UTF-8",
-        f.streams(A, data(b'{"choices": [{"delta": {"content": "\xff"}}]}')),
-        Ends(["a"], ResponseFormatError, "not JSON"),
+        f.streams(A, data(b'{"choices": [{"delta": {"content": "\xff"}}]}'), END),
+        Ends(["a", "\ufffd", ""]),
     ),
     ("a number", f.streams(A, data(5)), Ends(["a"], ResponseFormatError, "not a JSON object")),
     (
@@ -235,8 +235,8 @@ TABLE: list[tuple[str, f.Fault, Ends]] = [
         Ends(["a"], ResponseFormatError, "choices"),
     ),
     (
-        "content that is none",
-        f.streams(A, text(["b"])),
+        "content that is not text",
+        f.streams(A, text({"b": 1})),
         Ends(["a"], ResponseFormatError, "not a string"),
     ),
     ("a megabyte", f.streams(MEGABYTE, END), Ends(["x" * 1_000_000, ""])),

@@ -51,6 +51,7 @@ from inferencekey import (
     ServerError,
     StreamInterrupted,
     TaskType,
+    TextChoice,
     TextChunk,
     TextOptions,
     TextResult,
@@ -161,6 +162,7 @@ async def asynchronous() -> None:
         )
         assert_type(result, TextResult)
         assert_type(result.usage, Usage | None)
+        assert_type(result.choices, tuple[TextChoice, ...])
         async with ep.generate_text_stream(
             messages=[{"role": "user", "content": "x"}], timeout=3
         ) as stream:
