@@ -175,7 +175,9 @@ def run_covered(session: nox.Session) -> None:
         "--fail-under=100",
         "--skip-covered",
     )
-    run_all(session, "--ignore=tests/core")
+    # By itself: on a busy machine a response takes more reads, and so more calls.
+    session.run("python", "-m", "pytest", "tests/performance", *session.posargs)
+    run_all(session, "--ignore=tests/core", "--ignore=tests/performance")
 
 
 def run_all(session: nox.Session, *options: str) -> None:

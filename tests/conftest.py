@@ -17,13 +17,13 @@ settings.load_profile("unhurried")
 # set this variable themselves.
 os.environ.setdefault("INFERENCEKEY_LOCAL_PROGRAMS", "0")
 
-# A shell starts background jobs with SIGINT ignored, and their children inherit that. Ctrl-C would
-# then do nothing in any test.
-if (
-    threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts background jobs with SIGINT ignored, ``nohup`` its command with SIGHUP ignored, and
+# children inherit that. Ctrl-C and a closed terminal would then do nothing in any test.
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

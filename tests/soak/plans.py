@@ -118,7 +118,8 @@ UNARY: Final = {
     "truncated": _fault("ResponseFormatError"),
     "empty": _fault("ResponseFormatError"),
     "wrong_shape": _fault("ResponseFormatError"),
-    "bad_utf8": _fault("ResponseFormatError"),
+    # The invalid bytes are in a field that the client does not use.
+    "bad_utf8": _fault("whole"),
     "in_band": _fault("GenerationFailed"),
     "abort": _fault("GenerationFailed"),
 }
