@@ -7,7 +7,7 @@ from typing import Final, SupportsIndex
 
 import attrs
 
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import InferenceKeyError
 from inferencekey.models import TextResult
 

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 
 from inferencekey._core.retry import Failure
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,

@@ -14,7 +14,7 @@ from inferencekey._core.data.sse import Event, EventTooLarge, SSEDecoder
 from inferencekey._core.http_errors import BODY_LIMIT
 from inferencekey._http import process
 from inferencekey._http.errors import translate
-from inferencekey.config import redact
+from inferencekey.credentials import redact
 from inferencekey.errors import (
     ConfigurationError,
     InferenceKeyError,
